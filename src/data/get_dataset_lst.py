@@ -1,0 +1,121 @@
+"""VOC and SBD folders -> gray masks and the list files that training and evaluation read."""
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.config import parse_args
+from src.data.voc import Pair, decode_mask, format_pair, read_bytes, read_text
+from src.utils.log import InputError, progress, run_program
+
+VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
+
+
+def read_ids(path: Path) -> list:
+    """Picture ids of an ImageSets file, blanks and line ends stripped, in the file's order, each once."""
+    return list(dict.fromkeys(line.split()[0] for line in read_text(path, "picture set").splitlines() if line.strip()))
+
+
+def read_sbd_mask(path) -> np.ndarray:
+    """(H, W) uint8 class numbers of an SBD .mat file (its GTcls.Segmentation)."""
+    from scipy.io import loadmat
+    try:
+        return np.asarray(loadmat(path)["GTcls"][0]["Segmentation"][0], np.uint8)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except Exception as error:    # scipy raises whatever a damaged file leads it to
+        raise InputError(f"{path}: not an SBD annotation ({type(error).__name__}: {error})") from None
+
+
+def read_voc_mask(path) -> np.ndarray:
+    return decode_mask(read_bytes(path), path)
+
+
+READERS = {".mat": read_sbd_mask, ".png": read_voc_mask}
+
+
+def write_gray(job) -> bool:
+    """Write the mask `source` as 8-bit gray class numbers to `target`, unless that is there and right already."""
+    source, target = job
+    mask = READERS[source.suffix](source)
+    if target.exists():
+        try:
+            if np.array_equal(decode_mask(target.read_bytes(), target), mask):
+                return False
+        except InputError:
+            pass    # damaged: written again
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    Image.fromarray(mask).save(aside, "png")
+    os.replace(aside, target)
+    return True
+
+
+def write_masks(jobs: list, workers: int, what: str) -> None:
+    """Run write_gray for each (source, target) on all cores and say how many were new."""
+    for folder in {target.parent for _, target in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers or os.cpu_count()) as pool, progress(len(jobs), what, "mask") as bar:
+        written = 0
+        for new in pool.map(write_gray, jobs, chunksize=16):
+            written += new
+            bar.update()
+    print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} already right")
+
+
+def pairs_of(ids, images: Path, masks: Path) -> list:
+    return [Pair(f"{images / name}.jpg", f"{masks / name}.png") for name in ids]
+
+
+def write_list(root: Path, name: str, pairs: list) -> None:
+    """Write the list file aside and rename it; every picture must exist."""
+    for pair in pairs:
+        if not (root / pair.image).is_file():
+            raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
+    aside = root / f".{name}.{os.getpid()}"
+    aside.write_text("".join(map(format_pair, pairs)), encoding="utf-8")
+    os.replace(aside, root / name)
+    print(f"{name}: {len(pairs)} pairs")
+
+
+def make_lists(root: Path, workers: int) -> None:
+    """Gray masks beside VOC's and SBD's own, and the three list files in `root`."""
+    voc = VOC if (root / VOC).is_dir() else Path()
+    sets = root / voc / "ImageSets/Segmentation"
+    if not sets.is_dir():
+        raise InputError(f"--data_root {root}: neither it nor {root / VOC} is a VOC2012 folder (no ImageSets/Segmentation)")
+    train, val = read_ids(sets / "train.txt"), read_ids(sets / "val.txt")
+    if set(train) & set(val):
+        raise InputError(f"{sets}: {sorted(set(train) & set(val))[0]} is in train.txt and in val.txt")
+    images, gray = voc / "JPEGImages", voc / "SegmentationClassGray"
+    write_masks([(root / voc / "SegmentationClass" / f"{name}.png", root / gray / f"{name}.png")
+                 for name in train + val], workers, "VOC")
+    write_list(root, "voc_train_lst.txt", pairs_of(train, images, gray))
+    write_list(root, "voc_val_lst.txt", pairs_of(val, images, gray))
+
+    if not (root / SBD).is_dir():
+        print(f"no SBD in {root / SBD}: vocaug_train_lst.txt is not written")
+        return
+    listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
+    extra = [name for name in dict.fromkeys(listed) if name not in set(train) | set(val)]
+    sbd_gray = SBD / "cls_png_gray"
+    write_masks([(root / SBD / "cls" / f"{name}.mat", root / sbd_gray / f"{name}.png") for name in extra],
+                workers, "SBD")
+    print(f"vocaug: {len(set(listed))} in SBD, {len(set(listed)) - len(extra)} of them in VOC train or val, "
+          f"{len(extra)} + {len(train)} VOC train")
+    write_list(root, "vocaug_train_lst.txt",
+               pairs_of(extra, SBD / "img", sbd_gray) + pairs_of(train, images, gray))
+
+
+def main(argv=None):
+    config = parse_args("get_dataset_lst", __doc__, argv)
+    if not config.data_root:
+        raise InputError("--data_root is not given: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself")
+    make_lists(Path(config.data_root), config.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

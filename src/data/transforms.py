@@ -1,0 +1,102 @@
+"""Transforms of training pictures and masks: pure functions, every random draw an argument."""
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+
+GRID_TOLERANCE = 1 / 64    # source pixels that the sampling grid of a cut may lie off the whole picture's
+
+
+class Draw(NamedTuple):
+    """The random choices for one training sample."""
+
+    scale: float
+    offset_h: int    # rows of the padded, resized picture above the crop
+    offset_w: int
+    flip: bool
+
+
+def scaled_size(height: int, width: int, scale: float) -> tuple:
+    """Height and width after the random resize, truncated as the zoo's transform does."""
+    return max(1, int(scale * height)), max(1, int(scale * width))
+
+
+def draw_transform(rng: np.random.Generator, height: int, width: int, crop_size: int,
+                   min_scale: float, max_scale: float) -> Draw:
+    """Draw scale, crop offsets and flip for a picture of this size; all three uniform (paper section 4.1)."""
+    scale = rng.uniform(min_scale, max_scale)
+    rows, columns = scaled_size(height, width, scale)
+    return Draw(scale,
+                int(rng.integers(0, max(rows, crop_size) - crop_size + 1)),
+                int(rng.integers(0, max(columns, crop_size) - crop_size + 1)),
+                bool(rng.random() < 0.5))
+
+
+def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: int,
+                    fill, ignore_label: int) -> tuple:
+    """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset.
+
+    Only the part of the resized picture that the crop keeps is computed. Normalisation is left to the network:
+    pictures stay uint8, a quarter of the bytes to move.
+
+    Args:
+        image: (H, W, 3) uint8, blue green red.
+        mask: (H, W) uint8 class numbers.
+        draw: the random choices.
+        crop_size: side of the result in pixels.
+        fill: three uint8 values for the padding right and below, the rounded mean (0 once normalised).
+        ignore_label: the mask's padding.
+
+    Returns:
+        image (3, crop, crop) uint8 and mask (crop, crop) uint8, contiguous.
+    """
+    size = scaled_size(*mask.shape, draw.scale)
+    rows = min(crop_size, size[0] - draw.offset_h)
+    columns = min(crop_size, size[1] - draw.offset_w)
+    window = (draw.offset_h, draw.offset_w, rows, columns)
+
+    out_image = np.empty((3, crop_size, crop_size), np.uint8)
+    out_mask = np.full((crop_size, crop_size), ignore_label, np.uint8)
+    out_image[:] = np.asarray(fill, np.uint8)[:, None, None]
+    step = -1 if draw.flip else 1
+    out_image[:, :, ::step][:, :rows, :columns] = resize_window(image, size, window).transpose(2, 0, 1)
+    out_mask[:, ::step][:rows, :columns] = resize_mask_window(mask, size, window)
+    return out_image, out_mask
+
+
+def resize_window(image: np.ndarray, size: tuple, window: tuple) -> np.ndarray:
+    """The window (top, left, rows, columns) of `image` resized bicubically to `size` (rows, columns).
+
+    Equal to resizing the whole picture and cutting the window out, except that the sampling grid may lie up to
+    GRID_TOLERANCE source pixels off: OpenCV starts its grid at a corner, so the cut begins where both grids nearly meet.
+    """
+    (cut_h, first_h, step_h), (cut_w, first_w, step_w) = (
+        cut_axis(length, target, start, count)
+        for length, target, start, count in zip(image.shape[:2], size, window[:2], window[2:]))
+    part = cv2.resize(image[cut_h, cut_w], None, fx=step_w, fy=step_h, interpolation=cv2.INTER_CUBIC)
+    return part[first_h:first_h + window[2], first_w:first_w + window[3]]
+
+
+def cut_axis(length: int, target: int, start: int, count: int) -> tuple:
+    """What to cut of an axis of `length` pixels, resized to `target`, to get the `count` pixels from `start`.
+
+    Returns the slice of the source, the window's first pixel in the resized cut, and the factor target / length.
+    """
+    ratio = length / target    # source pixels a resized pixel
+    margin = math.ceil(3 / ratio) + 1    # bicubic looks 2 source pixels to each side
+    positions = np.arange(max(0, start - margin) + 1) * ratio
+    begin = int(np.flatnonzero(np.abs(positions - np.round(positions)) <= GRID_TOLERANCE)[-1])    # 0 always fits
+    first = round(begin * ratio)
+    last = min(length, first + math.ceil((start - begin + count) * ratio) + 3)
+    return slice(first, last), start - begin, target / length
+
+
+def resize_mask_window(mask: np.ndarray, size: tuple, window: tuple) -> np.ndarray:
+    """The window of `mask` resized to `size` by nearest neighbour, equal to cv2.INTER_NEAREST on every pixel."""
+    indices = []
+    for length, target, start, count in zip(mask.shape, size, window[:2], window[2:]):
+        step = 1.0 / (target / length)    # in this order: OpenCV rounds the same way
+        indices.append(np.minimum(np.floor(np.arange(start, start + count) * step).astype(np.intp), length - 1))
+    return mask[indices[0]][:, indices[1]]

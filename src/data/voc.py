@@ -1,0 +1,138 @@
+"""PASCAL VOC as files: classes, palette, list files, and reading of pictures and masks with errors that name the file."""
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from src.utils.log import InputError
+
+CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+           "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
+
+def palette() -> np.ndarray:
+    """VOC's colour map: (256, 3) uint8, red green blue, row = class number.
+
+    Bit k of the colours' high end comes from bits 3k, 3k+1, 3k+2 of the number (VOC development kit, VOClabelcolormap).
+    """
+    numbers = np.arange(256)
+    colours = np.zeros((256, 3), np.uint8)
+    for k in range(8):
+        for channel in range(3):
+            colours[:, channel] |= ((numbers >> (3 * k + channel) & 1) << (7 - k)).astype(np.uint8)
+    return colours
+
+
+class Pair(NamedTuple):
+    """One line of a list file, paths as they stand there."""
+
+    image: str
+    mask: str
+
+
+def read_text(path, what: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{what} {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{what} {path}: is not a text file") from None
+
+
+def read_list(path) -> list:
+    """Pairs of a list file: lines `image mask`, separated by a tab where a name has blanks; empty lines are skipped.
+
+    Raises InputError for a missing or empty file and for a line with another number of fields.
+    """
+    if not str(path):
+        raise InputError("--data_lst is not given; src/data/get_dataset_lst.py writes list files")
+    pairs = []
+    for number, line in enumerate(read_text(path, "list file").splitlines(), 1):
+        if not line.strip():
+            continue
+        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        if len(fields) != 2 or not all(fields):
+            raise InputError(f"{path}, line {number}: {len(fields)} fields where 'image mask' is expected; "
+                             "names with blanks are separated by a tab")
+        pairs.append(Pair(*fields))
+    if not pairs:
+        raise InputError(f"list file {path}: is empty")
+    return pairs
+
+
+def format_pair(pair: Pair) -> str:
+    """The line of a list file for a pair, its end of line included."""
+    separator = "\t" if any(" " in name for name in pair) else " "
+    return separator.join(pair) + "\n"
+
+
+def read_bytes(path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def decode_image(data: bytes, name) -> np.ndarray:
+    """Encoded picture -> (H, W, 3) uint8, blue green red. Raises InputError for what is no picture or ends too early.
+
+    OpenCV fills what is missing of a truncated JPEG with grey; the end marker (FF D9) tells, since no scan holds one.
+    """
+    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise InputError(f"{name}: the JPEG ends too early")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        raise InputError(f"{name}: is not a picture that OpenCV can read")
+    return image
+
+
+def decode_mask(data: bytes, name) -> np.ndarray:
+    """Encoded mask -> (H, W) uint8 class numbers.
+
+    A palette PNG gives its indices, never its colours (OpenCV would give the colours' luminance: wrong labels
+    without any error). Raises InputError for colour or 16-bit masks and for damaged files.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as mask:
+            if mask.mode not in ("P", "L"):
+                raise InputError(f"{name}: mode {mask.mode} is no class mask; give 8-bit palette or gray class numbers")
+            return np.array(mask)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{name}: damaged mask ({error})") from None
+
+
+def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name) -> None:
+    """Raises InputError if `mask` holds a value that is neither a class nor ignore_label."""
+    values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256))
+    wrong = values[(values >= num_classes) & (values != ignore_label)]
+    if wrong.size:
+        raise InputError(f"{name}: mask value {wrong[0]} is neither a class (0 to {num_classes - 1}) nor "
+                         f"ignore_label {ignore_label}; give --num_classes, or mend the mask")
+
+
+def read_pair(data_root, pair: Pair, num_classes: int, ignore_label: int):
+    """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of a pair, checked against each other."""
+    image_path, mask_path = Path(data_root, pair.image), Path(data_root, pair.mask)
+    image = decode_image(read_bytes(image_path), image_path)
+    mask = decode_mask(read_bytes(mask_path), mask_path)
+    if image.shape[:2] != mask.shape:
+        raise InputError(f"{mask_path}: {size_text(mask)} where its picture {image_path} has {size_text(image)}")
+    check_labels(mask, num_classes, ignore_label, mask_path)
+    return image, mask
+
+
+def size_text(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
+
+
+def class_names(num_classes: int, path="") -> list:
+    """Names of the classes: lines of a text file, VOC's for 21 classes, else class_0, class_1, ..."""
+    if path:
+        names = [line.strip() for line in read_text(path, "--class_names").splitlines() if line.strip()]
+        if len(names) != num_classes:
+            raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
+        return names
+    return list(CLASSES) if num_classes == len(CLASSES) else [f"class_{number}" for number in range(num_classes)]

@@ -1,0 +1,85 @@
+"""What an evaluation leaves behind: the table on the console, the JSON file, pictures with class maps drawn over."""
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from src.data.voc import palette
+from src.utils.log import RunError, progress
+
+
+def format_table(matrix, names) -> str:
+    """Per-class IoU with names, then `mean IoU` and pixel accuracy; classes that never occur are marked."""
+    width = max(map(len, names))
+    lines = [f"{'class':<{width}}     IoU      truth pixels"]
+    for name, iou, row in zip(names, matrix.iou, matrix.counts):
+        value = "      -" if math.isnan(iou) else f"{iou:7.4f}"
+        note = "  (never occurs: not in the mean)" if math.isnan(iou) else ""
+        lines.append(f"{name:<{width}} {value} {row.sum():17,d}{note}")
+    return "\n".join([*lines, f"mean IoU {matrix.mean_iou:.6f}", f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
+
+
+def write_result(path, matrix, names, extra: dict) -> None:
+    """Write the result as JSON, aside first: mean_iou, per_class_iou (null where a class never occurs),
+    pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `extra`. Raises RunError."""
+    result = {"mean_iou": none_if_nan(matrix.mean_iou), "pixel_accuracy": none_if_nan(matrix.pixel_accuracy),
+              "class_names": list(names), "per_class_iou": [none_if_nan(iou) for iou in matrix.iou.tolist()],
+              "confusion_matrix": matrix.counts.tolist(), **extra}
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(result, indent=1))
+        os.replace(aside, path)
+    except OSError as error:
+        raise RunError(f"--result_file {path}: cannot be written ({error.strerror})") from None
+
+
+def none_if_nan(value: float):
+    return None if math.isnan(value) else value
+
+
+def colour(class_map: np.ndarray) -> np.ndarray:
+    """(H, W) uint8 class numbers -> (H, W, 3) uint8 in VOC's colours, blue green red."""
+    return palette()[class_map][:, :, ::-1]
+
+
+def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6) -> np.ndarray:
+    """The picture with the classes' colours laid over; background and ignored pixels are left as they are."""
+    painted = (class_map > 0) & (class_map < 255)
+    mixed = cv2.addWeighted(image, 1 - alpha, np.ascontiguousarray(colour(class_map)), alpha, 0)
+    return np.where(painted[:, :, None], mixed, image)
+
+
+class EvaluationLog:
+    """Progress of an evaluation and its pictures, as evaluate's `on_image`.
+
+    A bar on a terminal; elsewhere a line every ten seconds.
+    """
+
+    def __init__(self, total: int, overlay_dir: str, overlay_max: int):
+        self.bar, self.total, self.done = progress(total, "evaluate", "image"), total, 0
+        self.folder, self.most = Path(overlay_dir) if overlay_dir else None, overlay_max
+        self.start = self.said = time.perf_counter()
+
+    def __call__(self, sample, image, mask, class_map):
+        self.done += 1
+        if self.folder and self.done <= self.most:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            side_by_side = np.hstack([image, overlay(image, mask), overlay(image, class_map)])
+            cv2.imwrite(str(self.folder / f"{self.done:04d}_{Path(sample.image).stem}.png"), side_by_side)
+        self.bar.update()
+        if self.bar.disable and time.perf_counter() - self.said > 10:
+            self.said = time.perf_counter()
+            print(f"processed {self.done} of {self.total} images, {self.rate():.2f} images/s", flush=True)
+
+    def rate(self) -> float:
+        return self.done / max(time.perf_counter() - self.start, 1e-9)
+
+    def close(self):
+        self.bar.close()
+        print(f"processed {self.done} images, {self.rate():.2f} images/s", flush=True)

@@ -1,0 +1,56 @@
+"""The networks by name, and the two cells they run in: training with its loss, inference with its softmax.
+
+Both cells hold the network as `network`, so parameters have the names of the published checkpoints: network.resnet....
+"""
+from functools import partial
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore import dtype as mstype
+
+from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
+
+# Small enough for tests and dry runs: the same code with fewer blocks and channels.
+TINY = {"blocks": (1, 1, 1, 3), "width": 8, "aspp_channels": 32}
+
+NETS = {
+    "deeplab_v3_s16": partial(DeepLabV3, output_stride=16),
+    "deeplab_v3_s8": partial(DeepLabV3, output_stride=8),
+    "deeplab_v3_tiny_s16": partial(DeepLabV3, output_stride=16, **TINY),
+    "deeplab_v3_tiny_s8": partial(DeepLabV3, output_stride=8, **TINY),
+}
+
+
+def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
+    """The network called `name` in NETS; raises ValueError that lists the names for any other."""
+    if name not in NETS:
+        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETS)}")
+    return NETS[name](num_classes=num_classes, atrous_rates=tuple(atrous_rates), freeze_bn=freeze_bn)
+
+
+class TrainingNetwork(nn.Cell):
+    """Pictures (N, 3, H, W) uint8 blue green red and labels (N, H, W) uint8 -> loss, a float32 scalar."""
+
+    def __init__(self, network, loss, mean, std):
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.mean = Tensor(np.reshape(mean, (1, 3, 1, 1)).astype(np.float32))
+        self.factor = Tensor(np.reshape(1 / np.asarray(std, np.float64), (1, 3, 1, 1)).astype(np.float32))
+
+    def construct(self, image, label):
+        normalised = (ops.cast(image, mstype.float32) - self.mean) * self.factor
+        return self.loss(self.network(normalised), label)
+
+
+class InferenceNetwork(nn.Cell):
+    """Pictures (N, 3, H, W) float32, normalised -> probabilities (N, num_classes, H, W) float32."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.softmax = nn.Softmax(axis=1)
+        self.set_train(False)    # BatchNorm's moving statistics, no dropout
+
+    def construct(self, image):
+        return self.softmax(self.network(image))

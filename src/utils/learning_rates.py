@@ -1,0 +1,27 @@
+"""Learning rate of every step, as the zoo computes them; arrays of float64."""
+import numpy as np
+
+
+def cosine_lr(base_lr: float, decay_steps: int, total_steps: int) -> np.ndarray:
+    """base_lr / 2 * (1 + cos(pi * step / decay_steps)): from base_lr to 0 in half a cosine."""
+    step = np.minimum(np.arange(total_steps), decay_steps)
+    return base_lr * 0.5 * (1 + np.cos(np.pi * step / decay_steps))
+
+
+def poly_lr(base_lr: float, decay_steps: int, total_steps: int, end_lr: float = 0.0, power: float = 0.9) -> np.ndarray:
+    """(base_lr - end_lr) * (1 - step / decay_steps) ** power + end_lr (the paper's "poly" policy, section 4.1)."""
+    step = np.minimum(np.arange(total_steps), decay_steps)
+    return (base_lr - end_lr) * (1 - step / decay_steps) ** power + end_lr
+
+
+def exponential_lr(base_lr: float, decay_steps: int, decay_rate: float, total_steps: int) -> np.ndarray:
+    """base_lr * decay_rate ** (step // decay_steps): one factor decay_rate every decay_steps."""
+    return base_lr * decay_rate ** (np.arange(total_steps) // decay_steps)
+
+
+def learning_rates(config, total_steps: int) -> np.ndarray:
+    """The rates of a run of `total_steps` by its options lr_type, base_lr, lr_decay_step and lr_decay_rate."""
+    table = {"cos": lambda: cosine_lr(config.base_lr, total_steps, total_steps),
+             "poly": lambda: poly_lr(config.base_lr, total_steps, total_steps),
+             "exp": lambda: exponential_lr(config.base_lr, config.lr_decay_step, config.lr_decay_rate, total_steps)}
+    return table[config.lr_type]()

@@ -1,0 +1,42 @@
+"""What programs tell the console: errors in one line with the right exit code, progress bars that keep out of logs."""
+import sys
+
+from tqdm import tqdm
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used; the text names it and the mend. Exit code 2."""
+
+
+class RunError(Exception):
+    """A run that started well and could not go on; the text names where and why. Exit code 1."""
+
+
+def run_program(main, argv=None) -> int:
+    """Call `main(argv)` and turn its outcome into an exit code.
+
+    InputError gives 2, RunError 1, Ctrl-C 130, each with one line on stderr; `--debug` among the arguments
+    shows the traceback as well. Any other exception is a bug and keeps its traceback.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        main(argv)
+        return 0
+    except (InputError, RunError) as error:
+        if "--debug" in arguments:
+            raise
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        return 130
+
+
+def warn(text: str) -> None:
+    """One line on stderr that does not end the program."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def progress(total: int, what: str, unit: str) -> tqdm:
+    """A bar with rate and time left on a terminal, nothing in logs (tqdm's disable=None)."""
+    return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, smoothing=0.1, leave=False)

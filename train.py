@@ -1,0 +1,115 @@
+"""Train DeepLabV3 on a MindRecord of VOC-like data."""
+import os
+import sys
+import time
+from pathlib import Path
+
+from src.config import parse_args, to_yaml
+from src.device import open_device
+from src.utils.log import InputError, run_program, warn
+
+MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
+
+
+def check_options(config) -> None:
+    """Raises InputError for options that fit alone but not together; notes what is unusual."""
+    if config.max_scale < config.min_scale:
+        raise InputError(f"--max_scale {config.max_scale}: smaller than --min_scale {config.min_scale}")
+    for name in ("image_mean", "image_std"):
+        if len(getattr(config, name)) != 3:
+            raise InputError(f"--{name}: three values are needed, blue green red")
+    stride = int(config.model.rsplit("_s", 1)[1])
+    if (config.crop_size - 1) % stride:
+        nearest = round((config.crop_size - 1) / stride) * stride + 1
+        warn(f"--crop_size {config.crop_size}: feature map and picture do not share their corners; "
+             f"a multiple of {stride} plus 1 does, such as {nearest}")
+
+
+def prepare_folder(train_dir: Path, config) -> None:
+    """Make train_dir, move an earlier run's files into a folder of its own there, save the resolved options."""
+    try:
+        train_dir.mkdir(parents=True, exist_ok=True)
+        earlier = [path for path in train_dir.iterdir()
+                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml")]
+        if earlier:
+            folder = next(path for number in range(1, 10**6)
+                          if not (path := train_dir / f"earlier_{number}").exists())
+            folder.mkdir()
+            for path in earlier:
+                os.replace(path, folder / path.name)
+            print(f"the earlier run in {train_dir} was moved to {folder}")
+        (train_dir / "config.yaml").write_text(to_yaml(config))
+    except OSError as error:
+        raise InputError(f"--train_dir {train_dir}: cannot be written ({error.strerror})") from None
+
+
+def build_model(config, device, rates):
+    """The Model that trains: network, loss, momentum, fixed loss scale; float16 (O3) with a float32 loss off the CPU."""
+    import mindspore as ms
+    from mindspore import nn
+
+    from src.loss.loss import SoftmaxCrossEntropyLoss
+    from src.nets.net_factory import TrainingNetwork, create_network
+    from src.utils.checkpoint import load_pretrained
+
+    network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
+    loss = SoftmaxCrossEntropyLoss(config.ignore_label)
+    training = TrainingNetwork(network, loss, config.image_mean, config.image_std)
+    if config.ckpt_pre_trained:
+        print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
+    # Momentum leaves names with beta or gamma out of weight decay: BatchNorm's parameters, as published.
+    optimizer = nn.Momentum(training.trainable_params(), rates.tolist(), MOMENTUM, weight_decay=WEIGHT_DECAY,
+                            loss_scale=config.loss_scale)
+    # The manager does not unscale when drop_overflow_update is off, so the optimizer has the same loss_scale.
+    manager = ms.FixedLossScaleManager(config.loss_scale, drop_overflow_update=False)
+    model = ms.Model(training, optimizer=optimizer, loss_scale_manager=manager,
+                     amp_level="O0" if device.target == "CPU" else "O3")
+    loss.to_float(ms.float32)    # after Model, whose amp_level would undo it
+    return model
+
+
+def train(config) -> None:
+    """One run from the first step to the last."""
+    check_options(config)
+    device = open_device(config.device_target, config.device_id, config.is_distributed)
+    import mindspore as ms
+
+    from src.data.dataset import create_dataset
+    from src.utils.callbacks import CheckpointSaver, TrainingLog
+    from src.utils.learning_rates import learning_rates
+
+    ms.set_seed(config.seed)
+    dataset, transform = create_dataset(
+        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
+        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
+        num_classes=config.num_classes, ignore_label=config.ignore_label,
+        num_shards=device.size, shard_id=device.rank, workers=config.workers)
+    steps = dataset.get_dataset_size()
+    rates = learning_rates(config, steps * config.train_epochs)
+    model = build_model(config, device, rates)
+    callbacks = []
+    if device.rank == 0:
+        train_dir = Path(config.train_dir)
+        prepare_folder(train_dir, config)
+        print(f"{config.model}: {config.train_epochs} epochs of {steps} steps, {config.batch_size * device.size} "
+              f"pictures a step on {device.size} x {device.target}; files go to {train_dir}")
+        log = TrainingLog(train_dir, rates, config.batch_size * device.size)
+        callbacks = [log, CheckpointSaver(train_dir, config.model, config.save_steps,
+                                          config.keep_checkpoint_max, len(rates))]
+    start = time.perf_counter()
+    try:
+        model.train(config.train_epochs, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU")
+    except RuntimeError:
+        if transform.errors:    # MindSpore wraps what went wrong with a sample in pages of its own
+            raise transform.errors[0] from None
+        raise
+    if device.rank == 0:
+        print(f"trained {len(rates)} steps in {time.perf_counter() - start:.1f} s; last checkpoint {callbacks[1].saved[-1]}")
+
+
+def main(argv=None):
+    train(parse_args("train", __doc__, argv))
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
