@@ -44,15 +44,17 @@ def prepare_folder(train_dir: Path, config) -> None:
 
 
 def build_model(config, device, rates):
-    """The Model that trains: network, loss, momentum, fixed loss scale; float16 (O3) with a float32 loss off the CPU."""
+    """The Model that trains: network, loss, momentum, fixed loss scale; float16 (O3) but for the loss off the CPU."""
     import mindspore as ms
     from mindspore import nn
 
     from src.loss.loss import SoftmaxCrossEntropyLoss
-    from src.nets.net_factory import TrainingNetwork, create_network
+    from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
     from src.utils.checkpoint import load_pretrained
 
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
+    if config.zero_init_residual:
+        zero_init_residual(network)
     loss = SoftmaxCrossEntropyLoss(config.ignore_label)
     training = TrainingNetwork(network, loss, config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
@@ -99,12 +101,11 @@ def train(config) -> None:
     start = time.perf_counter()
     try:
         model.train(config.train_epochs, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU")
-    except RuntimeError:
-        if transform.errors:    # MindSpore wraps what went wrong with a sample in pages of its own
-            raise transform.errors[0] from None
-        raise
+    except RuntimeError as error:
+        raise transform.cause(error) from None
     if device.rank == 0:
-        print(f"trained {len(rates)} steps in {time.perf_counter() - start:.1f} s; last checkpoint {callbacks[1].saved[-1]}")
+        print(f"trained {len(rates)} steps in {time.perf_counter() - start:.1f} s; "
+              f"last checkpoint {callbacks[1].saved[-1]}")
 
 
 def main(argv=None):

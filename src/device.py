@@ -3,7 +3,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from src.utils.log import InputError
+from src.utils.log import InputError, first_line
 
 MENDS = {
     "Ascend": "install CANN and its MindSpore build and source set_env.sh, or give --device_target CPU",
@@ -49,10 +49,10 @@ def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -
     import mindspore as ms
     ms.set_context(mode=ms.GRAPH_MODE)
     try:
-        if target == "CPU":
-            ms.set_device("CPU")
-        else:
+        if target != "CPU":
             ms.set_device(target, int(os.environ.get("DEVICE_ID", device_id)))
+        elif ms.get_context("device_target") != "CPU":    # it cannot be set again once something has run
+            ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
         raise InputError(f"--device_target {target}: {first_line(error)}; {MENDS[target]}") from None
     if not is_distributed:
@@ -61,11 +61,7 @@ def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -
     try:
         init()
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"--is_distributed: {first_line(error)}; start it with msrun or a launcher of scripts/") from None
+        raise InputError(f"--is_distributed: {first_line(error)}; start it with msrun or a launcher of scripts/"
+                         ) from None
     ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
     return Device(target, get_rank(), get_group_size())
-
-
-def first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

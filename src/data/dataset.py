@@ -7,7 +7,7 @@ import numpy as np
 
 from src.data.transforms import draw_transform, train_transform
 from src.data.voc import check_labels, decode_image, decode_mask
-from src.utils.log import InputError
+from src.utils.log import InputError, first_line
 
 PREFETCH = 2    # batches each stage may hold ready; MindSpore's 16 would keep 400 MB of crops at the published sizes
 
@@ -63,11 +63,6 @@ def count_samples(data_file) -> int:
         raise InputError(f"--data_file {data_file}: not a whole MindRecord: {first_line(error)}") from None
 
 
-def first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
 class TrainingTransform:
     """Decode and transform one sample; draws depend on (seed, epoch, sample) alone, so not on threads or devices.
 
@@ -85,6 +80,10 @@ class TrainingTransform:
         except InputError as error:
             self.errors.append(error)
             raise
+
+    def cause(self, error):
+        """The error of the sample that ended the pipeline, if one did, else `error` itself."""
+        return self.errors[0] if self.errors else error
 
     def transform(self, data, label, name, key):
         image, mask = decode_image(data.tobytes(), name), decode_mask(label.tobytes(), f"mask of {name}")
@@ -126,6 +125,9 @@ def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_sca
     dataset = dataset.map(transform, input_columns=["data", "label", "name", "key"], output_columns=["image", "label"],
                           num_parallel_workers=workers)
     dataset = dataset.batch(batch_size, drop_remainder=True, num_parallel_workers=1)
-    dataset.output_shapes()    # runs the pipeline once and remembers; done here, so that it does not cost an epoch
+    try:
+        dataset.output_shapes()    # runs the pipeline once and remembers; done here, so that it does not cost an epoch
+    except RuntimeError as error:
+        raise transform.cause(error) from None
     source.epoch = first_epoch
     return dataset, transform

@@ -86,7 +86,8 @@ def make_lists(root: Path, workers: int) -> None:
     voc = VOC if (root / VOC).is_dir() else Path()
     sets = root / voc / "ImageSets/Segmentation"
     if not sets.is_dir():
-        raise InputError(f"--data_root {root}: neither it nor {root / VOC} is a VOC2012 folder (no ImageSets/Segmentation)")
+        raise InputError(f"--data_root {root}: neither it nor {root / VOC} is a VOC2012 folder "
+                         "(no ImageSets/Segmentation)")
     train, val = read_ids(sets / "train.txt"), read_ids(sets / "val.txt")
     if set(train) & set(val):
         raise InputError(f"{sets}: {sorted(set(train) & set(val))[0]} is in train.txt and in val.txt")

@@ -43,7 +43,8 @@ def draw_shape(name: str, shape: tuple, centre: np.ndarray, radius: float, angle
 def draw_pair(rng: np.random.Generator, number: int) -> tuple:
     """A picture (H, W, 3) uint8 blue green red and its mask (H, W) uint8: one or two objects on a soft ground."""
     height, width = SIZES[number % len(SIZES)]
-    ground = cv2.resize(rng.integers(70, 190, (4, 4, 3), dtype=np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    ground = rng.integers(70, 190, (4, 4, 3), dtype=np.uint8)
+    ground = cv2.resize(ground, (width, height), interpolation=cv2.INTER_CUBIC)
     grey = ground.mean(2, keepdims=True)
     image = grey + 0.1 * (ground - grey) + rng.normal(0, 7, (height, width, 3))
     mask = np.zeros((height, width), np.uint8)
@@ -64,7 +65,7 @@ def draw_pair(rng: np.random.Generator, number: int) -> tuple:
 
 
 def write_sample(folder, seed: int, train: int, val: int) -> None:
-    """Draw `train` + `val` pairs into folder/VOCdevkit/VOC2012, with classes.txt in `folder`; one seed, the same files."""
+    """Draw `train` + `val` pairs into folder/VOCdevkit/VOC2012, with classes.txt in `folder`; one seed, one result."""
     voc = Path(folder, "VOCdevkit/VOC2012")
     if voc.exists():
         raise InputError(f"--sample_dir {folder}: already holds {voc}; give another folder")

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-
 GRID_TOLERANCE = 1 / 64    # source pixels that the sampling grid of a cut may lie off the whole picture's
 
 
@@ -70,7 +69,8 @@ def resize_window(image: np.ndarray, size: tuple, window: tuple) -> np.ndarray:
     """The window (top, left, rows, columns) of `image` resized bicubically to `size` (rows, columns).
 
     Equal to resizing the whole picture and cutting the window out, except that the sampling grid may lie up to
-    GRID_TOLERANCE source pixels off: OpenCV starts its grid at a corner, so the cut begins where both grids nearly meet.
+    GRID_TOLERANCE source pixels off: OpenCV starts its grid at a corner, so the cut begins where
+    both grids nearly meet.
     """
     (cut_h, first_h, step_h), (cut_w, first_w, step_w) = (
         cut_axis(length, target, start, count)

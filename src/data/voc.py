@@ -1,4 +1,4 @@
-"""PASCAL VOC as files: classes, palette, list files, and reading of pictures and masks with errors that name the file."""
+"""PASCAL VOC as files: classes, palette, list files, pictures and masks read with errors that name the file."""
 import io
 from pathlib import Path
 from typing import NamedTuple

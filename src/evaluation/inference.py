@@ -5,7 +5,7 @@ probabilities. Reading, resizing and counting run in threads while it works.
 """
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -57,7 +57,7 @@ def letterbox(image: np.ndarray, side: int, table: np.ndarray, out: np.ndarray) 
 
 
 def add_resized(total, probs: np.ndarray, valid: tuple, size: tuple) -> np.ndarray:
-    """Cut the letterbox's corner `valid` out of probs (C, S, S), resize to `size`, add to `total` (C, H, W) or begin it."""
+    """Cut the corner `valid` out of probs (C, S, S), resize to `size`, add to `total` (C, H, W) or begin."""
     first = total is None
     total = np.empty((len(probs), *size), np.float32) if first else total
     for channel, plane in enumerate(probs[:, :valid[0], :valid[1]]):
@@ -81,75 +81,61 @@ def argmax_map(scores: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Batch:
-    """Some samples on their way through the scales."""
+    """Some samples on their way through the scales; lists have one entry for each."""
 
     samples: list
-    images: list = field(default_factory=list)
-    masks: list = field(default_factory=list)
-    totals: list = field(default_factory=list)    # summed probabilities (C, H, W) of each image
-    maps: list = field(default_factory=list)    # class maps (H, W), once all scales are summed
+    images: list    # (H, W, 3) uint8
+    masks: list    # (H, W) uint8 or None
+    totals: list    # summed probabilities (C, H, W) float32
+    maps: list    # class maps (H, W) uint8, once all scales are summed
 
 
 class Segmenter:
     """Class maps of many pictures: `for batch in segmenter.run(samples, load)`.
 
     While `predict` works on one input, threads read and letterbox the next and resize and sum the one before,
-    so at most two batches are in memory however long the list is.
+    so at most three batches are in memory however long the list is.
     """
 
     def __init__(self, predict, settings: Settings):
         self.predict, self.settings, self.table = predict, settings, settings.normalisation()
 
     def run(self, samples, load):
-        """Yield a Batch with images, masks, totals and maps for every batch_size samples, in order.
+        """Yield a finished Batch for every batch_size samples, in order.
 
         Args:
             samples: sequence of whatever `load` takes.
             load: sample -> (image (H, W, 3) uint8 blue green red, mask (H, W) uint8 or None).
         """
-        size, scales = self.settings.batch_size, self.settings.scales
-        jobs = [(first, number) for first in range(0, len(samples), size) for number in range(len(scales))]
-        cv2.setNumThreads(1)    # the pool is the parallelism
+        cv2.setNumThreads(1)    # the threads here are the parallelism
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
-            batch, done, pending = None, None, []
-
-            def prepare(job):
-                nonlocal batch
-                first, number = job
-                if number == 0:
-                    batch = Batch(samples[first:first + size])
-                    for image, mask in pool.map(load, batch.samples):
-                        batch.images.append(image)
-                        batch.masks.append(mask)
-                    batch.totals = [None] * len(batch.images)
-                return batch, self.prepare(batch, scales[number])
-
-            ahead = reader.submit(prepare, jobs[0]) if jobs else None
-            for position, (_, number) in enumerate(jobs):
-                current, (inputs, valid) = ahead.result()
-                if position + 1 < len(jobs):
-                    ahead = reader.submit(prepare, jobs[position + 1])
+            pending, finished = [], None
+            for batch, last, inputs, sizes in ahead(reader, self.inputs(samples, load, pool)):
                 probs = self.probabilities(inputs)
-                for future in pending:
+                for future in pending:    # sums of the scale before: done by now, and the order of adding is kept
                     future.result()
-                if done:
-                    yield done
-                last = number == len(scales) - 1
-                pending = [pool.submit(self.finish, current, i, probs[i], valid[i], last)
-                           for i in range(len(current.images))]
-                if last:
-                    current.maps = [None] * len(current.images)
-                done = current if last else None
+                if finished:
+                    yield finished
+                finished = batch if last else None
+                pending = [pool.submit(self.add, batch, number, probs[number], size, last)
+                           for number, size in enumerate(sizes)]
             for future in pending:
                 future.result()
-            if done:
-                yield done
+            if finished:
+                yield finished
 
-    def prepare(self, batch, scale):
-        """Inputs (N, 3, S, S) float32 of a batch at a scale, and the height and width that each picture takes in it."""
-        side = self.settings.input_size(scale)
-        inputs = np.zeros((len(batch.images), 3, side, side), np.float32)
-        return inputs, [letterbox(image, side, self.table, out) for image, out in zip(batch.images, inputs)]
+    def inputs(self, samples, load, pool):
+        """Yield (batch, whether it is the last scale, inputs (N, 3, S, S) float32, sizes within S) in order."""
+        step, scales = self.settings.batch_size, self.settings.scales
+        for first in range(0, len(samples), step):
+            chunk = samples[first:first + step]
+            images, masks = zip(*pool.map(load, chunk))
+            batch = Batch(chunk, images, masks, [None] * len(chunk), [None] * len(chunk))
+            for number, scale in enumerate(scales, 1):
+                side = self.settings.input_size(scale)
+                inputs = np.zeros((len(chunk), 3, side, side), np.float32)
+                sizes = [letterbox(image, side, self.table, out) for image, out in zip(images, inputs)]
+                yield batch, number == len(scales), inputs, sizes
 
     def probabilities(self, inputs):
         probs = self.predict(inputs)
@@ -158,11 +144,19 @@ class Segmenter:
             probs = probs + mirrored[:, :, :, ::-1]
         return probs
 
-    def finish(self, batch, number, probs, valid, last):
-        """Add one picture's probabilities of one scale; after the last scale make its class map."""
-        batch.totals[number] = add_resized(batch.totals[number], probs, valid, batch.images[number].shape[:2])
+    def add(self, batch, number, probs, size, last):
+        """Add one picture's probabilities at one scale; after the last scale make its class map."""
+        batch.totals[number] = add_resized(batch.totals[number], probs, size, batch.images[number].shape[:2])
         if last:
             batch.maps[number] = argmax_map(batch.totals[number])
+
+
+def ahead(executor, iterator):
+    """The items of `iterator`, none of them None, each made in `executor` while the one before is used."""
+    future = executor.submit(next, iterator, None)
+    while (item := future.result()) is not None:
+        future = executor.submit(next, iterator, None)
+        yield item
 
 
 def evaluate(predict, samples, load, settings: Settings, on_image=None) -> ConfusionMatrix:

@@ -25,7 +25,7 @@ class ConfusionMatrix:
 
     @property
     def iou(self) -> np.ndarray:
-        """Intersection over union of each class, float64; NaN for a class that occurs in neither truth nor prediction."""
+        """Intersection over union of each class, float64; NaN for a class in neither truth nor prediction."""
         hits = np.diag(self.counts)
         union = self.counts.sum(0) + self.counts.sum(1) - hits
         return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)

@@ -1,6 +1,6 @@
 """Pixel-wise cross entropy over the pixels that are not ignored."""
-from mindspore import nn, ops
 from mindspore import dtype as mstype
+from mindspore import nn, ops
 
 
 class SoftmaxCrossEntropyLoss(nn.Cell):

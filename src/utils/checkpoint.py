@@ -3,13 +3,14 @@ import hashlib
 import os
 from pathlib import Path
 
-from src.utils.log import InputError, RunError
+from src.utils.log import InputError, RunError, first_line
 
 CLASSIFIER = ("network.aspp.conv2.weight", "network.aspp.conv2.bias")
 BACKBONE = "network.resnet."
 
 # Optimiser state and counters of a full checkpoint, which are no weights of the network.
-NO_WEIGHT = ("moments.", "learning_rate", "momentum", "global_step", "scale_sense", "current_iterator", "epoch_num", "step_num")
+NO_WEIGHT = ("moments.", "learning_rate", "momentum", "global_step", "scale_sense", "current_iterator",
+             "epoch_num", "step_num")
 
 # Names of a ResNet-101 that the zoo or MindCV trained for classification, and what has no place here.
 RENAMED = {"down_sample_layer.": "downsample.", "down_sample.": "downsample."}
@@ -43,8 +44,7 @@ def read(path, option: str) -> dict:
     try:
         return ms.load_checkpoint(str(path))
     except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
-        text = str(error).strip().splitlines()
-        raise InputError(f"--{option} {path}: is no MindSpore checkpoint ({text[0] if text else type(error).__name__})") from None
+        raise InputError(f"--{option} {path}: is no MindSpore checkpoint ({first_line(error)})") from None
 
 
 def digest(path) -> str:

@@ -32,6 +32,12 @@ def run_program(main, argv=None) -> int:
         return 130
 
 
+def first_line(error: Exception) -> str:
+    """What MindSpore says of an error before its pages of call stack."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def warn(text: str) -> None:
     """One line on stderr that does not end the program."""
     print(f"warning: {text}", file=sys.stderr, flush=True)

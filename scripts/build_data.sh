@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Convert listed pictures and masks to MindRecord.
+#
+# Usage: bash build_data.sh [DATA_ROOT] [DATA_LST] [DST_PATH] [NUM_SHARDS] [options of build_seg_data.py] [--dry-run]
+#
+# These may also come from the environment variables of these names, or be written below.
+data_root="${DATA_ROOT:-}"
+data_lst="${DATA_LST:-}"
+dst_path="${DST_PATH:-}"
+num_shards="${NUM_SHARDS:-}"
+
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+take data_root data_lst dst_path num_shards -- "$@"
+given --data_root "$data_root" --data_lst "$data_lst" --dst_path "$dst_path" --num_shards "$num_shards"
+show "$PYTHON" "$ROOT/src/data/build_seg_data.py" "${GIVEN[@]}" "${OPTIONS[@]}"
+((DRY_RUN)) || exec "$PYTHON" "$ROOT/src/data/build_seg_data.py" "${GIVEN[@]}" "${OPTIONS[@]}"

@@ -1,0 +1,148 @@
+# Shared by the launchers: the project's folder, the Python to use, arguments, logs. Sourced, never run.
+# shellcheck shell=bash
+set -Eeuo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+RECIPES="$ROOT/scripts/recipes"
+export PYTHONUNBUFFERED=1
+DRY_RUN=0
+OPTIONS=()
+
+die() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+usage() { # the comment at the head of the launcher
+    sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"
+}
+
+# Set PYTHON: the variable itself, an active environment, the project's .venv, or the machine's python3.
+find_python() {
+    local active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
+    if [[ -n "${PYTHON:-}" ]]; then
+        command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON: no such program"
+    elif [[ -n "$active" ]]; then
+        PYTHON="$active/bin/python"
+    elif [[ -x "$ROOT/.venv/bin/python" ]]; then
+        PYTHON="$ROOT/.venv/bin/python"
+    else
+        PYTHON=python3
+    fi
+}
+
+supported() { # supported PROGRAM: a Python that mindspore 2.8 has wheels for
+    "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+}
+
+make_venv() {
+    local python
+    for python in python3 python3.11 python3.12 python3.10 python3.9; do
+        supported "$python" && break
+    done
+    supported "$python" || die "no Python 3.9 to 3.12 on this machine (python3 is $(python3 -V 2>&1 || true))," \
+        "which mindspore has wheels for; mend: apt-get install python3.11 python3.11-venv, or PYTHON=/path/to/python"
+    echo "making $ROOT/.venv with $("$python" -V)"
+    "$python" -m venv "$ROOT/.venv" || {
+        rm -rf "$ROOT/.venv"
+        die "$python has no venv module; mend: apt-get install python3-venv"
+    }
+}
+
+# install FILE...: bring requirements into the environment in use, the project's .venv when there is none.
+install() {
+    local file stamp files=()
+    if [[ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && ! -x "$ROOT/.venv/bin/python" ]]; then
+        make_venv
+    fi
+    find_python
+    supported "$PYTHON" || die "$PYTHON is $("$PYTHON" -V 2>&1); mindspore has wheels for Python 3.9 to 3.12;" \
+        "mend: leave that environment, or set PYTHON to such a Python"
+    stamp="$("$PYTHON" -c 'import sys; print(sys.prefix)')/.installed_$(cat "$@" | sha256sum | cut -c1-16)"
+    [[ "$PYTHON" == "$ROOT/.venv/bin/python" && -e "$stamp" ]] && return
+    for file in "$@"; do files+=(-r "$file"); done
+    echo "installing what $* ask for; MindSpore alone is 0.8 GB, once"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check "${files[@]}" ||
+        die "installation failed; see pip's message above (a network, and 4 GB of disk, are needed)"
+    if [[ "$PYTHON" == "$ROOT/.venv/bin/python" ]]; then touch "$stamp"; fi
+}
+
+# take NAME... -- ARGUMENT...: leading arguments that are no options go to the variables NAME; an empty one is not
+# given, so the variable keeps what the environment or the head of the launcher says. The rest goes to OPTIONS.
+take() {
+    local names=() argument
+    while [[ "$1" != -- ]]; do names+=("$1") && shift; done
+    shift
+    for argument in "$@"; do
+        case "$argument" in
+        --help | -h) usage && exit 0 ;;
+        --dry-run) DRY_RUN=1 ;;
+        -*) names=() && OPTIONS+=("$argument") ;;
+        *) if ((${#names[@]})); then
+            [[ -z "$argument" ]] || printf -v "${names[0]}" %s "$argument"
+            names=("${names[@]:1}")
+        elif ((${#OPTIONS[@]})); then
+            OPTIONS+=("$argument")
+        else
+            die "unexpected argument '$argument'; see --help"
+        fi ;;
+        esac
+    done
+    if [[ "${OPTIONS[0]:-}" == -- ]]; then OPTIONS=("${OPTIONS[@]:1}"); fi
+    find_python
+}
+
+# given OPTION VALUE ...: fill GIVEN with the pairs whose value is not empty.
+given() {
+    GIVEN=()
+    while (($#)); do
+        [[ -z "$2" ]] || GIVEN+=("$1" "$2")
+        shift 2
+    done
+}
+
+# run_logged LOG PROGRAM [ARGUMENT...]: run a program of the project; what it prints is shown and kept in LOG, an
+# earlier log under a number. The exit code is the program's.
+run_logged() {
+    local log="$1" command=("$PYTHON" "$ROOT/$2" "${@:3}")
+    show "${command[@]}"
+    if ((DRY_RUN)); then return; fi
+    mkdir -p "$(dirname "$log")"
+    keep "$log"
+    "${command[@]}" 2>&1 | tee "$log"
+}
+
+show() { # the command as one could type it
+    printf '%q ' "$@"
+    echo
+}
+
+keep() { # keep FILE: give an earlier file of that name a number
+    local number=1
+    [[ -e "$1" ]] || return 0
+    while [[ -e "$1.$number" ]]; do number=$((number + 1)); done
+    mv "$1" "$1.$number"
+}
+
+# The launchers name these at their heads, where users may write them.
+# shellcheck disable=SC2154
+# launch_eval NAME RECIPE ARGUMENT...: log in NAME/eval_log of the working folder, or EVAL_PATH.
+launch_eval() {
+    local eval_path="${EVAL_PATH:-$PWD/$1}" recipe="$2"
+    take data_root data_lst ckpt_path -- "${@:3}"
+    given --data_root "$data_root" --data_lst "$data_lst" --ckpt_path "$ckpt_path" \
+        --device_target "${DEVICE_TARGET:-}"
+    run_logged "$eval_path/eval_log" eval.py --config_path "$RECIPES/$recipe.yaml" \
+        --result_file "$eval_path/eval_result.json" "${GIVEN[@]}" "${OPTIONS[@]}"
+}
+
+# shellcheck disable=SC2154
+# launch_train NAME RECIPE ARGUMENT...: log in NAME/device<DEVICE_ID>/log of the working folder, or TRAIN_PATH;
+# checkpoints in NAME/ckpt.
+launch_train() {
+    local train_path="${TRAIN_PATH:-$PWD/$1}" recipe="$2"
+    take data_file ckpt_pre_trained -- "${@:3}"
+    given --data_file "$data_file" --ckpt_pre_trained "$ckpt_pre_trained" --device_target "${DEVICE_TARGET:-}"
+    run_logged "$train_path/device${DEVICE_ID:-0}/log" train.py --config_path "$RECIPES/$recipe.yaml" \
+        --train_dir "$train_path/ckpt" "${GIVEN[@]}" "${OPTIONS[@]}"
+}

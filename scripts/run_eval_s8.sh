@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Evaluate at output stride 8, one scale (published: 78.84 mIoU).
+#
+# Usage: bash run_eval_s8.sh [DATA_ROOT] [DATA_LST] [CKPT_PATH] [options of eval.py] [--dry-run]
+#
+# The paths may also come from the environment variables of these names, or be written below.
+# DEVICE_TARGET=CPU evaluates without an Ascend. Log and result go to s8_eval in the working folder, or EVAL_PATH.
+data_root="${DATA_ROOT:-}"
+data_lst="${DATA_LST:-}"
+ckpt_path="${CKPT_PATH:-}"
+
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+launch_eval s8_eval eval_s8 "$@"

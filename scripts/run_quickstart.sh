@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Train and evaluate the real ResNet-101 DeepLabV3 on this machine's CPU, on a drawn sample or on your VOC.
+#
+# Usage: bash run_quickstart.sh [--data_root DIR] [--work_dir DIR] [--tiny]
+#
+#   --data_root DIR   a folder with VOCdevkit/VOC2012 (it is only read); without it a sample is drawn
+#   --work_dir DIR    where everything goes (default: quickstart in the working folder; an earlier one gets a number)
+#   --tiny            a network a hundredth the size: the same parts in a minute or two, for a quick look
+#
+# Installs what is missing into .venv, or into the active environment or PYTHON. From scratch and in minutes the
+# network learns the sample's five shapes; on real VOC it is a check of every part, not a good model: that takes the
+# ImageNet backbone and the recipe of README.
+
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+data_root="" work_dir="$PWD/quickstart" size=""
+while (($#)); do
+    case "$1" in
+    --help | -h) usage && exit 0 ;;
+    --tiny) size=tiny_ && shift ;;
+    --data_root=* | --work_dir=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    --data_root | --work_dir)
+        [[ -n "${2:-}" ]] || die "$1 needs a folder"
+        printf -v "${1#--}" %s "$2"
+        shift 2
+        ;;
+    *) die "unknown argument '$1'; see --help" ;;
+    esac
+done
+
+step() { printf '\n== %s\n' "$*"; }
+
+# link_voc FROM TO: a folder that reads FROM through links, so that gray masks and lists are written beside them.
+link_voc() {
+    local from="$1" to="$2" part source
+    source="$from/VOCdevkit/VOC2012"
+    [[ -d "$source" ]] || source="$from"
+    [[ -d "$source/ImageSets/Segmentation" ]] ||
+        die "--data_root $from: neither it nor $from/VOCdevkit/VOC2012 holds ImageSets/Segmentation"
+    mkdir -p "$to/VOCdevkit/VOC2012"
+    for part in JPEGImages SegmentationClass ImageSets; do
+        ln -s "$(realpath "$source/$part")" "$to/VOCdevkit/VOC2012/$part"
+    done
+    if [[ -d "$from/benchmark_RELEASE/dataset" ]]; then
+        mkdir -p "$to/benchmark_RELEASE/dataset"
+        for part in cls img train.txt val.txt; do
+            ln -s "$(realpath "$from/benchmark_RELEASE/dataset/$part")" "$to/benchmark_RELEASE/dataset/$part"
+        done
+    fi
+}
+
+start=$SECONDS
+install "$ROOT/requirements.txt"
+installed=$SECONDS
+keep "$work_dir"
+mkdir -p "$work_dir"
+work_dir="$(realpath "$work_dir")"
+data="$work_dir/data"
+
+if [[ -n "$data_root" ]]; then
+    step "your VOC, read through links in $data"
+    link_voc "$(realpath "$data_root")" "$data"
+    recipe=quickstart_voc classes=()
+else
+    step "a drawn sample in VOC's layout"
+    "$PYTHON" "$ROOT/src/data/sample.py" --sample_dir "$data"
+    recipe=quickstart classes=(--num_classes 6 --class_names "$data/classes.txt")
+fi
+
+step "list files"
+"$PYTHON" "$ROOT/src/data/get_dataset_lst.py" --data_root "$data"
+
+step "MindRecord"
+bash "$ROOT/scripts/build_data.sh" "$data" "$data/voc_train_lst.txt" "$work_dir/train.mindrecord" 2 "${classes[@]:0:2}"
+
+step "training (log and checkpoint in $work_dir/train)"
+TRAIN_PATH="$work_dir/train" DEVICE_TARGET=CPU bash "$ROOT/scripts/run_standalone_train_cpu.sh" \
+    "$work_dir/train.mindrecord0" "" --config_path "$RECIPES/$recipe.yaml" "${classes[@]:0:2}" \
+    --model "deeplab_v3_${size}s16"
+checkpoints=("$work_dir"/train/ckpt/*.ckpt)
+
+# The stride-16 checkpoint is evaluated at stride 8 with doubled rates, as the paper does.
+modes=(run_eval_s16 run_eval_s8 run_eval_s8_multiscale run_eval_s8_multiscale_flip)
+results=()
+for mode in "${modes[@]}"; do
+    step "$mode"
+    rates=(--model "deeplab_v3_${size}s16") pictures=()
+    [[ "$mode" == run_eval_s16 ]] || rates=(--model "deeplab_v3_${size}s8" --atrous_rates 12 24 36)
+    [[ "$mode" != run_eval_s8_multiscale_flip ]] || pictures=(--overlay_dir "$work_dir/overlays")
+    EVAL_PATH="$work_dir/$mode" DEVICE_TARGET=CPU bash "$ROOT/scripts/$mode.sh" "$data" "$data/voc_val_lst.txt" \
+        "${checkpoints[0]}" --config_path "$RECIPES/${recipe}_eval.yaml" "${classes[@]}" "${rates[@]}" "${pictures[@]}"
+    results+=("$work_dir/$mode/eval_result.json")
+done
+
+step "held-out pictures, percent"
+cd "$ROOT"
+"$PYTHON" -m src.evaluation.summary "${results[@]}"
+echo
+echo "overlays (picture, truth, prediction): $work_dir/overlays"
+echo "installation $((installed - start)) s, everything else $((SECONDS - installed)) s"

@@ -1,0 +1,99 @@
+"""Fixtures: the real pictures, a small drawn sample, a trained tiny network, and programs run as users run them."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+os.environ.setdefault("GLOG_v", "3")
+sys.path.insert(0, str(ROOT))
+
+from src.utils.log import run_program
+
+
+class Result(NamedTuple):
+    """What a program left: exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd):
+    """run(main, *arguments) -> Result, in this process: quick, and through the same door as the command line."""
+    def call(main, *arguments):
+        capfd.readouterr()
+        code = run_program(main, [str(argument) for argument in arguments])
+        return Result(code, *capfd.readouterr())
+    return call
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """shell(command, ...) -> Result of a process of its own, in an empty folder with this Python."""
+    def call(*command, cwd=tmp_path, timeout=600, **environment):
+        done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=timeout,
+                              env={**os.environ, "PYTHON": sys.executable, **environment})
+        return Result(done.returncode, done.stdout, done.stderr)
+    return call
+
+
+@pytest.fixture(scope="session")
+def voc_sample():
+    """The folder of real VOC and SBD pictures beside the checkout; only read."""
+    folder = SHARED / "voc_sample"
+    if not folder.is_dir():
+        pytest.skip(f"no real VOC pictures in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voc_root(voc_sample, tmp_path_factory):
+    """A writable data root that reads the real pictures through links."""
+    root = tmp_path_factory.mktemp("voc")
+    for folder in ("VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"):
+        (root / folder).mkdir(parents=True)
+        for part in (voc_sample / folder).iterdir():
+            (root / folder / part.name).symlink_to(part)
+    return root
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A drawn sample of 24 + 6 pictures with list files, gray masks and a MindRecord of two shards."""
+    from src.data import build_seg_data, get_dataset_lst
+    from src.data.sample import write_sample
+    root = tmp_path_factory.mktemp("drawn sample")    # with a blank, as users have
+    write_sample(root, 1, 24, 6)
+    get_dataset_lst.main(["--data_root", str(root)])
+    build_seg_data.main(["--data_root", str(root), "--data_lst", str(root / "voc_train_lst.txt"),
+                         "--dst_path", str(root / "train.mindrecord"), "--num_shards", "2", "--num_classes", "6"])
+    return root
+
+
+TINY = ("--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--num_classes", "6", "--crop_size", "65",
+        "--batch_size", "8")
+
+
+@pytest.fixture(scope="session")
+def trained(drawn, tmp_path_factory):
+    """train_dir of two epochs of the tiny network on the drawn sample."""
+    import train
+    folder = tmp_path_factory.mktemp("trained") / "ckpt"
+    train.main([*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--train_dir", str(folder),
+                "--train_epochs", "2", "--base_lr", "0.05", "--save_steps", "2"])
+    return folder
+
+
+@pytest.fixture
+def pynative():
+    """Run cells without compiling them, for tests that use each shape once."""
+    import mindspore as ms
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=ms.GRAPH_MODE)

@@ -1,0 +1,120 @@
+"""MindRecord from a list file: content, shards, checks before the first byte, nothing half finished."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data import build_seg_data
+from src.data.voc import palette
+
+
+def records(path):
+    import mindspore.dataset as ds
+    rows = ds.MindDataset(str(path), shuffle=False).create_dict_iterator(num_epochs=1, output_numpy=True)
+    return {str(row["file_name"]): (row["data"].tobytes(), row["label"].tobytes()) for row in rows}
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """Five pairs in tmp_path and their list file; a test may spoil one of them."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), rng.integers(0, 255, (20 + number, 30, 3), dtype=np.uint8))
+        Image.fromarray(rng.integers(0, 21, (20 + number, 30), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.jpg {number}.png\n")
+    (tmp_path / "list.txt").write_text("".join(lines))
+    return tmp_path
+
+
+def build(run, folder, *options, name="out dir/x.mindrecord"):
+    return run(build_seg_data.main, "--data_root", folder, "--data_lst", folder / "list.txt",
+               "--dst_path", folder / name, *options)
+
+
+def test_files_are_kept_as_they_are(pairs, run):
+    result = build(run, pairs, "--num_shards", 2)
+    assert result.code == 0, result.err
+    folder = pairs / "out dir"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "x.mindrecord0", "x.mindrecord0.db", "x.mindrecord1", "x.mindrecord1.db"]
+    assert records(folder / "x.mindrecord0") == {
+        f"{n}.jpg": ((pairs / f"{n}.jpg").read_bytes(), (pairs / f"{n}.png").read_bytes()) for n in range(5)}
+
+
+def test_shuffle_and_seed(pairs, run):
+    orders = []
+    for name, options in (("a", ["--shuffle=False"]), ("b", []), ("c", []), ("d", ["--seed", "2"])):
+        assert build(run, pairs, "--num_shards", 1, *options, name=name).code == 0
+        orders.append(list(records(pairs / name)))
+    assert orders[0] == [f"{n}.jpg" for n in range(5)]
+    assert orders[1] == orders[2] != orders[0] and orders[3] != orders[1]
+
+
+def test_an_existing_record_stays_unless_told(pairs, run):
+    assert build(run, pairs, "--num_shards", 1).code == 0
+    again = build(run, pairs, "--num_shards", 1)
+    assert again.code == 2 and "exists" in again.err and "--overwrite" in again.err
+    assert build(run, pairs, "--num_shards", 1, "--overwrite").code == 0
+
+
+def spoil_size(folder):
+    Image.fromarray(np.zeros((7, 8), np.uint8)).save(folder / "3.png")
+
+
+def spoil_value(folder):
+    Image.fromarray(np.full((23, 30), 37, np.uint8)).save(folder / "3.png")
+
+
+def spoil_jpeg(folder):
+    (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:300])
+
+
+def spoil_png(folder):
+    (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:-30])
+
+
+def spoil_colours(folder):
+    cv2.imwrite(str(folder / "3.png"), np.zeros((23, 30, 3), np.uint8))
+
+
+@pytest.mark.parametrize("spoil, parts", [
+    (spoil_size, ["3.png: 8x7", "3.jpg has 30x23"]), (spoil_value, ["3.png: mask value 37"]),
+    (spoil_jpeg, ["3.jpg: damaged"]), (spoil_png, ["3.png: damaged"]), (spoil_colours, ["3.png: mode RGB"]),
+    (lambda folder: (folder / "3.jpg").unlink(), ["3.jpg: No such file"]),
+    (lambda folder: (folder / "3.png").unlink(), ["3.png: No such file"]),
+])
+def test_everything_is_checked_before_the_first_byte(pairs, run, spoil, parts):
+    spoil(pairs)
+    result = build(run, pairs, "--num_shards", 1)
+    assert result.code == 2 and all(part in result.err for part in parts), result.err
+    assert len(result.err.strip().splitlines()) == 1
+    assert not (pairs / "out dir").exists()
+
+
+def test_an_interrupted_build_leaves_nothing_that_looks_finished(pairs, run, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(build_seg_data, "write_records", interrupted)
+    assert build(run, pairs, "--num_shards", 1).code == 130
+    assert not list((pairs / "out dir").iterdir())
+
+
+def test_palette_masks_and_rotated_pictures_are_taken(pairs, run):
+    mask = Image.open(pairs / "1.png")
+    mask.load()
+    mask.putpalette(palette().tobytes())
+    mask.save(pairs / "1.png")
+    picture = Image.open(pairs / "2.jpg").transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6    # shown turned by 90 degrees: 30x22 as its mask
+    picture.save(pairs / "2.jpg", exif=exif)
+    result = build(run, pairs, "--num_shards", 1)
+    assert result.code == 0, result.err
+
+
+@pytest.mark.parametrize("options, part", [(["--num_shards", "6"], "--num_shards 6: more than the 5 pairs"),
+                                           (["--dst_path", ""], "--dst_path is not given")])
+def test_options_that_cannot_be(pairs, run, options, part):
+    result = build(run, pairs, *options)
+    assert result.code == 2 and part in result.err

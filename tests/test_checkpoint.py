@@ -1,0 +1,78 @@
+"""Checkpoints: kinds told apart by their names, everything accounted for, written aside."""
+import numpy as np
+import pytest
+
+from src.nets.net_factory import InferenceNetwork, create_network
+from src.utils import checkpoint
+from src.utils.log import InputError, RunError
+
+
+@pytest.fixture
+def cell():
+    return InferenceNetwork(create_network("deeplab_v3_tiny_s16", num_classes=4))
+
+
+def write(path, arrays):
+    import mindspore as ms
+    ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], str(path))
+    return path
+
+
+def values(cell, scale=1.0, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return {name: (scale * rng.standard_normal(value.shape)).astype(dtype)
+            for name, value in cell.parameters_and_names()}
+
+
+def test_optimiser_state_is_no_weight_and_float16_is_widened(cell, tmp_path):
+    arrays = values(cell, dtype=np.float16)
+    state = {"moments." + name: value for name, value in arrays.items()}
+    path = write(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
+                                       "learning_rate": np.float32([0.1]), "momentum": np.float32(0.9)})
+    checkpoint.load_network(cell, path)
+    for name, value in cell.parameters_and_names():
+        assert value.asnumpy().dtype == np.float32 and np.array_equal(value.asnumpy(), arrays[name]), name
+
+
+@pytest.mark.parametrize("old", ["down_sample_layer.", "down_sample.", "downsample."])
+def test_classification_backbones_are_recognised(cell, tmp_path, old):
+    prefix = "network.resnet."
+    backbone = {name[len(prefix):].replace("downsample.", old): value
+                for name, value in values(cell).items() if name.startswith(prefix)}
+    path = write(tmp_path / "r.ckpt", {**backbone, "end_point.weight": np.zeros((10, 4), np.float32)})
+    said = checkpoint.load_pretrained(cell, path, filter_weight=False)
+    assert f"backbone, {len(backbone)} parameters loaded" in said
+    assert np.array_equal(cell.network.resnet.conv1.weight.asnumpy(), backbone["conv1.weight"])
+    assert np.array_equal(cell.network.resnet.layer1[0].downsample[0].weight.asnumpy(),
+                          backbone[f"layer1.0.{old}0.weight"])
+
+
+@pytest.mark.parametrize("spoil, part", [
+    (lambda a: a.pop("network.resnet.conv1.weight"), "network.resnet.conv1.weight is missing"),
+    (lambda a: a.update({"network.extra": np.zeros(3, np.float32)}), "network.extra is unknown"),
+    (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}), r"bias has shape \(5,\), not \(4,"),
+])
+def test_nothing_loads_half(cell, tmp_path, spoil, part):
+    arrays = values(cell)
+    spoil(arrays)
+    before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
+    with pytest.raises(InputError, match=part):
+        checkpoint.load_network(cell, write(tmp_path / "a.ckpt", arrays))
+    assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
+
+
+def test_a_file_that_fits_nothing(cell, tmp_path):
+    path = write(tmp_path / "a.ckpt", {"features.0.weight": np.zeros(3, np.float32)})
+    with pytest.raises(InputError, match="does not fit the network"):
+        checkpoint.load_pretrained(cell, path, filter_weight=False)
+
+
+def test_saving_is_complete_or_not_at_all(cell, tmp_path):
+    path = tmp_path / "a.ckpt"
+    checkpoint.save(cell, path)
+    whole = path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o644
+    checkpoint.save(cell, path)    # read-only files of MindSpore would make this fail
+    with pytest.raises(RunError, match="no/a.ckpt could not be written"):
+        checkpoint.save(cell, tmp_path / "no/a.ckpt")
+    assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]

@@ -1,0 +1,117 @@
+"""Options: defaults, recipes, command line; published spellings; errors that name the nearest right name."""
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src.config import parse_args, read_options, to_yaml
+from src.utils.log import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Defaults that the published documentation states.
+PUBLISHED = {
+    "device_target": "Ascend", "train_epochs": 300, "batch_size": 32, "crop_size": 513, "base_lr": 0.08,
+    "lr_type": "cos", "lr_decay_step": 40000, "lr_decay_rate": 0.1, "min_scale": 0.5, "max_scale": 2.0,
+    "ignore_label": 255, "num_classes": 21, "model": "deeplab_v3_s16", "filter_weight": False, "freeze_bn": False,
+    "is_distributed": False, "save_steps": 410, "keep_checkpoint_max": 200, "loss_scale": 3072.0,
+    "image_mean": [103.53, 116.28, 123.675], "image_std": [57.375, 57.120, 58.395],
+}
+
+
+def parse(program, *argv):
+    return parse_args(program, "", list(argv))
+
+
+def test_published_defaults():
+    config = parse("train")
+    assert {name: getattr(config, name) for name in PUBLISHED} == PUBLISHED
+
+
+def test_every_option_has_help_and_a_program():
+    for option in read_options().values():
+        assert option.help and option.programs, option.name
+
+
+@pytest.mark.parametrize("argv, scales", [
+    (["--scales=0.5", "--scales=0.75"], [0.5, 0.75]), (["--scales", "0.5", "0.75"], [0.5, 0.75]),
+    (["--scales", "2"], [2.0]), ([], [1.0])])
+def test_lists_repeat_or_follow(argv, scales):
+    assert parse("eval", *argv).scales == scales
+
+
+@pytest.mark.parametrize("argv, flip", [
+    (["--flip"], True), (["--flip", "True"], True), (["--flip=False"], False), (["--flip", "--freeze_bn"], True)])
+def test_flags_stand_alone_or_take_a_value(argv, flip):
+    assert parse("eval", *argv).flip is flip
+
+
+def test_recipe_and_command_line_override_in_order(tmp_path):
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("batch_size: 4\nbase_lr: 1\ncrop_size: 65\n")
+    second.write_text("batch_size: 5\n")
+    config = parse("train", "--config_path", str(first), "--config_path", str(second), "--crop_size", "33")
+    assert (config.batch_size, config.base_lr, config.crop_size) == (5, 1.0, 33)
+
+
+def test_resolved_options_are_frozen_and_read_again(tmp_path):
+    config = parse("train", "--batch_size", "7", "--atrous_rates", "12", "24", "36")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.batch_size = 8
+    (tmp_path / "c.yaml").write_text(to_yaml(config))
+    again = parse("train", "--config_path", str(tmp_path / "c.yaml"))
+    assert dataclasses.asdict(again) == dataclasses.asdict(config)
+
+
+@pytest.mark.parametrize("program, argv, parts", [
+    ("train", ["--base_lrr", "1"], ["--base_lrr", "did you mean --base_lr"]),
+    ("train", ["--flip"], ["--flip", "belongs to eval"]),
+    ("eval", ["--scale=0.5"], ["--scale", "did you mean --scales"]),
+    ("train", ["--batch_size", "many"], ["--batch_size", "int"]),
+    ("train", ["--batch_size", "0"], ["--batch_size", ">= 1"]),
+    ("train", ["--crop_size", "0"], ["--crop_size", ">= 2"]),
+    ("train", ["--lr_type", "cosine"], ["--lr_type", "cos, poly, exp", "did you mean cos"]),
+    ("train", ["--model", "deeplab_v3_s32"], ["--model", "did you mean deeplab_v3_s"]),
+    ("train", ["--freeze_bn", "perhaps"], ["--freeze_bn", "True or False"]),
+    ("eval", ["--scales", "0"], ["--scales", "> 0"]),
+    ("eval", ["stray"], ["stray"]),
+    ("train", ["--batch_size"], ["--batch_size", "expected"]),
+    ("train", ["--config_path", "missing.yaml"], ["missing.yaml", "No such file"]),
+])
+def test_errors_name_the_option_and_the_mend(program, argv, parts):
+    with pytest.raises(InputError) as error:
+        parse(program, *argv)
+    assert all(part in str(error.value) for part in parts), error.value
+
+
+@pytest.mark.parametrize("text, parts", [
+    ("batchsize: 3", ["unknown key batchsize", "batch_size"]), ("batch_size: x", ["batch_size", "int"]),
+    ("scales: 1.0", ["scales", "list"]), ("flip: 1", ["flip", "bool"]), ("- 3", ["key: value"])])
+def test_recipe_errors_name_file_and_key(tmp_path, text, parts):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        parse("eval", "--config_path", str(path))
+    assert all(part in str(error.value) for part in [str(path), *parts]), error.value
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts/recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_parses_and_says_what_it_is(path):
+    parse("train", "--config_path", str(path))
+    assert path.read_text().startswith("# "), "a recipe's head says what it is for"
+    assert yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("program", ["train.py", "eval.py", "src/data/build_seg_data.py", "src/data/get_dataset_lst.py",
+                                     "src/data/sample.py"])
+def test_help_of_each_program(shell, program):
+    result = shell(os_python(), ROOT / program, "--help")
+    assert result.code == 0 and "default:" in result.out and "--config_path" in result.out
+    imported = shell(os_python(), "-X", "importtime", ROOT / program, "--help").err
+    assert "mindspore" not in imported, "--help must not wait for MindSpore"
+
+
+def os_python():
+    import sys
+    return sys.executable

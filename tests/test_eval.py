@@ -1,0 +1,128 @@
+"""eval.py as users run it, with the tiny network on the drawn sample."""
+import hashlib
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import eval as evaluation
+from tests.conftest import ROOT, TINY
+
+
+@pytest.fixture
+def options(drawn, trained, tmp_path):
+    return [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names",
+            drawn / "classes.txt", "--ckpt_path", trained / "deeplab_v3_tiny_s16-2_3.ckpt",
+            "--result_file", tmp_path / "result.json"]
+
+
+def test_result_and_console(options, trained, run, tmp_path):
+    result = run(evaluation.main, *options, "--overlay_dir", tmp_path / "overlays", "--overlay_max", 4)
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "result.json").read_text())
+    counts = np.array(found["confusion_matrix"])
+    iou = np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))
+    assert np.allclose([value for value in found["per_class_iou"] if value is not None], iou[~np.isnan(iou)])
+    assert found["mean_iou"] == pytest.approx(np.nanmean(iou))
+    assert found["pixel_accuracy"] == pytest.approx(np.diag(counts).sum() / counts.sum())
+    checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    assert found["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert found["options"]["crop_size"] == 65 and found["images"] == 6
+    assert f"mean IoU {found['mean_iou']:.6f}" in result.out and "pixel accuracy" in result.out
+    assert "tent" in result.out and "images/s" in result.out
+    pictures = sorted((tmp_path / "overlays").iterdir())
+    assert len(pictures) == 4
+    image = cv2.imread(str(pictures[0]))
+    assert image.shape[1] % 3 == 0 and image.std() > 5
+
+
+def test_rows_of_the_matrix_are_the_truth(options, drawn, run, tmp_path):
+    assert run(evaluation.main, *options).code == 0
+    counts = np.array(json.loads((tmp_path / "result.json").read_text())["confusion_matrix"])
+    truth = np.zeros(256, int)
+    for line in (drawn / "voc_val_lst.txt").read_text().splitlines():
+        truth += np.bincount(np.array(Image.open(drawn / line.split()[1])).ravel(), minlength=256)
+    assert np.array_equal(counts.sum(1), truth[:6])
+
+
+def test_scales_type_stands_for_the_five_scales(options, run, tmp_path):
+    assert run(evaluation.main, *options, "--scales_type", 1, "--flip", "--freeze_bn").code == 0
+    typed = json.loads((tmp_path / "result.json").read_text())
+    assert typed["settings"]["scales"] == [0.5, 0.75, 1.0, 1.25, 1.75] and typed["settings"]["flip"]
+    assert run(evaluation.main, *options, "--scales", 0.5, 0.75, 1.0, 1.25, "--scales=1.75", "--flip").code == 0
+    assert json.loads((tmp_path / "result.json").read_text())["confusion_matrix"] == typed["confusion_matrix"]
+
+
+def test_the_batch_size_changes_nothing(options, run, tmp_path):
+    results = []
+    for size in (1, 4):    # 4 leaves a batch of 2, filled up
+        assert run(evaluation.main, *options, "--batch_size", size).code == 0
+        results.append(np.array(json.loads((tmp_path / "result.json").read_text())["confusion_matrix"]))
+    assert np.abs(results[0] - results[1]).sum() <= 2, "float32 sums in another order may turn a pixel"
+
+
+def listed(tmp_path, text):
+    (tmp_path / "list.txt").write_text(text)
+    return ["--data_root", tmp_path, "--data_lst", tmp_path / "list.txt"]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.jpg"), noise)
+    cv2.imwrite(str(tmp_path / "a.png"), noise[:, :, 0] % 6)
+    return tmp_path
+
+
+def spoil_mask(folder, array):
+    cv2.imwrite(str(folder / "a.png"), array)
+
+
+@pytest.mark.parametrize("text, spoil, part", [
+    ("a.jpg a.png\nb.jpg b.png\n", None, "b.jpg: no such file, though"),
+    ("a.jpg no.png\n", None, "no.png: no such file"),
+    ("", None, "is empty"), ("a.jpg\n", None, "line 1: 1 fields"), ("a b c\n", None, "line 1: 3 fields"),
+    ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
+    ("a.jpg a.png\n", lambda f: (f / "a.png").write_bytes((f / "a.png").read_bytes()[:300]), "a.png: damaged mask"),
+    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 where its picture"),
+    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
+    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((40, 50, 3), np.uint8)), "a.png: mode RGB"),
+])
+def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
+    if spoil:
+        spoil(pair)
+    result = run(evaluation.main, *options, *listed(pair, text))
+    assert result.code == 2 and part in result.err and len(result.err.strip().splitlines()) == 1, result.err
+    assert not (pair / "result.json").exists()
+
+
+def test_bad_checkpoints(options, run, tmp_path, drawn):
+    (tmp_path / "text.ckpt").write_text("no checkpoint\n")
+    for changes, parts in (
+            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no MindSpore checkpoint"]),
+            (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
+            (["--ckpt_path", ""], ["--ckpt_path is not given"]),
+            (["--num_classes", 9, "--class_names", ""], ["aspp.conv2.weight has shape (6, 32, 1, 1), not (9,"]),
+            (["--model", "deeplab_v3_s16"], ["does not fit", "layer1.1.conv1.weight is missing", "more"]),
+            (["--scales_type", 1, "--scales", 0.5], ["--scales_type 1"]),
+            (["--class_names", drawn / "voc_val_lst.txt", "--num_classes", 7], ["6 names for num_classes 7"])):
+        result = run(evaluation.main, *options, *changes)
+        assert result.code == 2 and all(part in result.err for part in parts), result.err
+        assert not (tmp_path / "result.json").exists(), "nothing is evaluated with random weights"
+
+
+def test_default_result_file_is_in_the_working_folder(options, shell, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    without = options[:options.index("--result_file")]
+    result = shell(sys.executable, ROOT / "eval.py", *without, cwd=folder)
+    assert result.code == 0, result.err
+    assert [path.name for path in folder.iterdir()] == ["eval_result.json"]
+
+
+def test_a_result_that_cannot_be_written(options, run):
+    result = run(evaluation.main, *options, "--result_file", "/dev/null/r.json")
+    assert result.code == 1 and "--result_file /dev/null/r.json: cannot be written" in result.err

@@ -1,0 +1,150 @@
+"""The evaluator: the published four modes' probabilities and class maps, sizes, and its bounded memory."""
+import numpy as np
+import pytest
+
+from src.evaluation.inference import (
+    FIVE_SCALES,
+    Segmenter,
+    Settings,
+    add_resized,
+    argmax_map,
+    evaluate,
+    letterbox,
+    letterbox_size,
+)
+from src.nets.net_factory import InferenceNetwork, create_network
+from tests.golden import DATA, STEP, set_golden
+
+MODES = {"single": ((1.0,), False), "ms": (FIVE_SCALES, False), "ms_flip": (FIVE_SCALES, True)}
+
+
+@pytest.mark.parametrize("stride", [16, 8])
+def test_published_modes(stride, pynative):
+    import mindspore as ms
+    golden = np.load(DATA / "eval_modes.npz")
+    cell = InferenceNetwork(create_network(f"deeplab_v3_s{stride}"))
+    set_golden(cell, {"network.aspp.conv2.bias": golden[f"s{stride}_conv2_bias"]})
+    images = [golden["image0"], golden["image1"]]
+    for mode, (scales, flip) in MODES.items():
+        settings = Settings(crop_size=65, scales=scales, flip=flip, batch_size=2)
+        segmenter = Segmenter(lambda inputs: cell(ms.Tensor(inputs)).asnumpy(), settings)
+        (batch,) = segmenter.run(images, lambda image: (image, None))
+        for number in range(2):
+            key = f"s{stride}_{mode}_{number}"
+            probs = batch.totals[number].transpose(1, 2, 0)[::STEP, ::STEP]
+            assert np.abs(probs - golden[key]).max() <= 1e-4, key
+            assert (batch.maps[number] == golden[key + "_map"]).mean() >= 0.999, key
+
+
+def fake_predict(inputs):
+    """Three planes that depend on the picture alone: enough of a network to follow pixels by."""
+    return np.stack([inputs[:, 0], inputs[:, 1] * 2, 0.5 - inputs[:, 2]], 1)
+
+
+def fake_samples(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [(rng.integers(0, 255, (*rng.integers(5, 60, 2), 3), dtype=np.uint8),) for _ in range(count)]
+
+
+def load_fake(sample):
+    image = sample[0]
+    return image, (image[:, :, 0] % 3).astype(np.uint8)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_result_does_not_depend_on_the_batch(batch_size):
+    settings = Settings(33, (0.5, 1.0, 1.5), True, 1, 3)
+    samples = fake_samples(7)
+    single = evaluate(fake_predict, samples, load_fake, settings).counts
+    batched = Settings(33, (0.5, 1.0, 1.5), True, batch_size, 3)
+    seen = []
+    counts = evaluate(fake_predict, samples, load_fake, batched, lambda sample, *rest: seen.append(sample)).counts
+    assert np.array_equal(counts, single) and counts.sum() == sum(s[0].shape[0] * s[0].shape[1] for s in samples)
+    assert [id(sample) for sample in seen] == [id(sample) for sample in samples]
+
+
+def test_against_the_plain_arithmetic():
+    import cv2
+    settings = Settings(33, (0.5, 1.0), True, 4, 3)
+    ((image,),) = fake_samples(1)
+    (batch,) = Segmenter(fake_predict, settings).run([(image,)], load_fake)
+    total = 0
+    for scale in settings.scales:
+        side = int(32 * scale) + 1
+        height, width = image.shape[:2]
+        long_side = max(height, width)
+        rows, columns = (side, int(side * width / height)) if height > width else (int(side * height / width), side)
+        assert long_side and letterbox_size(height, width, side) == (rows, columns)
+        small = cv2.resize(image, (columns, rows))
+        padded = np.zeros((side, side, 3))
+        padded[:rows, :columns] = (small - np.array(settings.mean)) / np.array(settings.std)
+        inputs = padded.transpose(2, 0, 1)[None].astype(np.float32)
+        probs = fake_predict(inputs) + fake_predict(inputs[..., ::-1])[..., ::-1]
+        cut = np.ascontiguousarray(probs[0, :, :rows, :columns].transpose(1, 2, 0))
+        total = total + cv2.resize(cut, (width, height))
+    assert np.abs(batch.totals[0].transpose(1, 2, 0) - total).max() < 1e-5
+    assert np.array_equal(batch.maps[0], batch.totals[0].argmax(0))
+
+
+def test_input_sizes_are_the_published_truncation():
+    settings = Settings(513)
+    assert [settings.input_size(scale) for scale in FIVE_SCALES] == [257, 385, 513, 641, 897]
+
+
+def test_letterbox_size_equals_the_published_float_arithmetic_for_every_size():
+    sides = np.arange(1, 402)
+    for side in (65, 257, 513):
+        for height in sides:
+            published = [(side, int(1.0 * side * w / height)) if height > w else (int(1.0 * side * height / w), side)
+                         for w in sides]
+            ours = [letterbox_size(int(height), int(w), side) for w in sides]
+            assert ours == [(max(1, a), max(1, b)) for a, b in published]
+
+
+def test_letterbox_normalises_exactly_and_pads_with_zero():
+    settings = Settings()
+    image = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    out = np.zeros((3, 40, 40), np.float32)
+    assert letterbox(image, 40, settings.normalisation(), out) == (30, 40)
+    expected = ((image - np.array(settings.mean)) / np.array(settings.std)).transpose(2, 0, 1).astype(np.float32)
+    assert np.array_equal(out[:, :30], expected) and not out[:, 30:].any()
+
+
+def test_argmax_takes_the_first_of_equal_scores():
+    scores = np.random.default_rng(0).integers(0, 4, (21, 50, 60)).astype(np.float32)
+    assert np.array_equal(argmax_map(scores), scores.argmax(0))
+
+
+def test_one_pixel_high_pictures():
+    settings = Settings(33, (0.5, 1.0), False, 2, 3)
+    for shape in ((1, 1, 3), (1, 400, 3), (400, 1, 3)):
+        (batch,) = Segmenter(fake_predict, settings).run([(np.full(shape, 7, np.uint8),)], load_fake)
+        assert batch.maps[0].shape == shape[:2]
+
+
+def test_at_most_three_batches_are_loaded_ahead():
+    """Memory must not grow with the list: what is loaded runs ahead of what is finished by a fixed number."""
+    loaded, lead = [], []
+
+    def load(sample):
+        loaded.append(sample)
+        return load_fake(sample)
+
+    samples = fake_samples(40)
+    evaluate(fake_predict, samples, load, Settings(33, (1.0,), False, 2, 3),
+             lambda *_: lead.append(len(loaded) - len(lead)))
+    assert len(lead) == 40 and max(lead) <= 3 * 2 + 2
+
+
+def test_errors_of_reading_reach_the_caller():
+    def load(sample):
+        raise ValueError("picture 3 is broken")
+    with pytest.raises(ValueError, match="picture 3 is broken"):
+        evaluate(fake_predict, fake_samples(3), load, Settings(33, num_classes=3))
+
+
+def test_add_resized_begins_and_adds():
+    probs = np.random.default_rng(0).random((2, 9, 9), np.float32)
+    first = add_resized(None, probs, (9, 9), (9, 9))
+    assert np.array_equal(first, probs)
+    assert np.allclose(add_resized(first.copy(), probs, (9, 9), (9, 9)), 2 * probs)

@@ -1,0 +1,136 @@
+"""The network against the published one's numbers: names, shapes, logits; and what BatchNorm, rates and sizes do."""
+import numpy as np
+import pytest
+
+from src.nets.net_factory import NETS, InferenceNetwork, TrainingNetwork, create_network, zero_init_residual
+from tests.golden import DATA, STEP, golden_shapes, set_golden
+
+pytestmark = pytest.mark.usefixtures("pynative")
+
+
+def tensor(*shape, seed=0):
+    import mindspore as ms
+    return ms.Tensor(np.random.RandomState(seed).randn(*shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("stride", [16, 8])
+def test_published_names_shapes_and_logits(stride):
+    network = create_network(f"deeplab_v3_s{stride}")
+    cell = InferenceNetwork(network)
+    assert {name: value.shape for name, value in cell.parameters_and_names()} == golden_shapes()
+    set_golden(cell)
+    golden = np.load(DATA / "logits.npz")
+    for size in (65, 129):
+        logits = network(tensor(1, 3, size, size, seed=size)).asnumpy()
+        assert logits.shape == (1, 21, size, size)
+        assert np.abs(logits[:, :, ::STEP, ::STEP] - golden[f"s{stride}_{size}"]).max() <= 1e-4
+
+
+@pytest.mark.parametrize("name, stride", [("deeplab_v3_tiny_s16", 16), ("deeplab_v3_tiny_s8", 8)])
+def test_feature_map_sizes_by_stride(name, stride):
+    network = create_network(name, num_classes=5)
+    network.set_train(False)
+    for height, width in ((65, 65), (65, 129), (97, 33), (70, 51)):
+        features = network.resnet(tensor(1, 3, height, width))
+        assert features.shape[2:] == ((height - 1) // stride + 1, (width - 1) // stride + 1)
+        assert network(tensor(1, 3, height, width)).shape == (1, 5, height, width)
+
+
+def test_both_strides_share_their_parameters():
+    names = [{name: value.shape for name, value in create_network(f"deeplab_v3_tiny_s{stride}").parameters_and_names()}
+             for stride in (16, 8)]
+    assert names[0] == names[1]
+
+
+def test_not_square_equals_the_part_that_does_not_see_the_difference():
+    """Image pooling is a mean over both axes: a turned picture gives turned logits for turned kernels."""
+    import mindspore as ms
+    network = create_network("deeplab_v3_tiny_s16", num_classes=4)
+    network.set_train(False)
+    image = tensor(1, 3, 65, 97)
+    logits = network(image).asnumpy()
+    for _, value in network.parameters_and_names():
+        if value.ndim == 4:
+            value.set_data(ms.Tensor(np.ascontiguousarray(value.asnumpy().transpose(0, 1, 3, 2))))
+    turned = network(ms.Tensor(np.ascontiguousarray(image.asnumpy().transpose(0, 1, 3, 2)))).asnumpy()
+    assert np.abs(turned.transpose(0, 1, 3, 2) - logits).max() < 1e-4
+
+
+def test_atrous_rates_are_an_option_that_matters():
+    outs = []
+    for rates in ((6, 12, 18), (12, 24, 36), (1, 2, 3)):
+        network = create_network("deeplab_v3_tiny_s8", atrous_rates=rates)
+        set_golden_like(network)
+        network.set_train(False)
+        outs.append(network(tensor(1, 3, 129, 129)).asnumpy())
+        assert [branch.aspp_conv[0].dilation for branch in network.aspp.branches[1:]] == [(r, r) for r in rates]
+    assert np.abs(outs[0] - outs[1]).max() > 1e-3 and np.abs(outs[0] - outs[2]).max() > 1e-3
+
+
+def set_golden_like(network):
+    import mindspore as ms
+    for number, (_, value) in enumerate(network.parameters_and_names()):
+        noise = np.random.RandomState(number).rand(*value.shape).astype(np.float32)
+        value.set_data(ms.Tensor(noise * 0.1 + (0.5 if value.ndim == 1 else -0.05)))
+
+
+def test_evaluation_uses_moving_statistics_and_leaves_them():
+    cell = InferenceNetwork(create_network("deeplab_v3_tiny_s16"))
+    before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
+    one, other = tensor(1, 3, 65, 65), tensor(1, 3, 65, 65, seed=1)
+    import mindspore as ms
+    alone = cell(one).asnumpy()
+    together = cell(ms.Tensor(np.concatenate([one.asnumpy(), 5 * other.asnumpy()]))).asnumpy()[:1]
+    assert np.abs(alone - together).max() < 1e-5, "a picture's result must not depend on its neighbours"
+    assert np.allclose(alone.sum(1), 1, atol=1e-5)
+    assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
+
+
+@pytest.mark.parametrize("freeze_bn", [False, True])
+def test_freeze_bn_says_what_training_does(freeze_bn):
+    network = create_network("deeplab_v3_tiny_s16", freeze_bn=freeze_bn)
+    network.set_train(True)
+    network(tensor(2, 3, 65, 65))
+    moved = not np.array_equal(network.resnet.bn1.moving_mean.asnumpy(), np.zeros(8))
+    assert moved is not freeze_bn
+    assert network.resnet.bn1.gamma.requires_grad
+
+
+def test_dropout_drops_seventy_percent_in_training_only():
+    import mindspore as ms
+    drop = create_network("deeplab_v3_tiny_s16").aspp.drop
+    ones = ms.Tensor(np.ones((1, 32, 64, 64), np.float32))
+    assert abs((drop.set_train(True)(ones).asnumpy() == 0).mean() - 0.7) < 0.01
+    assert (drop.set_train(False)(ones).asnumpy() == 1).all()
+
+
+def test_training_normalises_bytes_as_evaluation_does():
+    import mindspore as ms
+    mean, std = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
+    seen = []
+
+    class Capture:
+        def __call__(self, image):
+            seen.append(image.asnumpy())
+            return image
+
+    from src.evaluation.inference import Settings
+    cell = TrainingNetwork(None, lambda logits, label: logits, mean, std)
+    cell.network = Capture()
+    image = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, 1)
+    cell.construct(ms.Tensor(image), None)
+    table = Settings(mean=mean, std=std).normalisation()
+    assert np.abs(seen[0][0].reshape(3, 256) - table).max() < 1e-6
+
+
+def test_zero_init_residual_makes_blocks_identities():
+    network = create_network("deeplab_v3_tiny_s16")
+    zero_init_residual(network)
+    last = [value.asnumpy() for name, value in network.parameters_and_names() if name.endswith("bn3.gamma")]
+    assert len(last) == 6 and not np.any(np.concatenate(last))
+
+
+def test_unknown_names_list_the_known():
+    with pytest.raises(ValueError, match="deeplab_v3_s32.*deeplab_v3_s16, deeplab_v3_s8"):
+        create_network("deeplab_v3_s32")
+    assert {"deeplab_v3_s16", "deeplab_v3_s8"} <= set(NETS)

@@ -1,0 +1,149 @@
+"""train.py as users run it, with the tiny network on the drawn sample."""
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+import train
+from tests.conftest import ROOT, TINY
+
+
+@pytest.fixture
+def options(drawn, tmp_path):
+    return [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt"]
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_what_a_run_leaves(trained):
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "config.yaml", "deeplab_v3_tiny_s16-1_2.ckpt", "deeplab_v3_tiny_s16-2_1.ckpt", "deeplab_v3_tiny_s16-2_3.ckpt",
+        "metrics.jsonl"]
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["step"], line["global_step"]) for line in lines] == [
+        (1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 4), (2, 2, 5), (2, 3, 6)]
+    assert lines[0]["lr"] == 0.05 and lines[-1]["lr"] < 0.005 and all(line["images_per_s"] > 0 for line in lines)
+    resolved = yaml.safe_load((trained / "config.yaml").read_text())
+    assert resolved["base_lr"] == 0.05 and resolved["loss_scale"] == 3072.0 and resolved["seed"] == 1
+
+
+def test_checkpoint_holds_published_names_and_momenta(trained):
+    import mindspore as ms
+
+    from src.nets.net_factory import create_network
+    parameters = ms.load_checkpoint(str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"))
+    names = {f"network.{name}" for name, _ in create_network("deeplab_v3_tiny_s16").parameters_and_names()}
+    assert names <= set(parameters)
+    assert {f"moments.{name}" for name in names if "moving" not in name} <= set(parameters)
+
+
+def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
+    first = run(train.main, *options, "--train_epochs", 1)
+    assert first.code == 0, first.err
+    assert re.search(r"^epoch: 1 step: 3, loss is [\d.]+$", first.out, re.M)
+    assert re.search(r"^epoch time: [\d.]+ ms, per step time: [\d.]+ ms$", first.out, re.M)
+    assert first.err == "", "a log holds no progress bar"
+    folder = tmp_path / "ckpt"
+    before, kept = losses(folder), (folder / "deeplab_v3_tiny_s16-1_3.ckpt").read_bytes()
+    again = run(train.main, *options, "--train_epochs", 1)
+    assert f"was moved to {folder / 'earlier_1'}" in again.out
+    assert losses(folder) == before, "one seed, one run"
+    assert (folder / "earlier_1/deeplab_v3_tiny_s16-1_3.ckpt").read_bytes() == kept
+
+
+def test_training_learns(options, run, tmp_path):
+    result = run(train.main, *options, "--train_epochs", 12, "--base_lr", "0.05", "--keep_checkpoint_max", 2,
+                 "--save_steps", 3)
+    assert result.code == 0, result.err
+    curve = losses(tmp_path / "ckpt")
+    assert np.mean(curve[-6:]) < 0.75 * np.mean(curve[:6]), curve
+    assert sorted(path.name for path in (tmp_path / "ckpt").glob("*.ckpt")) == [
+        "deeplab_v3_tiny_s16-11_3.ckpt", "deeplab_v3_tiny_s16-12_3.ckpt"]
+
+
+def test_weight_decay_leaves_batchnorm_alone(options, drawn):
+    """Names are a contract: Momentum decays everything but names with beta or gamma."""
+    from src.config import parse_args
+    from src.device import open_device
+    config = parse_args("train", "", [str(option) for option in options])
+    model = train.build_model(config, open_device("CPU"), np.full(5, 0.1))
+    optimizer = model._optimizer
+    decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
+    kept = {p.name for p in optimizer.parameters} - decayed
+    assert kept and all(name.endswith((".gamma", ".beta")) for name in kept)
+    assert decayed and not any(name.endswith((".gamma", ".beta")) for name in decayed)
+    assert "network.aspp.conv2.bias" in decayed
+    assert float(optimizer.momentum) == pytest.approx(0.9)
+    assert train.WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
+
+
+def test_loss_stays_float32_under_o3(options):
+    from src.config import parse_args
+    from src.device import Device
+    config = parse_args("train", "", [str(option) for option in options])
+    model = train.build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
+    flags = {name: cell.get_flags() for name, cell in model._network.cells_and_names()}
+    assert flags["network.resnet.conv1"].get("fp16") and flags["network.aspp.conv2"].get("fp16")
+    loss = [flag for name, flag in flags.items() if name == "loss"]
+    assert loss and loss[0].get("fp32") and not loss[0].get("fp16")
+
+
+def test_filter_weight_starts_from_another_number_of_classes(options, trained, run):
+    checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    short = [*options, "--ckpt_pre_trained", checkpoint, "--train_epochs", 1, "--batch_size", 24]
+    whole = run(train.main, *short)
+    assert "whole network" in whole.out and " 0 left as initialised" in whole.out
+    other = run(train.main, *short, "--num_classes", 9)
+    assert other.code == 2 and "network.aspp.conv2.weight has shape (6, 32, 1, 1), not (9, 32, 1, 1)" in other.err
+    assert "--filter_weight" in other.err
+    filtered = run(train.main, *short, "--num_classes", 9, "--filter_weight")
+    assert filtered.code == 0 and "2 left as initialised" in filtered.out
+
+
+def test_an_infinite_loss_ends_the_run_and_keeps_the_checkpoint(options, run, tmp_path):
+    result = run(train.main, *options, "--train_epochs", 4, "--base_lr", "1e30", "--save_steps", 1)
+    assert result.code == 1, result.out
+    assert re.search(r"error: epoch \d step \d \(step \d+ of the run\): loss is (nan|inf)", result.err), result.err
+    assert list((tmp_path / "ckpt").glob("*-1_1.ckpt"))
+
+
+BAD = [
+    (["--data_file", "missing.mindrecord0"], "missing.mindrecord0: no such file"),
+    (["--batch_size", "25"], "--batch_size 25: larger than the 24 samples"),
+    (["--max_scale", "0.1"], "--max_scale 0.1: smaller than --min_scale 0.5"),
+    (["--image_mean", "1", "2"], "--image_mean: three values"),
+    (["--num_classes", "3"], "is neither a class (0 to 2)"),
+    (["--train_dir", "/dev/null/ckpt"], "--train_dir /dev/null/ckpt: cannot be written"),
+    (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is no MindSpore checkpoint"),
+    (["--ckpt_pre_trained", "missing.ckpt"], "missing.ckpt: no such file"),
+    (["--device_target", "Ascend"], "--device_target Ascend"),
+    (["--device_target", "GPU"], "--device_target GPU"),
+    (["--is_distributed"], "--is_distributed"),
+]
+
+
+@pytest.mark.parametrize("changes, part", BAD, ids=[" ".join(changes[:2])[:40] for changes, _ in BAD])
+def test_bad_input_is_one_line_and_exit_code_2(options, shell, tmp_path, changes, part):
+    result = shell(sys.executable, ROOT / "train.py", *options, "--train_epochs", 1, *changes)
+    assert result.code == 2, result
+    lines = [line for line in result.err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and part in lines[0] and "Traceback" not in result.err, result.err
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_an_even_crop_is_noted(options, run):
+    result = run(train.main, *options, "--crop_size", 64, "--train_epochs", 1, "--batch_size", 24)
+    assert result.code == 0 and "--crop_size 64" in result.err and "such as 65" in result.err
+
+
+def test_a_missing_shard_is_named(drawn, options, run, tmp_path):
+    for path in drawn.glob("train.mindrecord*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "train.mindrecord1").unlink()
+    result = run(train.main, *options, "--data_file", tmp_path / "train.mindrecord0")
+    assert result.code == 2 and "train.mindrecord0: not a whole MindRecord" in result.err

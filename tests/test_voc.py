@@ -1,0 +1,103 @@
+"""Reading of VOC files, and errors that name the file."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.voc import (
+    Pair,
+    check_labels,
+    class_names,
+    decode_image,
+    decode_mask,
+    format_pair,
+    palette,
+    read_list,
+    read_pair,
+)
+from src.utils.log import InputError
+
+
+def test_palette_is_vocs():
+    assert palette()[[0, 1, 15, 20, 255]].tolist() == [
+        [0, 0, 0], [128, 0, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
+
+
+def test_palette_equals_the_one_in_real_masks(voc_sample):
+    path = next((voc_sample / "VOCdevkit/VOC2012/SegmentationClass").glob("*.png"))
+    stored = np.array(Image.open(path).getpalette(), np.uint8).reshape(-1, 3)
+    assert np.array_equal(stored, palette()[:len(stored)])
+
+
+def test_palette_masks_are_read_as_class_numbers(tmp_path):
+    numbers = np.array([[0, 15], [255, 20]], np.uint8)
+    image = Image.fromarray(numbers)
+    image.putpalette(palette().tobytes())
+    image.save(tmp_path / "p.png")
+    assert np.array_equal(decode_mask((tmp_path / "p.png").read_bytes(), "p.png"), numbers)
+    luminance = cv2.imread(str(tmp_path / "p.png"), cv2.IMREAD_GRAYSCALE)
+    assert not np.array_equal(luminance, numbers), "what OpenCV would have given"
+
+
+@pytest.mark.parametrize("array", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16)], ids=["rgb", "16 bit"])
+def test_other_masks_are_refused(tmp_path, array):
+    cv2.imwrite(str(tmp_path / "m.png"), array)
+    with pytest.raises(InputError, match="m.png: mode"):
+        decode_mask((tmp_path / "m.png").read_bytes(), "m.png")
+
+
+def test_damaged_files_are_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
+    png = cv2.imencode(".png", noise[:, :, 0])[1].tobytes()
+    for data in (b"", b"text", jpeg[:len(jpeg) // 2], jpeg[:20]):
+        with pytest.raises(InputError, match="a.jpg"):
+            decode_image(data, "a.jpg")
+    for data in (b"", b"text", png[:len(png) // 2], png[:-60]):
+        with pytest.raises(InputError, match="m.png"):
+            decode_mask(data, "m.png")
+    assert decode_image(jpeg + b"trailing", "a.jpg").shape == (60, 80, 3)
+
+
+def test_list_lines_with_blanks_survive(tmp_path):
+    pairs = [Pair("a.jpg", "a.png"), Pair("my pictures/a b.jpg", "m/a b.png")]
+    (tmp_path / "l.txt").write_text("".join(map(format_pair, pairs)) + "\n")
+    assert read_list(tmp_path / "l.txt") == pairs
+
+
+@pytest.mark.parametrize("text, part", [
+    ("", "is empty"), ("\n \n", "is empty"), ("a.jpg a.png\nb.jpg\n", "line 2: 1 fields"),
+    ("a b c\n", "line 1: 3 fields")])
+def test_bad_lists(tmp_path, text, part):
+    (tmp_path / "l.txt").write_text(text)
+    with pytest.raises(InputError, match=part):
+        read_list(tmp_path / "l.txt")
+
+
+def test_missing_and_binary_lists(tmp_path):
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00\x81")
+    for path, part in ((tmp_path / "no.txt", "no.txt: No such file"), (tmp_path / "b", "not a text file"),
+                       ("", "--data_lst is not given")):
+        with pytest.raises(InputError, match=part):
+            read_list(path)
+
+
+def test_labels_outside_the_classes_are_named():
+    check_labels(np.array([[0, 20, 255]], np.uint8), 21, 255, "m")
+    with pytest.raises(InputError, match="m: mask value 37"):
+        check_labels(np.array([[0, 37, 255]], np.uint8), 21, 255, "m")
+
+
+def test_mask_of_another_size(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((8, 9, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 8), np.uint8))
+    with pytest.raises(InputError, match="a.png: 8x9 where its picture .*a.jpg has 9x8"):
+        read_pair(tmp_path, Pair("a.jpg", "a.png"), 21, 255)
+
+
+def test_class_names(tmp_path):
+    assert class_names(21)[15] == "person" and class_names(3) == ["class_0", "class_1", "class_2"]
+    (tmp_path / "n").write_text("ground\ncat\n")
+    assert class_names(2, tmp_path / "n") == ["ground", "cat"]
+    with pytest.raises(InputError, match="2 names for num_classes 3"):
+        class_names(3, tmp_path / "n")
