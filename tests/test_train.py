@@ -22,7 +22,7 @@ def losses(folder):
 
 def test_what_a_run_leaves(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
-        "config.yaml", "deeplab_v3_tiny_s16-1_2.ckpt", "deeplab_v3_tiny_s16-2_1.ckpt", "deeplab_v3_tiny_s16-2_3.ckpt",
+        "checkpoints.json", "config.yaml", *(f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("1_2", "2_1", "2_3")),
         "metrics.jsonl"]
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["step"], line["global_step"]) for line in lines] == [

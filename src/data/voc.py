@@ -63,6 +63,14 @@ def read_list(path) -> list:
     return pairs
 
 
+def check_files(pairs: list, data_root, data_lst) -> None:
+    """Raises InputError that names the first file of `pairs` that does not exist, and their number."""
+    missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
+    if missing:
+        raise InputError(f"{Path(data_root, missing[0])}: no such file, though {data_lst} lists it "
+                         f"({len(missing)} files missing); paths are relative to --data_root")
+
+
 def format_pair(pair: Pair) -> str:
     """The line of a list file for a pair, its end of line included."""
     separator = "\t" if any(" " in name for name in pair) else " "
