@@ -41,6 +41,8 @@ def read(path, option: str) -> dict:
         raise InputError(f"--{option} is not given")
     if not Path(path).is_file():
         raise InputError(f"--{option} {path}: no such file")
+    if Path(path).suffix in (".pth", ".pt", ".safetensors"):
+        raise InputError(f"--{option} {path}: weights of PyTorch; convert_resnet101.py makes a checkpoint of them")
     try:
         return ms.load_checkpoint(str(path))
     except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
