@@ -146,10 +146,10 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
                "--batch_size", 24, "--ckpt_pre_trained"]
     result = run(train.main, *options, zoo)
     assert result.code == 0, result.err
-    assert "ResNet classifier of the model zoo, 50 parameters loaded" in result.out, result.out
+    assert "ResNet classifier of the model zoo, 115 parameters loaded" in result.out, result.out
     assert "its stem expects red green blue and gets blue green red" in result.out
     result = run(train.main, *options, tmp_path / "turned.ckpt")
-    assert result.code == 0 and "converted backbone, 50 parameters loaded" in result.out
+    assert result.code == 0 and "converted backbone, 115 parameters loaded" in result.out
     assert "its stem expects" not in result.out
     result = run(train.main, *options, save_as(network, tmp_path / "a.safetensors"))
     assert result.code == 2 and "convert_resnet101.py" in result.err

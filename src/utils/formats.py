@@ -46,6 +46,7 @@ def read_safetensors(path, option: str) -> dict:
 def read_torch(path, option: str) -> dict:
     """Arrays of a PyTorch file, its state_dict if it holds one; PyTorch is told to load tensors and nothing else."""
     import pickle
+    import warnings
     try:
         import torch
     except ImportError:
@@ -55,7 +56,9 @@ def read_torch(path, option: str) -> dict:
         raise InputError(f"--{option} {path}: PyTorch {torch.__version__} is installed; 2.6 or later is needed, "
                          "which reads a file without running what is in it")
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")    # of pickles written in other ways than PyTorch's
+            values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"--{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
                          f"could run code ({first_line(error)[:120]})") from None
