@@ -76,3 +76,18 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     with pytest.raises(RunError, match="no/a.ckpt could not be written"):
         checkpoint.save(cell, tmp_path / "no/a.ckpt")
     assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_mindcv_networks_load_as_they_are(cell, tmp_path):
+    from tests.test_weights import mindcv_names
+    arrays = values(cell)
+    checkpoint.load_network(cell, write(tmp_path / "a.ckpt", mindcv_names(arrays, "")))
+    assert all(np.array_equal(value.asnumpy(), arrays[name]) for name, value in cell.parameters_and_names())
+    said = checkpoint.load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
+    assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
+
+
+def test_a_backbone_alone_is_no_network_to_evaluate(cell, tmp_path):
+    arrays = {name: value for name, value in values(cell).items() if "resnet" in name}
+    with pytest.raises(InputError, match="network.aspp.aspp1.aspp_conv.0.weight is missing"):
+        checkpoint.load_network(cell, write(tmp_path / "a.ckpt", arrays))
