@@ -43,19 +43,30 @@ def prepare_folder(train_dir: Path, config, keep: bool) -> None:
         raise InputError(f"--train_dir {train_dir}: cannot be written ({error.strerror})") from None
 
 
+def make_loss(config):
+    """The loss of the options: plain cross entropy, or the balanced one; says the weights."""
+    from src.data.class_weights import class_weights
+    from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
+    weights = class_weights(config.class_weights, config.data_file, config.num_classes, config.ignore_label)
+    if weights is None and not config.ohem:
+        return SoftmaxCrossEntropyLoss(config.ignore_label)
+    if weights is not None:
+        print("class weights: " + " ".join(f"{weight:.4g}" for weight in weights))
+    return BalancedCrossEntropyLoss(config.ignore_label, weights, config.ohem, config.ohem_min_kept)
+
+
 def build_model(config, device, rates):
     """The Model that trains: network, loss, momentum, fixed loss scale; float16 (O3) but for the loss off the CPU."""
     import mindspore as ms
     from mindspore import nn
 
-    from src.loss.loss import SoftmaxCrossEntropyLoss
     from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
     from src.utils.checkpoint import load_pretrained
 
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
-    loss = SoftmaxCrossEntropyLoss(config.ignore_label)
+    loss = make_loss(config)
     training = TrainingNetwork(network, loss, config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
