@@ -11,6 +11,7 @@ from src.data.voc import class_names, read_list, read_pair
 from src.device import open_device
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
+from src.modelarts import storage
 from src.utils.log import InputError, run_program
 
 
@@ -43,8 +44,8 @@ def make_predict(config, batch_size: int):
     return predict
 
 
-def main(argv=None):
-    config = parse_args("eval", __doc__, argv)
+def run(config) -> None:
+    """One evaluation: predict, score, report."""
     pairs = read_list(config.data_lst)
     missing = [path for pair in pairs for path in pair if not Path(config.data_root, path).is_file()]
     if missing:
@@ -65,6 +66,11 @@ def main(argv=None):
         "images": len(pairs), "images_per_s": round(log.rate(), 3), "settings": dataclasses.asdict(settings),
         "options": dataclasses.asdict(config), "checkpoint_sha256": digest(config.ckpt_path)})
     print(f"result written to {config.result_file}")
+
+
+def main(argv=None):
+    with storage(parse_args("eval", __doc__, argv)) as config:
+        run(config)
 
 
 if __name__ == "__main__":
