@@ -182,18 +182,44 @@ def test_ranks_that_hear_no_signal_are_killed_with_their_children(project, table
     wait_until(lambda: not alive(seconds), 5)
 
 
-@pytest.mark.parametrize("signum, expected", [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_signals_end_all(signum, expected, project, table, tmp_path):
-    found = mark()
+def hear_signals(hangup=signal.SIG_DFL):
+    """What a child of a terminal hears, however the tests were started."""
+    def prepare():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, hangup)
+    return prepare
+
+
+def start_waiting(project, table, tmp_path, found, hangup=signal.SIG_DFL):
+    """A launcher whose two ranks wait."""
     process = subprocess.Popen(
         ["bash", str(project / "scripts/run_distribute_train_s16_r1.sh"), str(table), "", "", "--", "wait=600", found],
-        cwd=tmp_path, env={**os.environ, "PYTHON": sys.executable}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        cwd=tmp_path, env={**os.environ, "PYTHON": sys.executable}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, preexec_fn=hear_signals(hangup))
     logs = [tmp_path / f"s16_aug_train/device{rank}/log" for rank in (0, 1)]
     wait_until(lambda: all(log.exists() and "rank" in log.read_text() for log in logs))
     time.sleep(0.3)
+    return process
+
+
+@pytest.mark.parametrize("signum, expected", [
+    (signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGKILL, -9)])
+def test_signals_end_all(signum, expected, project, table, tmp_path):
+    found = mark()
+    process = start_waiting(project, table, tmp_path, found)
     process.send_signal(signum)
     assert process.wait(20) == expected
     wait_until(lambda: not alive(found), 5)
+
+
+def test_a_run_under_nohup_outlives_the_terminal(project, table, tmp_path):
+    found = mark()
+    process = start_waiting(project, table, tmp_path, found, hangup=signal.SIG_IGN)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None and len(alive(found)) >= 3
+    process.terminate()
+    assert process.wait(20) == 75 and not alive(found)
 
 
 def start_training(drawn, tmp_path, *options, **environment):

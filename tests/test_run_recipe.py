@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.test_launch import alive, wait_until
+from tests.test_launch import alive, hear_signals, wait_until
 
 SMALL = "num_classes: 6\ncrop_size: 65\nbatch_size: 4\ndevice_target: CPU\n"
 STAGES = {"s16_r1": ("s16_aug_train", "deeplab_v3_tiny_s16"), "s8_r1": ("s8_aug_train", "deeplab_v3_tiny_s8"),
@@ -103,6 +103,7 @@ def test_a_failure_ends_it_with_the_exit_code(command, recipes, shell, tmp_path)
 @pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals_end_the_recipe_and_all_ranks(signum, code, command, recipes, tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=hear_signals(),
                                env={**os.environ, "PYTHON": sys.executable, "DEVICE_TARGET": "CPU", "RANK_SIZE": "2",
                                     "RECIPES": str(recipes)})
     log = tmp_path / "s16_aug_train/device1/log"

@@ -170,7 +170,8 @@ class Watch:
 
     def __init__(self, processes: list, grace: float):
         self.processes, self.grace, self.children, self.asked = processes, grace, [], None
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]    # nohup ignores it
+        for signum in (signal.SIGINT, signal.SIGTERM, *hangup):
             signal.signal(signum, self.on_signal)
 
     def on_signal(self, signum, frame):
