@@ -111,6 +111,12 @@ def test_launchers_start_a_rank_for_each_device_of_the_table(name, project, tabl
     assert again.code == 0 and (folder / "device0/log.1").read_text().startswith("rank 0"), "earlier logs are kept"
 
 
+@pytest.mark.parametrize("program", ["launch", "get_multicards_json"])
+def test_help_comes_without_mindspore(program, shell):
+    result = shell(sys.executable, "-X", "importtime", ROOT / f"src/tools/{program}.py", "--help")
+    assert result.code == 0 and "usage: " in result.out and "mindspore" not in result.err
+
+
 def test_without_a_table_ranks_meet_at_a_free_port(shell):
     result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", "--dry-run", DEVICE_TARGET="CPU",
                    RANK_SIZE="2", RANK_TABLE_FILE="")
