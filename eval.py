@@ -9,6 +9,7 @@ from src.device import open_device
 from src.evaluation.backend import make_predict, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
+from src.modelarts import storage
 from src.utils.checkpoint import digest
 from src.utils.log import InputError, run_program
 
@@ -31,8 +32,8 @@ def load_network(config):
     return network
 
 
-def main(argv=None):
-    config = parse_args("eval", __doc__, argv)
+def run(config) -> None:
+    """One evaluation: predict, score, report."""
     pairs = read_list(config.data_lst)
     check_files(pairs, config.data_root, config.data_lst)
     names = class_names(config.num_classes, config.class_names)
@@ -52,6 +53,11 @@ def main(argv=None):
             "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
             "checkpoint_sha256": digest(config.ckpt_path)})
         print(f"result written to {config.result_file}")
+
+
+def main(argv=None):
+    with storage(parse_args("eval", __doc__, argv)) as config:
+        run(config)
 
 
 if __name__ == "__main__":

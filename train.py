@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.config import parse_args, to_yaml
 from src.device import open_device
+from src.modelarts import storage
 from src.utils.log import InputError, run_program, warn
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -172,7 +173,8 @@ def train(config) -> None:
 
 
 def main(argv=None):
-    train(parse_args("train", __doc__, argv))
+    with storage(parse_args("train", __doc__, argv)) as config:
+        train(config)
 
 
 if __name__ == "__main__":
