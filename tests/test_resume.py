@@ -158,6 +158,12 @@ def test_killed_while_saving_it_can_always_be_resumed(options, tmp_path):
         path, step = run_state.find("auto", folder)
         assert path is not None and step > reached
         reached = step
+        (folder / ".deeplab_v3_tiny_s16-9_9.1.ckpt").write_text("what a killed run was writing")
+    process = start([*options, "--train_epochs", 500], folder, "--resume", "auto")
+    wait_for(folder, reached + 1)
+    process.kill()
+    process.communicate()
+    assert not list(folder.glob(".*-9_9.1.ckpt"))
 
 
 def test_full_disk_keeps_earlier_checkpoints(options, tmp_path):
