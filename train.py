@@ -43,8 +43,9 @@ def prepare_folder(train_dir: Path, config, keep: bool) -> None:
             for path in earlier:
                 os.replace(path, folder / path.name)
             print(f"the earlier run in {train_dir} was moved to {folder}")
-        for path in train_dir.glob(".*.ckpt"):    # what a killed run was writing
-            path.unlink()
+        for pattern in (".*.ckpt", ".checkpoints.json.*", ".metrics.*"):    # what a killed run was writing
+            for path in train_dir.glob(pattern):
+                path.unlink()
         (train_dir / "config.yaml").write_text(to_yaml(config))
     except OSError as error:
         raise InputError(f"--train_dir {train_dir}: cannot be written ({error.strerror})") from None

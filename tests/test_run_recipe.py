@@ -93,7 +93,7 @@ def test_dry_run_prints_every_command(shell, tmp_path):
                                                        ("r.ckpt", *last)):
         launcher = str(ROOT / f"scripts/run_distribute_train_{stage}.sh")
         assert parts == [f"TRAIN_PATH={tmp_path / folder}", "bash", launcher, "hccl.json", data, start,
-                         "--", "--seed", "3"]
+                         "--", "--resume", "auto", "--seed", "3"]
     assert [parts[-3:] for parts in commands[3:]] == [
         ["/data", "val.txt", last[0]], *3 * [["/data", "val.txt", last[2]]]]
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
