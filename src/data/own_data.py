@@ -82,7 +82,7 @@ def decode_values(data: bytes, path, colors: bool) -> np.ndarray:
         raise InputError(f"{path}: damaged mask ({error})") from None
 
 
-def class_map(data: bytes, path, table, num_limit: int = 255) -> np.ndarray:
+def class_map(data: bytes, path, table) -> np.ndarray:
     """Encoded mask -> (H, W) uint8 class numbers by `table` of read_colors, or as they stand for None.
 
     Raises InputError that names the first value with no class and where it stands.
@@ -96,7 +96,7 @@ def class_map(data: bytes, path, table, num_limit: int = 255) -> np.ndarray:
         keys = [(value,) for value in found.tolist()]
     labels = [key[0] if table is None else table.get(key, -1) for key in keys]
     for key, label in zip(keys, labels):
-        if not 0 <= label <= num_limit:
+        if not 0 <= label <= 255:
             row, column = np.argwhere(values == found[keys.index(key)])[0]
             mend = ("class numbers go to 254, and --colors FILE can give values others" if table is None
                     else "--colors has no line for it")
