@@ -18,7 +18,7 @@ def format_summary(results: list) -> str:
     rows = [("network", "scales", "flip", "mIoU", "pixel acc.", "images/s")]
     for result in results:
         settings = result["settings"]
-        rows.append((result["options"]["model"], str(len(settings["scales"])), "yes" if settings["flip"] else "no",
+        rows.append((result["network"], str(len(settings["scales"])), "yes" if settings["flip"] else "no",
                      percent(result["mean_iou"]), percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
