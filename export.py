@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 from src.config import parse_args
-from src.data.voc import class_names
+from src.data.voc import class_names, decode_image, read_bytes, read_list
 from src.device import open_device
+from src.evaluation.inference import Settings
+from src.export.quantise import calibration_inputs
 from src.utils.log import InputError, RunError, run_program
 
 
@@ -21,6 +23,19 @@ def target_path(config) -> Path:
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"--file_name {path}: cannot be written there")
     return path
+
+
+def check_precision(config) -> None:
+    """Raises InputError for a precision that the other options do not fit."""
+    if config.precision == "float32":
+        return
+    if config.file_format != "ONNX":
+        raise InputError(f"--precision {config.precision}: with --file_format ONNX only, not {config.file_format}")
+    if config.precision == "int8" and (not config.dynamic and config.export_batch_size > 1):
+        raise InputError("--precision int8: is calibrated picture by picture; give --export_batch_size 1 or "
+                         "--dynamic True")
+    if config.precision == "int8":
+        read_list(config.data_lst)
 
 
 def open_exporter(config) -> None:
@@ -54,17 +69,31 @@ def metadata(config, network, names: list) -> dict:
             "atrous_rates": json.dumps(config.atrous_rates), "class_names": json.dumps(names),
             "channel_order": "BGR", "mean": json.dumps(config.image_mean), "std": json.dumps(config.image_std),
             "input_type": config.input_type, "input_format": config.input_format,
-            "crop_size": str(config.input_size), "checkpoint_sha256": digest(config.ckpt_file)}
+            "crop_size": str(config.input_size), "precision": config.precision,
+            "checkpoint_sha256": digest(config.ckpt_file)}
 
 
 def write_onnx(config, cell, names: list, path: Path) -> None:
     import onnx
 
     from src.export.onnx_graph import build_model
+    from src.export.quantise import to_int8
     fixed = {} if config.dynamic else {"batch": config.export_batch_size, "side": config.input_size}
     model = build_model(cell.network, metadata(config, cell.network, names), config.input_type, config.input_format,
-                        mean=config.image_mean, std=config.image_std, **fixed)
-    onnx.save(model, str(path))
+                        mean=config.image_mean, std=config.image_std, half=config.precision == "fp16", **fixed)
+    if config.precision == "int8":
+        to_int8(model, calibration(config), path)
+    else:
+        onnx.save(model, str(path))
+
+
+def calibration(config):
+    """Inputs for int8 from the first calibration_images pictures of data_lst."""
+    pairs = read_list(config.data_lst)[:config.calibration_images]
+    paths = [Path(config.data_root, pair.image) for pair in pairs]
+    images = (decode_image(read_bytes(path), path) for path in paths)
+    settings = Settings(config.input_size, mean=config.image_mean, std=config.image_std)
+    return calibration_inputs(images, settings, config.input_type, config.input_format)
 
 
 def export(config) -> Path:
@@ -72,6 +101,7 @@ def export(config) -> Path:
     for name in ("image_mean", "image_std"):
         if len(getattr(config, name)) != 3:
             raise InputError(f"--{name}: three values are needed, blue green red")
+    check_precision(config)
     path, names = target_path(config), class_names(config.num_classes, config.class_names)
     open_exporter(config)
     cell = load(config)
@@ -100,7 +130,7 @@ def main(argv=None):
     shape = "any batch, height and width" if free else (
         f"batch {config.export_batch_size}, {config.input_size}x{config.input_size}")
     print(f"{config.export_model} exported to {path}: {path.stat().st_size / 1e6:.1f} MB, "
-          f"{config.input_type} {config.input_format}, {shape}")
+          f"{config.precision}, input {config.input_type} {config.input_format}, {shape}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import export
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
-MODES = {"single": [], "multiscale": ["--scales", "0.5", "1.25"], "flip": ["--flip"], "multiscale_flip": [*FIVE, "--flip"]}
+MODES = {"single": [], "multiscale": ["--scales", "0.5", "1.25"], "flip": ["--flip"],
+         "multiscale_flip": [*FIVE, "--flip"]}
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,30 @@ def test_mindir_is_read_again_and_written_twice(options, checkpoint, run, tmp_pa
     assert np.abs(again - cell(ms.Tensor(image)).asnumpy()).max() <= 1e-5
 
 
+def probs(path, image):
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: image})[0]
+
+
+@pytest.mark.parametrize("extra", [[], ["--input_type", "uint8", "--input_format", "NHWC"]])
+@pytest.mark.parametrize("precision, size, worst", [("fp16", 0.55, 5e-3), ("int8", 0.35, 0.15)])
+def test_reduced_precision(options, drawn, run, tmp_path, precision, size, worst, extra):
+    found = []
+    for value in ("float32", precision):
+        result = run(export.main, *options, "--file_format", "ONNX", "--precision", value, "--file_name",
+                     tmp_path / value, "--input_size", 65, "--data_root", drawn, "--data_lst",
+                     drawn / "voc_train_lst.txt", "--calibration_images", 8, *extra)
+        assert result.code == 0 and not result.err, result
+        image = np.random.RandomState(0).randint(0, 255, (2, 65, 49, 3), dtype=np.uint8) if extra else (
+            np.random.RandomState(0).randn(2, 3, 65, 49).astype(np.float32))
+        found.append(probs(tmp_path / f"{value}.onnx", image))
+    difference = np.abs(found[0] - found[1]).max()
+    assert 0 < difference <= worst and found[1].dtype == np.float32
+    whole, reduced = ((tmp_path / f"{value}.onnx").stat().st_size for value in ("float32", precision))
+    assert reduced <= size * whole
+
+
 def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
     path = tmp_path / "new folder/a.b.onnx"
     path.parent.mkdir()
@@ -91,6 +115,9 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
     (["--file_format", "ONNX", "--ckpt_file", ROOT / "README.md"], "README.md: is no MindSpore checkpoint"),
     (["--file_format", "ONNX", "--export_model", "deeplab_v3_s8"], "does not fit the network"),
     (["--file_format", "ONNX", "--file_name", "/dev/null/a"], "--file_name /dev/null/a.onnx"),
+    (["--file_format", "MINDIR", "--precision", "int8"], "--precision int8: with --file_format ONNX only"),
+    (["--file_format", "ONNX", "--precision", "int8"], "--data_lst is not given"),
+    (["--file_format", "ONNX", "--precision", "int8", "--dynamic", "False", "--export_batch_size", 2], "picture by"),
     (["--file_format", "ONNX", "--image_mean", 1, 2], "--image_mean: three values"),
 ])
 def test_errors_are_one_line(options, run, changes, part):

@@ -37,6 +37,19 @@ def open_session(path: Path, device_target: str, device_id: int):
     return session
 
 
+def arrange(inputs: np.ndarray, settings, pixels: bool, channels_last: bool) -> np.ndarray:
+    """Normalised inputs (N, 3, S, S) float32 as a model takes them.
+
+    Args:
+        pixels: back to what the picture's bytes were, the padding to the mean's nearest byte.
+        channels_last: (N, S, S, 3).
+    """
+    if pixels:
+        mean, std = (np.float32(values).reshape(1, 3, 1, 1) for values in (settings.mean, settings.std))
+        inputs = np.clip(np.rint(inputs * std + mean), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(inputs.transpose(0, 2, 3, 1) if channels_last else inputs)
+
+
 class OnnxModel:
     """A model written by export.py, or any with one picture input and one probability output.
 
@@ -86,15 +99,10 @@ class OnnxModel:
 
     def make_predict(self, settings):
         """The evaluator's predict; a model with a fixed batch gets its batches, the last one filled up."""
-        mean, std = (np.float32(values).reshape(1, 3, 1, 1) for values in (settings.mean, settings.std))
-
         def run(inputs):
-            if self.pixels:    # back to what the picture's bytes were, the padding to the mean's nearest byte
-                inputs = np.clip(np.rint(inputs * std + mean), 0, 255).astype(np.uint8)
-            if self.channels_last:
-                inputs = inputs.transpose(0, 2, 3, 1)
             try:
-                return self.session.run(None, {self.input: np.ascontiguousarray(inputs)})[0]
+                return self.session.run(None, {self.input: arrange(inputs, settings, self.pixels,
+                                                                   self.channels_last)})[0]
             except Exception as error:    # see open_session
                 raise RunError(f"{self.path}: ONNX Runtime failed on an input of {inputs.shape}: {first_line(error)}"
                                ) from None

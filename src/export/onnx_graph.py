@@ -13,8 +13,12 @@ DTYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
 
 @dataclass
 class Graph:
-    """Nodes and constants of a graph in the making; a node's output has the node's name."""
+    """Nodes and constants of a graph in the making; a node's output has the node's name.
 
+    Weights are of type `dtype`: float32, or float16 for models that GPUs compute in it.
+    """
+
+    dtype: type = np.float32
     nodes: list = field(default_factory=list)
     constants: list = field(default_factory=list)
 
@@ -41,9 +45,9 @@ def fold(conv, norm=None) -> tuple:
 
 def convolve(graph: Graph, x: str, name: str, conv, weight: np.ndarray, bias=None) -> str:
     """Convolution `name` with the size, stride, padding and dilation of the cell `conv` and the weights given."""
-    inputs = [x, graph.constant(f"{name}.weight", weight.astype(np.float32))]
+    inputs = [x, graph.constant(f"{name}.weight", weight.astype(graph.dtype))]
     if bias is not None:
-        inputs.append(graph.constant(f"{name}.bias", bias.astype(np.float32)))
+        inputs.append(graph.constant(f"{name}.bias", bias.astype(graph.dtype)))
     padding = 0 if conv.pad_mode == "valid" else conv.padding
     return graph.node("Conv", inputs, name, kernel_shape=conv.kernel_size, strides=conv.stride,
                       dilations=conv.dilation, pads=[padding] * 4)
@@ -126,7 +130,7 @@ def prepare(graph: Graph, x: str, input_type: str, input_format: str, mean, std)
 
 
 def build_model(network, metadata: dict, input_type="float32", input_format="NCHW", batch=None, side=None,
-                mean=(0, 0, 0), std=(1, 1, 1)):
+                mean=(0, 0, 0), std=(1, 1, 1), half=False):
     """ONNX model of a DeepLabV3 with its present weights: input `image`, output `probs` (N, C, H, W) float32.
 
     Args:
@@ -136,14 +140,20 @@ def build_model(network, metadata: dict, input_type="float32", input_format="NCH
         input_format: NCHW or NHWC, of the input alone.
         batch, side: a fixed batch and height and width of the input; None leaves them free.
         mean, std: of each channel, for uint8.
+        half: float16 from the normalised picture to the logits; resizing and softmax stay float32.
 
     Returns:
         onnx.ModelProto, checked with full shape inference.
     """
-    graph = Graph()
+    graph = Graph(np.float16 if half else np.float32)
     x, size = prepare(graph, "image", input_type, input_format, mean, std)
+    if half:
+        x = graph.node("Cast", [x], "half", to=TensorProto.FLOAT16)
+    x = head(graph, backbone(graph, x, network.resnet), network.aspp)
+    if half:
+        x = graph.node("Cast", [x], "whole", to=TensorProto.FLOAT)
+    probabilities(graph, x, size)
     classes = network.aspp.conv2.out_channels
-    probabilities(graph, head(graph, backbone(graph, x, network.resnet), network.aspp), size)
     area = [side or "height", side or "width"]
     shape = [3, *area] if input_format == "NCHW" else [*area, 3]
     model = helper.make_model(
