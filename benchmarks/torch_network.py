@@ -1,4 +1,9 @@
-"""The same network in PyTorch with the same weights, for side-by-side timings; read off the MindSpore network."""
+"""The same network in PyTorch with the same weights, for side-by-side timings; read off the MindSpore network.
+
+python -m benchmarks.torch_network MODULE.pt SIDE FILE.onnx writes PyTorch's own export of a saved module.
+"""
+import sys
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -58,3 +63,14 @@ class DeepLabV3(nn.Module):
         x = self.classifier(self.project(torch.cat([*outs, pooled], 1)))
         x = functional.interpolate(x, size=image.shape[2:], mode="bilinear", align_corners=True)
         return torch.softmax(x, 1)
+
+
+def export(module_path: str, side: int, path: str) -> None:
+    """PyTorch's own ONNX export of a saved DeepLabV3, for one picture of side x side."""
+    network = torch.load(module_path, weights_only=False)
+    torch.onnx.export(network, (torch.zeros(1, 3, side, side),), path, input_names=["image"], output_names=["probs"],
+                      dynamo=True, external_data=False)
+
+
+if __name__ == "__main__":
+    export(sys.argv[1], int(sys.argv[2]), sys.argv[3])
