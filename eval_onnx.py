@@ -4,6 +4,7 @@ import sys
 
 from src.config import parse_args
 from src.data.voc import class_names
+from src.device import Device
 from src.evaluation.onnx_model import OnnxModel
 from src.evaluation.program import evaluate_pairs, read_pairs, settings_of
 from src.utils.log import run_program
@@ -19,7 +20,8 @@ def main(argv=None):
     model.check(settings)
     own = model.names and not config.class_names
     names = model.names if own else class_names(model.num_classes, config.class_names)
-    evaluate_pairs(config, pairs, settings, model.make_predict(settings), names, model.network, model.path)
+    evaluate_pairs(config, pairs, settings, model.make_predict(settings), names, model.network, model.path,
+                   Device(config.device_target, 0, 1))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from src.data.voc import class_names, decode_image, read_bytes, read_list
 from src.device import open_device
 from src.evaluation.inference import Settings
 from src.export.quantise import calibration_inputs
+from src.modelarts import storage
 from src.utils.log import InputError, RunError, run_program
 
 
@@ -123,14 +124,19 @@ def export(config) -> Path:
     return path
 
 
-def main(argv=None):
-    config = parse_args("export", __doc__, argv)
+def run(config) -> None:
+    """One export, and what was written."""
     path = export(config)
     free = config.file_format == "ONNX" and config.dynamic
     shape = "any batch, height and width" if free else (
         f"batch {config.export_batch_size}, {config.input_size}x{config.input_size}")
     print(f"{config.export_model} exported to {path}: {path.stat().st_size / 1e6:.1f} MB, "
           f"{config.precision}, input {config.input_type} {config.input_format}, {shape}")
+
+
+def main(argv=None):
+    with storage(parse_args("export", __doc__, argv)) as config:
+        run(config)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
 import dataclasses
 from functools import partial
-from pathlib import Path
 
-from src.data.voc import read_list, read_pair
+from src.data.voc import check_files, read_list, read_pair
+from src.device import Device
+from src.evaluation.backend import sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
 from src.utils.checkpoint import digest
@@ -13,10 +14,7 @@ from src.utils.log import InputError
 def read_pairs(config) -> list:
     """The pairs of data_lst. Raises InputError if a file that it names is missing."""
     pairs = read_list(config.data_lst)
-    missing = [path for pair in pairs for path in pair if not Path(config.data_root, path).is_file()]
-    if missing:
-        raise InputError(f"{Path(config.data_root, missing[0])}: no such file, though {config.data_lst} lists it "
-                         f"({len(missing)} files missing); paths are relative to --data_root")
+    check_files(pairs, config.data_root, config.data_lst)
     return pairs
 
 
@@ -29,21 +27,25 @@ def settings_of(config, count: int) -> Settings:
                     tuple(config.image_mean), tuple(config.image_std))
 
 
-def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path) -> None:
-    """Evaluate, print the table, write result_file.
+def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
+                   device: Device) -> None:
+    """Evaluate this device's share; the first device prints the table and writes result_file.
 
     Args:
         predict: see src.evaluation.inference.
         network: its name in tables.
         model_path: the file whose digest the result keeps.
     """
-    log = EvaluationLog(len(pairs), config.overlay_dir, config.overlay_max)
+    own = pairs[device.rank::device.size]
+    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = evaluate(predict, pairs, load, settings, log)
+    matrix = evaluate(predict, own, load, settings, log)
     log.close()
-    print(format_table(matrix, names))
-    write_result(config.result_file, matrix, names, {
-        "network": network, "images": len(pairs), "images_per_s": round(log.rate(), 3),
-        "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-        "checkpoint_sha256": digest(model_path)})
-    print(f"result written to {config.result_file}")
+    matrix.counts = sum_over_ranks(matrix.counts, device)
+    if device.rank == 0:
+        print(format_table(matrix, names))
+        write_result(config.result_file, matrix, names, {
+            "network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+            "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+            "checkpoint_sha256": digest(model_path)})
+        print(f"result written to {config.result_file}")

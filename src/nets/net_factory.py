@@ -45,7 +45,7 @@ def normalisation(mean, std) -> tuple:
 
 
 class TrainingNetwork(nn.Cell):
-    """Pictures (N, 3, H, W) uint8 blue green red and labels (N, H, W) uint8 -> loss, a float32 scalar."""
+    """Pictures (N, 3, H, W) uint8 blue green red, labels (N, H, W) uint8, keys (N,) int32 -> loss, a float32 scalar."""
 
     def __init__(self, network, loss, mean, std):
         super().__init__()
@@ -53,9 +53,9 @@ class TrainingNetwork(nn.Cell):
         self.loss = loss
         self.mean, self.factor = normalisation(mean, std)
 
-    def construct(self, image, label):
+    def construct(self, image, label, dropout_key):
         normalised = (ops.cast(image, mstype.float32) - self.mean) * self.factor
-        return self.loss(self.network(normalised), label)
+        return self.loss(self.network(normalised, dropout_key), label)
 
 
 class InferenceNetwork(nn.Cell):
@@ -65,10 +65,12 @@ class InferenceNetwork(nn.Cell):
         input_type: float32 for normalised pictures; uint8 for blue green red pixels, normalised here.
         input_format: NCHW for (N, 3, H, W), NHWC for (N, H, W, 3).
         mean, std: of each channel, for uint8.
+        auto_prefix: False for a network that another cell holds already, so that its parameters keep their names.
     """
 
-    def __init__(self, network, input_type="float32", input_format="NCHW", mean=(0, 0, 0), std=(1, 1, 1)):
-        super().__init__()
+    def __init__(self, network, input_type="float32", input_format="NCHW", mean=(0, 0, 0), std=(1, 1, 1),
+                 auto_prefix=True):
+        super().__init__(auto_prefix=auto_prefix)
         self.network = network
         self.softmax = nn.Softmax(axis=1)
         self.is_pixels, self.is_nhwc = input_type == "uint8", input_format == "NHWC"
