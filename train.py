@@ -19,6 +19,10 @@ def check_options(config) -> None:
     for name in ("image_mean", "image_std"):
         if len(getattr(config, name)) != 3:
             raise InputError(f"--{name}: three values are needed, blue green red")
+    pixels = config.batch_size * config.crop_size ** 2
+    if config.ohem and config.ohem_min_kept >= pixels:
+        warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "
+             "nothing; a sixteenth of them is usual")
     stride = int(config.model.rsplit("_s", 1)[1])
     if (config.crop_size - 1) % stride:
         nearest = round((config.crop_size - 1) / stride) * stride + 1

@@ -10,7 +10,8 @@
 #
 # These may also come from the environment variables of these names, or be written below; an empty one is not given.
 # RANK_SIZE, NODES, ... as for run_distribute_train_s16_r1.sh. Everything goes to WORK_PATH, the working folder
-# otherwise; started again there, it skips what is finished. RECIPES=DIR takes a changed copy of scripts/recipes.
+# otherwise; started again there, it skips what is finished and resumes a stage that was cut. RECIPES=DIR takes a changed
+# copy of scripts/recipes.
 rank_table_file="${RANK_TABLE_FILE:-}"
 vocaug_file="${VOCAUG_FILE:-}"
 voctrain_file="${VOCTRAIN_FILE:-}"
@@ -72,7 +73,7 @@ stage() {
         return
     fi
     step "$1" "TRAIN_PATH=$folder" bash "$ROOT/scripts/run_distribute_train_$1.sh" \
-        "$rank_table_file" "$3" "$checkpoint" -- "${OPTIONS[@]}"
+        "$rank_table_file" "$3" "$checkpoint" -- --resume auto "${OPTIONS[@]}"
     checkpoint="$(last_checkpoint "$folder/ckpt")"
     if ((DRY_RUN)); then
         checkpoint="${checkpoint:-<last checkpoint of $folder/ckpt>}"

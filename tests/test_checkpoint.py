@@ -87,6 +87,14 @@ def test_mindcv_networks_load_as_they_are(cell, tmp_path):
     assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
 
 
+def test_a_network_for_red_green_blue_is_not_evaluated(cell, tmp_path):
+    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "rgb"})
+    with pytest.raises(InputError, match="convert it with --channel_order bgr"):
+        checkpoint.load_network(cell, tmp_path / "a.ckpt")
+    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "bgr", "source": "x"})
+    checkpoint.load_network(cell, tmp_path / "a.ckpt")
+
+
 def test_a_backbone_alone_is_no_network_to_evaluate(cell, tmp_path):
     arrays = {name: value for name, value in values(cell).items() if "resnet" in name}
     with pytest.raises(InputError, match="network.aspp.aspp1.aspp_conv.0.weight is missing"):

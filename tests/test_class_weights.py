@@ -46,6 +46,14 @@ def test_training_with_balanced_losses_learns(drawn, tmp_path, run, options, sai
     assert np.mean(losses[-6:]) < np.mean(losses[:6]), losses
 
 
+def test_hard_examples_that_are_all_of_them_are_noted(capsys):
+    from src.config import parse_args
+    train.check_options(parse_args("train", "", ["--ohem", "0.7", "--crop_size", "65", "--batch_size", "8"]))
+    assert "a step has 33800 pixels, so all are trained" in capsys.readouterr().err
+    train.check_options(parse_args("train", "", ["--ohem", "0.7"]))
+    assert capsys.readouterr().err == ""
+
+
 def test_without_the_options_the_loss_is_the_plain_one(drawn):
     from src.config import parse_args
     from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss

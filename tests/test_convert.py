@@ -7,8 +7,11 @@ import pytest
 
 import convert_resnet101
 import train
+from src.utils.formats import write_safetensors
 from src.utils.log import InputError
+from src.utils.weights import torch_names
 from tests.conftest import ROOT, TINY
+from tests.golden import DATA, STEP, golden_shapes, golden_weight
 
 torch = pytest.importorskip("torch")
 from tests.torch_resnet import TorchResNet, random_resnet
@@ -182,6 +185,19 @@ def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, r
         got = network(torch.from_numpy(image)).numpy()
     assert np.abs(got - expected).max() <= 1e-4 and np.abs(expected).max() > 0.01
     assert notes["channel_order"] == "bgr" and notes["image_mean"] == "103.53 116.28 123.675"
+
+
+@pytest.mark.parametrize("stride, size", [(16, 129), (8, 65)])
+def test_the_published_network_gives_its_published_logits_in_pytorch(tmp_path, stride, size):
+    """The real size: reference weights through --to torch's names into docs/deeplab_v3_torch.py."""
+    weights = {name: golden_weight(name, shape) for name, shape in golden_shapes().items()}
+    notes = {"output_stride": str(stride), "atrous_rates": "6 12 18"}
+    write_safetensors(tmp_path / "a.safetensors", torch_names(weights), notes)
+    network, _ = docs_module().load(tmp_path / "a.safetensors")
+    image = np.random.RandomState(size).randn(1, 3, size, size).astype(np.float32)
+    with torch.no_grad():
+        got = network(torch.from_numpy(image)).numpy()[:, :, ::STEP, ::STEP]
+    assert np.abs(got - np.load(DATA / "logits.npz")[f"s{stride}_{size}"]).max() <= 1e-4
 
 
 def test_a_backbone_alone_does_not_go_to_pytorch(tmp_path, run):

@@ -6,6 +6,9 @@ from pathlib import Path
 from src.utils.log import InputError, RunError, first_line
 from src.utils.weights import BACKBONE, CLASSIFIER, misfits, shorten, translate
 
+RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
+            "(convert_resnet101.py turns it)")
+
 
 def save(cell, path, notes=None) -> None:
     """Write all parameters of `cell` to `path`: aside first, renamed when complete.
@@ -64,7 +67,11 @@ def load_network(cell, path, option="ckpt_path") -> None:
     Raises InputError that lists what is missing, unknown or of another shape; then nothing has been loaded.
     """
     where = f"--{option} {path}"
-    problems = load_weights(cell, translate(read(path, option), where).weights)
+    parameters = read(path, option)
+    if parameters.get("channel_order") == "rgb":
+        raise InputError(f"{where}: was converted for red green blue pictures, and they are read as blue green red; "
+                         "convert it with --channel_order bgr")
+    problems = load_weights(cell, translate(parameters, where).weights)
     if problems:
         mend = "; --num_classes must be that checkpoint's" if is_classifier(problems) else ""
         raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
@@ -92,12 +99,10 @@ def load_pretrained(cell, path, filter_weight: bool) -> str:
     if problems:
         mend = "; --filter_weight leaves the classifier out" if is_classifier(problems) else ""
         raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
-    left = sorted(set(names_of(cell)) - wanted)
-    rest = "the new classifier" if set(left) == set(CLASSIFIER) else f"{len(left)} left"
-    note = "; its stem expects red green blue and gets blue green red, as in the published recipe " \
-           "(convert_resnet101.py turns it)" if source.channels == "rgb" or parameters.get("channel_order") == "rgb" \
-           else ""
-    return f"{path}: {source.title}, {len(wanted)} parameters loaded, {rest} as initialised{note}"
+    left = set(names_of(cell)) - wanted
+    rest = "the new classifier" if left == set(CLASSIFIER) else f"{len(left)} left"
+    said = f"{path}: {source.title}, {len(wanted)} parameters loaded, {rest} as initialised"
+    return said + (RGB_STEM if parameters.get("channel_order", source.channels) == "rgb" else "")
 
 
 def is_classifier(problems: list) -> bool:
