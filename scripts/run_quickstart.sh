@@ -93,6 +93,13 @@ for mode in "${modes[@]}"; do
     results+=("$work_dir/$mode/eval_result.json")
 done
 
+step "export to ONNX, and its evaluation without MindSpore"
+"$PYTHON" "$ROOT/export.py" --ckpt_file "${checkpoints[0]}" --file_name "$work_dir/deeplabv3.onnx" \
+    --file_format ONNX --export_model "deeplab_v3_${size}s16" --device_target CPU "${classes[@]}"
+EVAL_PATH="$work_dir/run_eval_onnx" bash "$ROOT/scripts/run_eval_onnx.sh" "$data" "$data/voc_val_lst.txt" \
+    "$work_dir/deeplabv3.onnx" CPU --config_path "$RECIPES/${recipe}_eval.yaml" "${classes[@]:0:2}"
+results+=("$work_dir/run_eval_onnx/eval_result.json")
+
 step "held-out pictures, percent"
 cd "$ROOT"
 "$PYTHON" -m src.evaluation.summary "${results[@]}"

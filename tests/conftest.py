@@ -10,6 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 os.environ.setdefault("GLOG_v", "3")
+# MindSpore asks for protobuf's Python implementation, which must be settled before onnx is imported; programs import
+# MindSpore first, tests in any order.
+PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
+os.environ[PROTOBUF] = "python"
 sys.path.insert(0, str(ROOT))
 
 from src.utils.log import run_program
@@ -37,8 +41,9 @@ def run(capfd):
 def shell(tmp_path):
     """shell(command, ...) -> Result of a process of its own, in an empty folder with this Python."""
     def call(*command, cwd=tmp_path, timeout=600, **environment):
+        inherited = {name: value for name, value in os.environ.items() if name != PROTOBUF}
         done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=timeout,
-                              env={**os.environ, "PYTHON": sys.executable, **environment})
+                              env={**inherited, "PYTHON": sys.executable, **environment})
         return Result(done.returncode, done.stdout, done.stderr)
     return call
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-MODES = ["run_eval_s16", "run_eval_s8", "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip"]
+MODES = ["run_eval_s16", "run_eval_s8", "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip", "run_eval_onnx"]
 
 
 def check(result, folder):
@@ -14,7 +14,7 @@ def check(result, folder):
     for mode in MODES:
         found = json.loads((folder / mode / "eval_result.json").read_text())
         assert f"{100 * found['mean_iou']:.2f}" in table
-    assert table.count("deeplab_v3_tiny_s8") == 3
+    assert table.count("deeplab_v3_tiny_s8") == 3 and "deeplab_v3_tiny_s16 (ONNX)" in table
     assert list((folder / "overlays").glob("*.png"))
 
 

@@ -1,5 +1,6 @@
 """A table of several evaluation results: `python -m src.evaluation.summary [--published] RESULT.json ...`."""
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -23,10 +24,11 @@ def format_summary(results: list, published: bool = False) -> str:
     """
     rows = [("network", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.", "images/s")]
     for result in results:
-        settings, model = result["settings"], result["options"]["model"]
-        mode = (model.rsplit("_s", 1)[1], len(settings["scales"]), settings["flip"])
+        settings, network = result["settings"], result["network"]
+        stride = re.search(r"_s(\d+)", network)
+        mode = (stride and stride[1], len(settings["scales"]), settings["flip"])
         zoo = [f"{PUBLISHED[mode]:.2f}" if mode in PUBLISHED else "-"] if published else []
-        rows.append((model, str(mode[1]), "yes" if mode[2] else "no", percent(result["mean_iou"]), *zoo,
+        rows.append((network, str(mode[1]), "yes" if mode[2] else "no", percent(result["mean_iou"]), *zoo,
                      percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"

@@ -38,6 +38,12 @@ def zero_init_residual(network) -> None:
             parameter.set_data(Tensor(np.zeros(parameter.shape, np.float32)))
 
 
+def normalisation(mean, std) -> tuple:
+    """Tensors (1, 3, 1, 1) float32: pixels normalise as (image - mean) * factor."""
+    return (Tensor(np.reshape(mean, (1, 3, 1, 1)).astype(np.float32)),
+            Tensor(np.reshape(1 / np.asarray(std, np.float64), (1, 3, 1, 1)).astype(np.float32)))
+
+
 class TrainingNetwork(nn.Cell):
     """Pictures (N, 3, H, W) uint8 blue green red, labels (N, H, W) uint8, keys (N,) int32 -> loss, a float32 scalar."""
 
@@ -45,8 +51,7 @@ class TrainingNetwork(nn.Cell):
         super().__init__()
         self.network = network
         self.loss = loss
-        self.mean = Tensor(np.reshape(mean, (1, 3, 1, 1)).astype(np.float32))
-        self.factor = Tensor(np.reshape(1 / np.asarray(std, np.float64), (1, 3, 1, 1)).astype(np.float32))
+        self.mean, self.factor = normalisation(mean, std)
 
     def construct(self, image, label, dropout_key):
         normalised = (ops.cast(image, mstype.float32) - self.mean) * self.factor
@@ -54,17 +59,27 @@ class TrainingNetwork(nn.Cell):
 
 
 class InferenceNetwork(nn.Cell):
-    """Pictures (N, 3, H, W) float32, normalised -> probabilities (N, num_classes, H, W) float32.
+    """Pictures -> probabilities (N, num_classes, H, W) float32.
 
     Args:
+        input_type: float32 for normalised pictures; uint8 for blue green red pixels, normalised here.
+        input_format: NCHW for (N, 3, H, W), NHWC for (N, H, W, 3).
+        mean, std: of each channel, for uint8.
         auto_prefix: False for a network that another cell holds already, so that its parameters keep their names.
     """
 
-    def __init__(self, network, auto_prefix=True):
+    def __init__(self, network, input_type="float32", input_format="NCHW", mean=(0, 0, 0), std=(1, 1, 1),
+                 auto_prefix=True):
         super().__init__(auto_prefix=auto_prefix)
         self.network = network
         self.softmax = nn.Softmax(axis=1)
+        self.is_pixels, self.is_nhwc = input_type == "uint8", input_format == "NHWC"
+        self.mean, self.factor = normalisation(mean, std)
         self.set_train(False)    # BatchNorm's moving statistics, no dropout
 
     def construct(self, image):
+        if self.is_nhwc:
+            image = ops.transpose(image, (0, 3, 1, 2))    # (N, 3, H, W)
+        if self.is_pixels:
+            image = (ops.cast(image, mstype.float32) - self.mean) * self.factor
         return self.softmax(self.network(image))

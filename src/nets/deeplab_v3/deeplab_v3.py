@@ -23,6 +23,7 @@ class DeepLabV3(nn.Cell):
     def __init__(self, num_classes=21, output_stride=16, atrous_rates=(6, 12, 18), freeze_bn=False,
                  blocks=(3, 4, 23, 3), width=64, aspp_channels=256):
         super().__init__()
+        self.output_stride = output_stride
         self.resnet = ResNet(blocks, width, output_stride, freeze_bn)
         self.aspp = ASPP(self.resnet.out_channels, aspp_channels, num_classes, atrous_rates, freeze_bn)
 

@@ -1,0 +1,51 @@
+"""What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
+import dataclasses
+from functools import partial
+
+from src.data.voc import check_files, read_list, read_pair
+from src.device import Device
+from src.evaluation.backend import sum_over_ranks
+from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
+from src.evaluation.report import EvaluationLog, format_table, write_result
+from src.utils.checkpoint import digest
+from src.utils.log import InputError
+
+
+def read_pairs(config) -> list:
+    """The pairs of data_lst. Raises InputError if a file that it names is missing."""
+    pairs = read_list(config.data_lst)
+    check_files(pairs, config.data_root, config.data_lst)
+    return pairs
+
+
+def settings_of(config, count: int) -> Settings:
+    """The evaluator's settings for `count` pictures, from the options."""
+    if config.scales_type == 1 and config.scales != [1.0]:
+        raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
+    return Settings(config.crop_size, FIVE_SCALES if config.scales_type else tuple(config.scales), config.flip,
+                    min(config.batch_size, count), config.num_classes, config.ignore_label,
+                    tuple(config.image_mean), tuple(config.image_std))
+
+
+def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
+                   device: Device) -> None:
+    """Evaluate this device's share; the first device prints the table and writes result_file.
+
+    Args:
+        predict: see src.evaluation.inference.
+        network: its name in tables.
+        model_path: the file whose digest the result keeps.
+    """
+    own = pairs[device.rank::device.size]
+    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
+    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    matrix = evaluate(predict, own, load, settings, log)
+    log.close()
+    matrix.counts = sum_over_ranks(matrix.counts, device)
+    if device.rank == 0:
+        print(format_table(matrix, names))
+        write_result(config.result_file, matrix, names, {
+            "network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+            "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+            "checkpoint_sha256": digest(model_path)})
+        print(f"result written to {config.result_file}")

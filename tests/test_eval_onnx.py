@@ -1,0 +1,130 @@
+"""eval_onnx.py as users run it: the four modes agree with eval.py, MindSpore is never imported, errors."""
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+import eval as evaluation
+import eval_onnx
+import export
+from tests.conftest import ROOT, TINY
+
+FIVE = ["--scales_type", "1"]
+MODES = {"single": [], "multiscale": ["--scales", "0.5", "1.25"], "flip": ["--flip"],
+         "multiscale_flip": [*FIVE, "--flip"]}
+
+
+@pytest.fixture(scope="session")
+def exported(trained, drawn, tmp_path_factory):
+    """exported(*options) -> ONNX file of the trained tiny network."""
+    folder, made = tmp_path_factory.mktemp("exported"), {}
+
+    def make(*options):
+        if options not in made:
+            made[options] = folder / f"{len(made)}.onnx"
+            export.main(["--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", "6",
+                         "--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "ONNX",
+                         "--input_size", "65", "--class_names", str(drawn / "classes.txt"),
+                         "--file_name", str(made[options]), *options])
+        return made[options]
+    return make
+
+
+@pytest.fixture
+def options(drawn, exported, tmp_path):
+    return ["--device_target", "CPU", "--num_classes", 6, "--crop_size", 65, "--batch_size", 4, "--data_root", drawn,
+            "--data_lst", drawn / "voc_val_lst.txt", "--file_name", exported(), "--result_file", tmp_path / "onnx.json"]
+
+
+def counts(path):
+    return np.array(json.loads(path.read_text())["confusion_matrix"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_agree_with_eval(mode, options, drawn, trained, run, tmp_path):
+    assert run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
+               trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--result_file", tmp_path / "ms.json", *MODES[mode]).code == 0
+    result = run(eval_onnx.main, *options, *MODES[mode])
+    assert result.code == 0 and "tent" in result.out, result
+    ours, theirs = counts(tmp_path / "onnx.json"), counts(tmp_path / "ms.json")
+    assert ours.sum() == theirs.sum() and np.abs(ours - theirs).sum() <= 2e-4 * ours.sum()
+    found = json.loads((tmp_path / "onnx.json").read_text())
+    assert found["network"] == "deeplab_v3_tiny_s16 (ONNX)" and found["class_names"][3] == "tent"
+
+
+@pytest.mark.parametrize("made", [("--dynamic", "False"), ("--dynamic", "False", "--export_batch_size", "5"),
+                                  ("--input_format", "NHWC")])
+def test_fixed_and_nhwc_models_give_the_same(made, options, exported, run, tmp_path):
+    found = []
+    for model in (exported(), exported(*made)):
+        assert run(eval_onnx.main, *options, "--flip", "--file_name", model).code == 0
+        found.append(counts(tmp_path / "onnx.json"))
+    assert np.abs(found[0] - found[1]).sum() <= 4, "sums in another order may turn a pixel"
+
+
+def test_pixel_model(options, exported, run, tmp_path):
+    """Its padding is the mean's nearest byte, so little may change."""
+    found = []
+    for model in (exported(), exported("--input_type", "uint8")):
+        assert run(eval_onnx.main, *options, "--file_name", model).code == 0
+        found.append(counts(tmp_path / "onnx.json"))
+    assert np.abs(found[0] - found[1]).sum() <= 0.01 * found[0].sum()
+
+
+def test_normalisation_comes_from_the_model(options, exported, run, tmp_path):
+    model = exported("--image_mean", "1", "2", "3", "--image_std", "4", "5", "6")
+    assert run(eval_onnx.main, *options, "--file_name", model).code == 0
+    settings = json.loads((tmp_path / "onnx.json").read_text())["settings"]
+    assert settings["mean"] == [1, 2, 3] and settings["std"] == [4, 5, 6]
+
+
+def test_without_mindspore(options, shell, tmp_path):
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked/mindspore.py").write_text("raise ImportError('MindSpore is blocked')\n")
+    result = shell(sys.executable, ROOT / "eval_onnx.py", *options, PYTHONPATH=str(tmp_path / "blocked"))
+    assert result.code == 0 and "mean IoU" in result.out, result
+    assert shell(sys.executable, "-c", "import mindspore", PYTHONPATH=str(tmp_path / "blocked")).code == 1
+
+
+def foreign(tmp_path, shape):
+    """A model of one Identity, as other tools may have written it."""
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in "ab"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["b"])], "g", value[:1], value[1:])
+    onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=[onnx.helper.make_opsetid("", 18)]),
+              tmp_path / "foreign.onnx")
+    return tmp_path / "foreign.onnx"
+
+
+def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
+    (tmp_path / "text.onnx").write_text("no model\n")
+    fixed = exported("--dynamic", "False")
+    for changes, part in (
+            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no model that ONNX Runtime can read"),
+            (["--file_name", tmp_path / "no"], "no.onnx: no such file"),
+            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation model"),
+            (["--num_classes", 21], "has 6 classes, not 21; give --num_classes 6"),
+            (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, and scale 0.5 of crop_size 65 needs 33x33"),
+            (["--device_target", "GPU"], "--device_target GPU: ONNX Runtime cannot use CUDA here"),
+            (["--device_target", "Ascend"], "--device_target Ascend: ONNX Runtime runs on CPU or GPU here"),
+            (["--data_root", tmp_path], "no such file, though")):
+        result = run(eval_onnx.main, *options, *changes)
+        assert result.code == 2 and part in result.err, result.err
+        assert len(result.err.strip().splitlines()) == 1 and not (tmp_path / "onnx.json").exists()
+
+
+def test_a_foreign_model_without_metadata(options, run, tmp_path):
+    result = run(eval_onnx.main, *options, "--file_name", foreign(tmp_path, ["n", 3, "h", "w"]), "--num_classes", 3,
+                 "--ignore_label", 3)
+    assert result.code == 2 and "mask value" in result.err, "it runs, up to masks of more classes than it has"
+
+
+def test_launcher(options, drawn, exported, shell, tmp_path):
+    result = shell("bash", ROOT / "scripts/run_eval_onnx.sh", drawn, drawn / "voc_val_lst.txt", exported(), "CPU",
+                   "--num_classes", 6, "--crop_size", 65)
+    assert result.code == 0 and "mean IoU" in result.out, result
+    assert (tmp_path / "onnx_eval/eval_log").read_text() in result.out
+    assert counts(tmp_path / "onnx_eval/eval_result.json").shape == (6, 6)
+    dry = shell("bash", ROOT / "scripts/run_eval_onnx.sh", "my data", "--dry-run", FILE_NAME="b c.onnx")
+    assert dry.code == 0 and "'b c.onnx'" in dry.out.replace("b\\ c.onnx", "'b c.onnx'")
