@@ -68,7 +68,6 @@ bool ReadHeader(const Png &png, Source *source) {
 bool ReadRows(const Png &png, png_bytepp rows) {
   if (setjmp(png_jmpbuf(png.png)) != 0) return false;
   png_read_image(png.png, rows);
-  png_read_end(png.png, nullptr);
   return true;
 }
 

@@ -83,6 +83,10 @@ def move_settings(node, primitive, places: dict, constants: dict) -> None:
         attribute = primitive.attribute.add()
         attribute.CopyFrom(constants[node.input[position]])
         attribute.name = name
+        if name == "shape":    # -1 for a length that stays, which Lite does not take
+            lengths = next(item.tensors[0].dims for item in node.attribute if item.name == "shape")
+            for value, length in zip(attribute.values, lengths):
+                value.ints[:] = [length]
         if name == "format":    # a number in version 3, a name in version 1
             attribute.s, attribute.type = FORMATS[attribute.i], type(attribute).STRING
             attribute.ClearField("i")
