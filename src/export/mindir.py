@@ -4,6 +4,8 @@ Since version 2 operators take their settings as inputs; version 1 keeps them as
 rewriting moves them back for the operators of this network and refuses any other.
 """
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +42,14 @@ def export_mindir(network, input_shape: tuple, path, version: int = 0) -> None:
     """
     import mindspore as ms
     path = Path(path)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.mindir")
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
     rewrite = to_version_1 if version == 1 else None
     try:
-        ms.export(network, ms.Tensor(np.zeros(input_shape, np.float32)), file_name=str(aside), file_format="MINDIR",
-                  custom_func=rewrite)
-        aside.chmod(0o644)    # MindSpore leaves it read-only
+        with tempfile.TemporaryDirectory() as folder:    # MindSpore takes neither blanks nor umlauts in names
+            plain = Path(folder, "network.mindir")
+            ms.export(network, ms.Tensor(np.zeros(input_shape, np.float32)), file_name=str(plain),
+                      file_format="MINDIR", custom_func=rewrite)
+            shutil.copyfile(plain, aside)    # the copy is writable, which MindSpore's file is not
         os.replace(aside, path)
     except (OSError, RuntimeError, ValueError) as error:
         raise RunError(f"{path}: could not be written ({first_line(error)})") from None
