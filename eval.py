@@ -2,15 +2,15 @@
 import dataclasses
 import sys
 from functools import partial
-from pathlib import Path
-
-import numpy as np
 
 from src.config import parse_args
-from src.data.voc import class_names, read_list, read_pair
+from src.data.voc import check_files, class_names, read_list, read_pair
 from src.device import open_device
+from src.evaluation.backend import make_predict, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
+from src.modelarts import storage
+from src.utils.checkpoint import digest
 from src.utils.log import InputError, run_program
 
 
@@ -23,48 +23,41 @@ def settings_of(config, count: int) -> Settings:
                     tuple(config.image_mean), tuple(config.image_std))
 
 
-def make_predict(config, batch_size: int):
-    """The evaluator's predict function from a checkpoint: a MindSpore network in graph mode.
-
-    A smaller last batch is filled up, since every new shape would be compiled anew.
-    """
-    import mindspore as ms
-
+def load_network(config):
+    """The network of --model with the weights of --ckpt_path, ready for the evaluator."""
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_network
+    from src.utils import checkpoint
     network = InferenceNetwork(create_network(config.model, config.num_classes, config.atrous_rates))
-    load_network(network, config.ckpt_path)
+    checkpoint.load_network(network, config.ckpt_path)
+    return network
 
-    def predict(inputs):
-        count = len(inputs)
-        if count < batch_size:
-            inputs = np.concatenate([inputs, np.zeros((batch_size - count, *inputs.shape[1:]), np.float32)])
-        return network(ms.Tensor(inputs)).asnumpy()[:count]
-    return predict
+
+def run(config) -> None:
+    """One evaluation: predict, score, report."""
+    pairs = read_list(config.data_lst)
+    check_files(pairs, config.data_root, config.data_lst)
+    names = class_names(config.num_classes, config.class_names)
+    settings = settings_of(config, len(pairs))
+    device = open_device(config.device_target, config.device_id, config.is_distributed)
+    predict = make_predict(load_network(config), settings.batch_size)
+
+    log = EvaluationLog(len(pairs[device.rank::device.size]), config.overlay_dir, config.overlay_max)
+    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    matrix = evaluate(predict, pairs[device.rank::device.size], load, settings, log)
+    log.close()
+    matrix.counts = sum_over_ranks(matrix.counts, device)
+    if device.rank == 0:
+        print(format_table(matrix, names))
+        write_result(config.result_file, matrix, names, {
+            "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+            "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+            "checkpoint_sha256": digest(config.ckpt_path)})
+        print(f"result written to {config.result_file}")
 
 
 def main(argv=None):
-    config = parse_args("eval", __doc__, argv)
-    pairs = read_list(config.data_lst)
-    missing = [path for pair in pairs for path in pair if not Path(config.data_root, path).is_file()]
-    if missing:
-        raise InputError(f"{Path(config.data_root, missing[0])}: no such file, though {config.data_lst} lists it "
-                         f"({len(missing)} files missing); paths are relative to --data_root")
-    names = class_names(config.num_classes, config.class_names)
-    settings = settings_of(config, len(pairs))
-    open_device(config.device_target, config.device_id)
-    predict = make_predict(config, settings.batch_size)
-
-    from src.utils.checkpoint import digest
-    log = EvaluationLog(len(pairs), config.overlay_dir, config.overlay_max)
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = evaluate(predict, pairs, load, settings, log)
-    log.close()
-    print(format_table(matrix, names))
-    write_result(config.result_file, matrix, names, {
-        "images": len(pairs), "images_per_s": round(log.rate(), 3), "settings": dataclasses.asdict(settings),
-        "options": dataclasses.asdict(config), "checkpoint_sha256": digest(config.ckpt_path)})
-    print(f"result written to {config.result_file}")
+    with storage(parse_args("eval", __doc__, argv)) as config:
+        run(config)
 
 
 if __name__ == "__main__":

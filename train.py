@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.config import parse_args, to_yaml
 from src.device import open_device
+from src.modelarts import storage
 from src.utils.log import InputError, run_program, warn
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -18,6 +19,10 @@ def check_options(config) -> None:
     for name in ("image_mean", "image_std"):
         if len(getattr(config, name)) != 3:
             raise InputError(f"--{name}: three values are needed, blue green red")
+    pixels = config.batch_size * config.crop_size ** 2
+    if config.ohem and config.ohem_min_kept >= pixels:
+        warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "
+             "nothing; a sixteenth of them is usual")
     stride = int(config.model.rsplit("_s", 1)[1])
     if (config.crop_size - 1) % stride:
         nearest = round((config.crop_size - 1) / stride) * stride + 1
@@ -25,22 +30,37 @@ def check_options(config) -> None:
              f"a multiple of {stride} plus 1 does, such as {nearest}")
 
 
-def prepare_folder(train_dir: Path, config) -> None:
-    """Make train_dir, move an earlier run's files into a folder of its own there, save the resolved options."""
+def prepare_folder(train_dir: Path, config, keep: bool) -> None:
+    """Make train_dir, save the resolved options; an earlier run's files, if not to `keep`, go to a folder there."""
     try:
         train_dir.mkdir(parents=True, exist_ok=True)
         earlier = [path for path in train_dir.iterdir()
-                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml")]
-        if earlier:
+                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml", "checkpoints.json")]
+        if earlier and not keep:
             folder = next(path for number in range(1, 10**6)
                           if not (path := train_dir / f"earlier_{number}").exists())
             folder.mkdir()
             for path in earlier:
                 os.replace(path, folder / path.name)
             print(f"the earlier run in {train_dir} was moved to {folder}")
+        for pattern in (".*.ckpt", ".checkpoints.json.*", ".metrics.*"):    # what a killed run was writing
+            for path in train_dir.glob(pattern):
+                path.unlink()
         (train_dir / "config.yaml").write_text(to_yaml(config))
     except OSError as error:
         raise InputError(f"--train_dir {train_dir}: cannot be written ({error.strerror})") from None
+
+
+def make_loss(config):
+    """The loss of the options: plain cross entropy, or the balanced one; says the weights."""
+    from src.data.class_weights import class_weights
+    from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
+    weights = class_weights(config.class_weights, config.data_file, config.num_classes, config.ignore_label)
+    if weights is None and not config.ohem:
+        return SoftmaxCrossEntropyLoss(config.ignore_label)
+    if weights is not None:
+        print("class weights: " + " ".join(f"{weight:.4g}" for weight in weights))
+    return BalancedCrossEntropyLoss(config.ignore_label, weights, config.ohem, config.ohem_min_kept)
 
 
 def build_model(config, device, rates):
@@ -48,14 +68,13 @@ def build_model(config, device, rates):
     import mindspore as ms
     from mindspore import nn
 
-    from src.loss.loss import SoftmaxCrossEntropyLoss
     from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
     from src.utils.checkpoint import load_pretrained
 
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
-    loss = SoftmaxCrossEntropyLoss(config.ignore_label)
+    loss = make_loss(config)
     training = TrainingNetwork(network, loss, config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
@@ -70,46 +89,99 @@ def build_model(config, device, rates):
     return model
 
 
+def make_dataset(config, device, first_epoch, first_step):
+    from src.data.dataset import create_dataset
+    return create_dataset(
+        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
+        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
+        num_classes=config.num_classes, ignore_label=config.ignore_label, num_shards=device.size,
+        shard_id=device.rank, workers=config.workers, first_epoch=first_epoch, first_step=first_step)
+
+
+def make_evaluation(config, device, network):
+    """() -> mean IoU of the network on --eval_data_lst, at one scale, each device its share of the list."""
+    from functools import partial
+
+    from src.data.voc import check_files, read_list, read_pair
+    from src.evaluation.backend import make_predict, sum_over_ranks, take_statistics_of_rank_0
+    from src.evaluation.inference import Settings, evaluate
+    from src.nets.net_factory import InferenceNetwork
+    pairs = read_list(config.eval_data_lst)
+    check_files(pairs, config.data_root, config.eval_data_lst)
+    share = pairs[device.rank::device.size]
+    settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
+                        config.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std))
+    inference = InferenceNetwork(network, auto_prefix=False)
+    predict = make_predict(inference, settings.batch_size)
+    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+
+    def mean_iou():
+        take_statistics_of_rank_0(network, device)
+        inference.set_train(False)
+        matrix = evaluate(predict, share, load, settings)
+        matrix.counts = sum_over_ranks(matrix.counts, device)
+        return matrix.mean_iou
+    return mean_iou
+
+
+def make_callbacks(config, device, model, rates, position):
+    """(callbacks, metrics): all of them on rank 0; elsewhere those that every device must take part in."""
+    from src.utils.callbacks import CheckpointSaver, EvaluationInTraining, Metrics, PreemptionGuard, TrainingLog
+    train_dir, metrics, saver, callbacks = Path(config.train_dir), None, None, []
+    if device.rank == 0:
+        metrics = Metrics(train_dir, config.summary_dir, position.start)
+        saver = CheckpointSaver(train_dir, config.model, config.save_steps, config.keep_checkpoint_max, len(rates),
+                                position)
+        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, position), saver]
+    if config.eval_data_lst:
+        evaluation = make_evaluation(config, device, model.train_network.network.network)
+        callbacks.append(EvaluationInTraining(evaluation, config.eval_epochs, config.train_epochs, position, metrics,
+                                              train_dir / f"{config.model}-best.ckpt"))
+    return [*callbacks, PreemptionGuard(saver, position)], metrics
+
+
 def train(config) -> None:
-    """One run from the first step to the last."""
+    """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     import mindspore as ms
 
-    from src.data.dataset import create_dataset
-    from src.utils.callbacks import CheckpointSaver, TrainingLog
+    from src.data.dataset import steps_in_epoch
+    from src.utils import run_state
     from src.utils.learning_rates import learning_rates
 
     ms.set_seed(config.seed)
-    dataset, transform = create_dataset(
-        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
-        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
-        num_classes=config.num_classes, ignore_label=config.ignore_label,
-        num_shards=device.size, shard_id=device.rank, workers=config.workers)
-    steps = dataset.get_dataset_size()
-    rates = learning_rates(config, steps * config.train_epochs)
+    position = run_state.Position(steps_in_epoch(config.data_file, config.batch_size, device.size))
+    rates = learning_rates(config, position.steps_per_epoch * config.train_epochs)
+    checkpoint, position.start = run_state.find(config.resume, config.train_dir)
     model = build_model(config, device, rates)
-    callbacks = []
+    if checkpoint:
+        run_state.load(model.train_network, checkpoint, position.start)
+        print(f"resumed from {checkpoint}: {position.start} of {len(rates)} steps are done")
     if device.rank == 0:
-        train_dir = Path(config.train_dir)
-        prepare_folder(train_dir, config)
-        print(f"{config.model}: {config.train_epochs} epochs of {steps} steps, {config.batch_size * device.size} "
-              f"pictures a step on {device.size} x {device.target}; files go to {train_dir}")
-        log = TrainingLog(train_dir, rates, config.batch_size * device.size)
-        callbacks = [log, CheckpointSaver(train_dir, config.model, config.save_steps,
-                                          config.keep_checkpoint_max, len(rates))]
+        prepare_folder(Path(config.train_dir), config, keep=checkpoint is not None)
+        print(f"{config.model}: {config.train_epochs} epochs of {position.steps_per_epoch} steps, "
+              f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
+              f"files go to {config.train_dir}")
+    callbacks, metrics = make_callbacks(config, device, model, rates, position)
     start = time.perf_counter()
-    try:
-        model.train(config.train_epochs, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU")
-    except RuntimeError as error:
-        raise transform.cause(error) from None
+    for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
+                                                               config.train_epochs):
+        dataset, transform = make_dataset(config, device, first_epoch, first_step)
+        position.start = first_epoch * position.steps_per_epoch + first_step
+        try:
+            model.train(end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
+                        initial_epoch=first_epoch)
+        except RuntimeError as error:
+            raise transform.cause(error) from None
     if device.rank == 0:
-        print(f"trained {len(rates)} steps in {time.perf_counter() - start:.1f} s; "
-              f"last checkpoint {callbacks[1].saved[-1]}")
+        metrics.close()
+        print(f"trained to step {len(rates)} in {time.perf_counter() - start:.1f} s; files are in {config.train_dir}")
 
 
 def main(argv=None):
-    train(parse_args("train", __doc__, argv))
+    with storage(parse_args("train", __doc__, argv)) as config:
+        train(config)
 
 
 if __name__ == "__main__":

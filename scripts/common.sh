@@ -3,7 +3,7 @@
 set -Eeuo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-RECIPES="$ROOT/scripts/recipes"
+RECIPES="${RECIPES:-$ROOT/scripts/recipes}" # a changed copy of the folder may be given
 export PYTHONUNBUFFERED=1
 DRY_RUN=0
 OPTIONS=()
@@ -145,4 +145,19 @@ launch_train() {
     given --data_file "$data_file" --ckpt_pre_trained "$ckpt_pre_trained" --device_target "${DEVICE_TARGET:-}"
     run_logged "$train_path/device${DEVICE_ID:-0}/log" train.py --config_path "$RECIPES/$recipe.yaml" \
         --train_dir "$train_path/ckpt" "${GIVEN[@]}" "${OPTIONS[@]}"
+}
+
+# shellcheck disable=SC2154
+# launch_distributed NAME RECIPE ARGUMENT...: train.py on all devices; rank N logs in NAME/deviceN/log of the working
+# folder, or TRAIN_PATH; checkpoints in NAME/ckpt. src/tools/launch.py becomes this process, so signals reach it.
+launch_distributed() {
+    local train_path="${TRAIN_PATH:-$PWD/$1}" recipe="$2" launch
+    take rank_table_file data_file ckpt_pre_trained -- "${@:3}"
+    given --rank_table "$rank_table_file" --ranks "${RANK_SIZE:-}" --nodes "${NODES:-}" --node_rank "${NODE_RANK:-}" \
+        --master_addr "${MASTER_ADDR:-}" --master_port "${MASTER_PORT:-}" --device_target "${DEVICE_TARGET:-}"
+    launch=("$PYTHON" "$ROOT/src/tools/launch.py" --log_dir "$train_path" "${GIVEN[@]}")
+    if ((DRY_RUN)); then launch+=(--dry_run); fi
+    given --data_file "$data_file" --ckpt_pre_trained "$ckpt_pre_trained" --device_target "${DEVICE_TARGET:-}"
+    launch+=(-- "$ROOT/train.py" --is_distributed --config_path "$RECIPES/$recipe.yaml" --train_dir "$train_path/ckpt")
+    exec "${launch[@]}" "${GIVEN[@]}" "${OPTIONS[@]}"
 }

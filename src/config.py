@@ -47,7 +47,7 @@ def read_options(path: Path = DEFAULTS) -> dict:
             group = line[3:].strip()
         if not line.strip() or line.startswith("#"):
             continue
-        found = re.fullmatch(r"(\w+):\s.*?#\s*\[([\w\s]+)\]\s*(.*?)\s*(?:\{(.*)\})?", line)
+        found = re.fullmatch(r"(\w+):\s.*?#\s*\[([\w\s]+)\]\s*(.*?)\s*(?:\{([^{}]*)\})?", line)
         if not found:
             raise ValueError(f"{path}: no '# [programs] help' on the line {line!r}")
         name, programs, text, rule = found.groups()

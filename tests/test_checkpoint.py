@@ -34,14 +34,14 @@ def test_optimiser_state_is_no_weight_and_float16_is_widened(cell, tmp_path):
         assert value.asnumpy().dtype == np.float32 and np.array_equal(value.asnumpy(), arrays[name]), name
 
 
-@pytest.mark.parametrize("old", ["down_sample_layer.", "down_sample.", "downsample."])
-def test_classification_backbones_are_recognised(cell, tmp_path, old):
+@pytest.mark.parametrize("old, head", [("down_sample_layer.", "end_point"), ("down_sample.", "classifier")])
+def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
     prefix = "network.resnet."
     backbone = {name[len(prefix):].replace("downsample.", old): value
                 for name, value in values(cell).items() if name.startswith(prefix)}
-    path = write(tmp_path / "r.ckpt", {**backbone, "end_point.weight": np.zeros((10, 4), np.float32)})
+    path = write(tmp_path / "r.ckpt", {**backbone, f"{head}.weight": np.zeros((10, 4), np.float32)})
     said = checkpoint.load_pretrained(cell, path, filter_weight=False)
-    assert f"backbone, {len(backbone)} parameters loaded" in said
+    assert f"{len(backbone)} parameters loaded" in said and "ResNet classifier" in said
     assert np.array_equal(cell.network.resnet.conv1.weight.asnumpy(), backbone["conv1.weight"])
     assert np.array_equal(cell.network.resnet.layer1[0].downsample[0].weight.asnumpy(),
                           backbone[f"layer1.0.{old}0.weight"])
@@ -76,3 +76,26 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     with pytest.raises(RunError, match="no/a.ckpt could not be written"):
         checkpoint.save(cell, tmp_path / "no/a.ckpt")
     assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_mindcv_networks_load_as_they_are(cell, tmp_path):
+    from tests.test_weights import mindcv_names
+    arrays = values(cell)
+    checkpoint.load_network(cell, write(tmp_path / "a.ckpt", mindcv_names(arrays, "")))
+    assert all(np.array_equal(value.asnumpy(), arrays[name]) for name, value in cell.parameters_and_names())
+    said = checkpoint.load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
+    assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
+
+
+def test_a_network_for_red_green_blue_is_not_evaluated(cell, tmp_path):
+    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "rgb"})
+    with pytest.raises(InputError, match="convert it with --channel_order bgr"):
+        checkpoint.load_network(cell, tmp_path / "a.ckpt")
+    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "bgr", "source": "x"})
+    checkpoint.load_network(cell, tmp_path / "a.ckpt")
+
+
+def test_a_backbone_alone_is_no_network_to_evaluate(cell, tmp_path):
+    arrays = {name: value for name, value in values(cell).items() if "resnet" in name}
+    with pytest.raises(InputError, match="network.aspp.aspp1.aspp_conv.0.weight is missing"):
+        checkpoint.load_network(cell, write(tmp_path / "a.ckpt", arrays))

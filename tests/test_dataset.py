@@ -28,7 +28,8 @@ def data_file(drawn):
 def test_shapes_and_types(data_file):
     (epoch,) = batches(data_file)
     assert len(epoch) == 6
-    for image, label in epoch:
+    for image, label, key in epoch:
+        assert key.shape == (4,) and key.dtype == np.int32
         assert image.shape == (4, 3, 65, 65) and image.dtype == np.uint8
         assert label.shape == (4, 65, 65) and label.dtype == np.uint8
         assert set(np.unique(label)) <= {0, 1, 2, 3, 4, 5, 255}
@@ -45,6 +46,7 @@ def test_epochs_differ_and_can_be_begun_anywhere(data_file):
     run = batches(data_file, epochs=3)
     assert not equal(run[0], run[1]) and not equal(run[1], run[2])
     assert equal(run[2], batches(data_file, first_epoch=2)[0])
+    assert equal(run[2][2:], batches(data_file, first_epoch=2, first_step=2)[0])
 
 
 def test_shards_are_disjoint_and_complete(data_file):
@@ -72,7 +74,7 @@ def test_model_train_sees_the_epochs_in_order(data_file):
             super().__init__()
             self.weight = ms.Parameter(ms.Tensor(1.0), name="weight")
 
-        def construct(self, image, label):
+        def construct(self, image, label, key):
             return ops.cast(image, ms.float32).mean() * self.weight
 
     class Record(ms.Callback):
@@ -85,7 +87,7 @@ def test_model_train_sees_the_epochs_in_order(data_file):
     network = Sum()
     model = ms.Model(network, optimizer=nn.SGD(network.trainable_params(), 1e-12))
     model.train(2, dataset, callbacks=[Record()], dataset_sink_mode=False)
-    expected = [image.astype(np.float64).mean() for epoch in batches(data_file, epochs=2) for image, _ in epoch]
+    expected = [image.astype(np.float64).mean() for epoch in batches(data_file, epochs=2) for image, *_ in epoch]
     assert np.allclose(seen, expected, rtol=1e-4)
     assert len(set(np.round(expected, 3))) > 6, "epochs and batches must differ for this test to tell them apart"
 

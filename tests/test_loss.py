@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from src.loss.loss import SoftmaxCrossEntropyLoss
+from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
 from tests.golden import DATA
 
 pytestmark = pytest.mark.usefixtures("pynative")
@@ -47,3 +47,58 @@ def test_gradient_is_softmax_minus_one_hot_over_the_counted_pixels():
     expected = softmax - np.stack([labels == c for c in range(3)], 1)
     expected[np.broadcast_to(labels[:, None] == 255, expected.shape)] = 0
     assert np.abs(gradient.asnumpy() - expected / 3).max() < 1e-6
+
+
+def log_softmax(logits):
+    """(N, C, H, W) -> float64."""
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def balanced(logits, labels, weights, hard_below=0.0, min_kept=1):
+    """BalancedCrossEntropyLoss in NumPy, pixel by pixel."""
+    log_probs = log_softmax(logits)
+    losses = np.array([-log_probs[n, label, y, x] for (n, y, x), label in np.ndenumerate(labels) if label != 255])
+    shares = np.array([weights[label] for label in labels.reshape(-1) if label != 255])
+    if hard_below:
+        least = min(-np.log(hard_below), np.sort(losses)[::-1][min(min_kept, len(losses)) - 1])
+        shares = shares * (losses >= least)
+    return (losses * shares).sum() / shares.sum()
+
+
+@pytest.mark.parametrize("hard_below, min_kept", [(0.0, 1), (0.7, 1), (0.05, 1), (0.05, 60), (0.7, 10**6)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_balanced_loss_against_numpy(hard_below, min_kept, weighted):
+    import mindspore as ms
+    rng = np.random.default_rng(3)
+    logits = (3 * rng.standard_normal((2, 5, 7, 9))).astype(np.float32)
+    labels = rng.integers(0, 5, (2, 7, 9)).astype(np.uint8)
+    labels[:, :2] = 255
+    weights = np.array([0.2, 3, 1, 0, 7], np.float32) if weighted else np.ones(5)
+    loss = BalancedCrossEntropyLoss(255, weights if weighted else None, hard_below, min_kept)
+    expected = balanced(logits, labels, weights, hard_below, min_kept)
+    assert float(loss(ms.Tensor(logits), ms.Tensor(labels))) == pytest.approx(expected, rel=1e-5)
+    if not weighted and min_kept == 10**6:
+        plain = SoftmaxCrossEntropyLoss()(ms.Tensor(logits), ms.Tensor(labels))
+        assert float(plain) == pytest.approx(expected, rel=1e-5), "all pixels kept: the plain loss"
+
+
+@pytest.mark.parametrize("options", [{"class_weights": [1, 2, 3]}, {"hard_below": 0.7, "min_kept": 10}])
+def test_balanced_loss_of_ignored_pixels_is_zero(options):
+    import mindspore as ms
+    logits = ms.Tensor(np.random.default_rng(0).standard_normal((1, 3, 4, 4)).astype(np.float32))
+    labels = ms.Tensor(np.full((1, 4, 4), 255, np.uint8))
+    loss, gradient = ms.value_and_grad(BalancedCrossEntropyLoss(**options), 0)(logits, labels)
+    assert float(loss) == 0 and not np.any(gradient.asnumpy())
+
+
+def test_balanced_gradient_reaches_hard_pixels_alone():
+    import mindspore as ms
+    logits = np.zeros((1, 2, 1, 3), np.float32)
+    logits[0, 0] = [[5, -1, 0]]    # true class 0: easy, hard, even
+    labels = np.array([[[0, 0, 255]]], np.uint8)
+    _, gradient = ms.value_and_grad(BalancedCrossEntropyLoss(hard_below=0.7), 0)(ms.Tensor(logits), ms.Tensor(labels))
+    gradient = gradient.asnumpy()[0, :, 0]
+    assert not gradient[:, 0].any() and not gradient[:, 2].any()
+    probability = 1 / (1 + np.exp(1))
+    assert gradient[:, 1] == pytest.approx([probability - 1, 1 - probability], rel=1e-5)

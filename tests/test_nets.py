@@ -90,7 +90,8 @@ def test_evaluation_uses_moving_statistics_and_leaves_them():
 def test_freeze_bn_says_what_training_does(freeze_bn):
     network = create_network("deeplab_v3_tiny_s16", freeze_bn=freeze_bn)
     network.set_train(True)
-    network(tensor(2, 3, 65, 65))
+    import mindspore as ms
+    network(tensor(2, 3, 65, 65), ms.Tensor([1, 2], ms.int32))
     moved = not np.array_equal(network.resnet.bn1.moving_mean.asnumpy(), np.zeros(8))
     assert moved is not freeze_bn
     assert network.resnet.bn1.gamma.requires_grad
@@ -99,9 +100,20 @@ def test_freeze_bn_says_what_training_does(freeze_bn):
 def test_dropout_drops_seventy_percent_in_training_only():
     import mindspore as ms
     drop = create_network("deeplab_v3_tiny_s16").aspp.drop
-    ones = ms.Tensor(np.ones((1, 32, 64, 64), np.float32))
-    assert abs((drop.set_train(True)(ones).asnumpy() == 0).mean() - 0.7) < 0.01
-    assert (drop.set_train(False)(ones).asnumpy() == 1).all()
+    ones = ms.Tensor(np.ones((2, 32, 64, 64), np.float32))
+    assert (drop.set_train(False)(ones, None).asnumpy() == 1).all()
+    drop.set_train(True)
+    out = drop(ones, ms.Tensor([7, 123456789], ms.int32)).asnumpy()
+    assert np.unique(out).tolist() == pytest.approx([0, 1 / 0.3], rel=1e-5)
+    kept = (out > 0).astype(float)
+    assert np.abs(kept.mean((1, 2, 3)) - 0.3).max() < 0.005
+    assert np.abs(kept.mean((2, 3)) - 0.3).max() < 0.05 and kept.mean(1).std() < 0.1, "every channel and place alike"
+    centred = kept - 0.3
+    for axis in range(4):    # neighbours along samples, channels, rows and columns are independent
+        first, second = np.delete(centred, 0, axis), np.delete(centred, -1, axis)
+        assert abs((first * second).mean()) / 0.21 < 0.01, axis
+    assert np.array_equal(drop(ones, ms.Tensor([7, 123456789], ms.int32)).asnumpy(), out)
+    assert not np.array_equal(drop(ones, ms.Tensor([8, 123456789], ms.int32)).asnumpy()[0], out[0])
 
 
 def test_training_normalises_bytes_as_evaluation_does():
@@ -110,7 +122,7 @@ def test_training_normalises_bytes_as_evaluation_does():
     seen = []
 
     class Capture:
-        def __call__(self, image):
+        def __call__(self, image, key):
             seen.append(image.asnumpy())
             return image
 
@@ -118,7 +130,7 @@ def test_training_normalises_bytes_as_evaluation_does():
     cell = TrainingNetwork(None, lambda logits, label: logits, mean, std)
     cell.network = Capture()
     image = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, 1)
-    cell.construct(ms.Tensor(image), None)
+    cell.construct(ms.Tensor(image), None, None)
     table = Settings(mean=mean, std=std).normalisation()
     assert np.abs(seen[0][0].reshape(3, 256) - table).max() < 1e-6
 

@@ -22,7 +22,7 @@ def losses(folder):
 
 def test_what_a_run_leaves(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
-        "config.yaml", "deeplab_v3_tiny_s16-1_2.ckpt", "deeplab_v3_tiny_s16-2_1.ckpt", "deeplab_v3_tiny_s16-2_3.ckpt",
+        "checkpoints.json", "config.yaml", *(f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("1_2", "2_1", "2_3")),
         "metrics.jsonl"]
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["step"], line["global_step"]) for line in lines] == [
@@ -102,7 +102,7 @@ def test_filter_weight_starts_from_another_number_of_classes(options, trained, r
     assert other.code == 2 and "network.aspp.conv2.weight has shape (6, 32, 1, 1), not (9, 32, 1, 1)" in other.err
     assert "--filter_weight" in other.err
     filtered = run(train.main, *short, "--num_classes", 9, "--filter_weight")
-    assert filtered.code == 0 and "2 left as initialised" in filtered.out
+    assert filtered.code == 0 and "the new classifier as initialised" in filtered.out
 
 
 def test_an_infinite_loss_ends_the_run_and_keeps_the_checkpoint(options, run, tmp_path):

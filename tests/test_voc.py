@@ -101,3 +101,10 @@ def test_class_names(tmp_path):
     assert class_names(2, tmp_path / "n") == ["ground", "cat"]
     with pytest.raises(InputError, match="2 names for num_classes 3"):
         class_names(3, tmp_path / "n")
+
+
+@pytest.mark.parametrize("pixels", [np.full((3, 4), 200, np.uint8), np.full((3, 4, 4), 200, np.uint8),
+                                    np.full((3, 4), 200 * 257, np.uint16)], ids=["gray", "alpha", "16 bit"])
+def test_pictures_of_every_kind_have_three_channels(pixels):
+    image = decode_image(cv2.imencode(".png", pixels)[1].tobytes(), "a.png")
+    assert image.shape == (3, 4, 3) and image.dtype == np.uint8 and (image == 200).all()

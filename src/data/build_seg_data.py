@@ -12,12 +12,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.voc import check_labels, decode_mask, read_bytes, read_list
+from src.data.voc import check_labels, decode_mask, picture_size, read_bytes, read_list
 from src.utils.log import InputError, progress, run_program
 
 SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
 CHUNK = 64    # samples in memory at a time
-ROTATED = (5, 6, 7, 8)    # values of the EXIF orientation that swap width and height
 
 
 def check_pair(root: str, num_classes: int, ignore_label: int, pair) -> str:
@@ -28,7 +27,7 @@ def check_pair(root: str, num_classes: int, ignore_label: int, pair) -> str:
         mask = decode_mask(read_bytes(mask_path), mask_path)
         check_labels(mask, num_classes, ignore_label, mask_path)
         with Image.open(io.BytesIO(data)) as image:
-            size = image.size[::-1] if image.getexif().get(0x0112) in ROTATED else image.size
+            size = picture_size(image)
             image.draft("L", (image.width // 8, image.height // 8))
             image.load()
     except InputError as error:

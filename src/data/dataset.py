@@ -19,18 +19,18 @@ class SampleOrder:
     num_shards-th sample: shards are disjoint and equally long, whatever is left over waits for the next epoch.
     """
 
-    def __init__(self, data_file, seed, num_shards, shard_id, first_epoch=0):
-        self.data_file, self.seed, self.epoch = str(data_file), seed, first_epoch
+    def __init__(self, data_file, seed, num_shards, shard_id, first_epoch=0, skip=0):
+        self.data_file, self.seed, self.epoch, self.skip = str(data_file), seed, first_epoch, skip
         self.num_shards, self.shard_id = num_shards, shard_id
         self.total = count_samples(data_file)
 
     def __len__(self):
-        return self.total // self.num_shards
+        return self.total // self.num_shards - self.skip
 
     def indices(self, epoch: int) -> np.ndarray:
-        """Sample numbers that this device sees in `epoch`, in order."""
+        """Sample numbers that this device sees in `epoch`, in order; the first `skip` are left out."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.total)
-        return order[self.shard_id::self.num_shards][:len(self)]
+        return order[self.shard_id::self.num_shards][self.skip:self.total // self.num_shards]
 
     def __iter__(self):
         import mindspore.dataset as ds
@@ -63,6 +63,15 @@ def count_samples(data_file) -> int:
         raise InputError(f"--data_file {data_file}: not a whole MindRecord: {first_line(error)}") from None
 
 
+def steps_in_epoch(data_file, batch_size: int, num_shards: int) -> int:
+    """Batches of an epoch on each of `num_shards` devices. Raises InputError if there is none."""
+    samples = count_samples(data_file) // num_shards
+    if samples < batch_size:
+        raise InputError(f"--batch_size {batch_size}: larger than the {samples} samples a device in {data_file}; "
+                         "an epoch would have no step")
+    return samples // batch_size
+
+
 class TrainingTransform:
     """Decode and transform one sample; draws depend on (seed, epoch, sample) alone, so not on threads or devices.
 
@@ -92,21 +101,24 @@ class TrainingTransform:
         check_labels(mask, self.num_classes, self.ignore_label, f"mask of {name}")
         rng = np.random.default_rng([self.seed, *key.tolist()])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
-        return train_transform(image, mask, draw, self.crop_size, self.fill, self.ignore_label)
+        pixels, labels = train_transform(image, mask, draw, self.crop_size, self.fill, self.ignore_label)
+        return pixels, labels, np.array(rng.integers(2 ** 31), np.int32)
 
 
 def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_scale, mean, num_classes, ignore_label,
-                   num_shards=1, shard_id=0, workers=0, first_epoch=0):
+                   num_shards=1, shard_id=0, workers=0, first_epoch=0, first_step=0):
     """Batches for one device of `num_shards`.
 
     Args:
         data_file: any shard of a MindRecord written by build_seg_data.py.
         workers: threads that decode and transform; 0 or more than the cores means one a core.
         first_epoch: number of the epoch to begin with; decides order and draws.
+        first_step: batches to leave out of an epoch, for the rest of one that was cut.
 
     Returns:
-        (dataset, transform): a mindspore dataset with columns image (N, 3, crop, crop) uint8 blue green red, and
-        label (N, crop, crop) uint8; and the TrainingTransform, whose `errors` name the sample that ended it.
+        (dataset, transform): a mindspore dataset with columns image (N, 3, crop, crop) uint8 blue green red,
+        label (N, crop, crop) uint8 and dropout_key (N,) int32, the random draws left to the network; and the
+        TrainingTransform, whose `errors` name the sample that ended it.
 
     Raises:
         InputError: data_file missing or damaged, or fewer samples than a batch.
@@ -116,14 +128,12 @@ def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_sca
     workers = min(workers or cores, cores)
     cv2.setNumThreads(1)    # the workers are the parallelism
     ds.config.set_prefetch_size(PREFETCH)
-    source = SampleOrder(data_file, seed, num_shards, shard_id, first_epoch)
-    if len(source) < batch_size:
-        raise InputError(f"--batch_size {batch_size}: larger than the {len(source)} samples a device in {data_file}; "
-                         "an epoch would have no step")
+    steps_in_epoch(data_file, batch_size, num_shards)
+    source = SampleOrder(data_file, seed, num_shards, shard_id, first_epoch, first_step * batch_size)
     transform = TrainingTransform(seed, crop_size, min_scale, max_scale, mean, num_classes, ignore_label)
     dataset = ds.GeneratorDataset(source, ["data", "label", "name", "key"], shuffle=False, num_parallel_workers=1)
-    dataset = dataset.map(transform, input_columns=["data", "label", "name", "key"], output_columns=["image", "label"],
-                          num_parallel_workers=workers)
+    dataset = dataset.map(transform, input_columns=["data", "label", "name", "key"],
+                          output_columns=["image", "label", "dropout_key"], num_parallel_workers=workers)
     dataset = dataset.batch(batch_size, drop_remainder=True, num_parallel_workers=1)
     try:
         dataset.output_shapes()    # runs the pipeline once and remembers; done here, so that it does not cost an epoch

@@ -1,4 +1,4 @@
-"""VOC and SBD folders -> gray masks and the list files that training and evaluation read."""
+"""VOC and SBD folders, or your own pictures and masks -> gray masks and list files for training and evaluation."""
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -9,7 +9,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.voc import Pair, decode_mask, format_pair, read_bytes, read_text
+from src.data.own_data import make_own_lists
+from src.data.voc import Pair, decode_mask, read_bytes, read_text, write_list
 from src.utils.log import InputError, progress, run_program
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
@@ -70,17 +71,6 @@ def pairs_of(ids, images: Path, masks: Path) -> list:
     return [Pair(f"{images / name}.jpg", f"{masks / name}.png") for name in ids]
 
 
-def write_list(root: Path, name: str, pairs: list) -> None:
-    """Write the list file aside and rename it; every picture must exist."""
-    for pair in pairs:
-        if not (root / pair.image).is_file():
-            raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
-    aside = root / f".{name}.{os.getpid()}"
-    aside.write_text("".join(map(format_pair, pairs)), encoding="utf-8")
-    os.replace(aside, root / name)
-    print(f"{name}: {len(pairs)} pairs")
-
-
 def make_lists(root: Path, workers: int) -> None:
     """Gray masks beside VOC's and SBD's own, and the three list files in `root`."""
     voc = VOC if (root / VOC).is_dir() else Path()
@@ -113,8 +103,13 @@ def make_lists(root: Path, workers: int) -> None:
 
 def main(argv=None):
     config = parse_args("get_dataset_lst", __doc__, argv)
+    if config.images or config.masks:
+        if not (config.images and config.masks):
+            raise InputError("--images and --masks go together: the folders of your pictures and of their masks")
+        return make_own_lists(config)
     if not config.data_root:
-        raise InputError("--data_root is not given: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself")
+        raise InputError("--data_root is not given: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself; "
+                         "for data of your own give --images and --masks")
     make_lists(Path(config.data_root), config.workers)
 
 

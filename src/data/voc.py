@@ -1,5 +1,6 @@
 """PASCAL VOC as files: classes, palette, list files, pictures and masks read with errors that name the file."""
 import io
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from src.utils.log import InputError
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
+ROTATED = (5, 6, 7, 8)    # values of the EXIF orientation that swap width and height
 
 
 def palette() -> np.ndarray:
@@ -63,10 +66,29 @@ def read_list(path) -> list:
     return pairs
 
 
+def check_files(pairs: list, data_root, data_lst) -> None:
+    """Raises InputError that names the first file of `pairs` that does not exist, and their number."""
+    missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
+    if missing:
+        raise InputError(f"{Path(data_root, missing[0])}: no such file, though {data_lst} lists it "
+                         f"({len(missing)} files missing); paths are relative to --data_root")
+
+
 def format_pair(pair: Pair) -> str:
     """The line of a list file for a pair, its end of line included."""
     separator = "\t" if any(" " in name for name in pair) else " "
     return separator.join(pair) + "\n"
+
+
+def write_list(root: Path, name: str, pairs: list) -> None:
+    """Write the list file aside and rename it; every picture must exist."""
+    for pair in pairs:
+        if not (root / pair.image).is_file():
+            raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
+    aside = root / f".{name}.{os.getpid()}"
+    aside.write_text("".join(map(format_pair, pairs)), encoding="utf-8")
+    os.replace(aside, root / name)
+    print(f"{name}: {len(pairs)} pairs")
 
 
 def read_bytes(path) -> bytes:
@@ -98,7 +120,8 @@ def decode_mask(data: bytes, name) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as mask:
             if mask.mode not in ("P", "L"):
-                raise InputError(f"{name}: mode {mask.mode} is no class mask; give 8-bit palette or gray class numbers")
+                raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
+                                 "src/data/get_dataset_lst.py --images --masks writes such")
             return np.array(mask)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{name}: damaged mask ({error})") from None
@@ -111,6 +134,11 @@ def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name) ->
     if wrong.size:
         raise InputError(f"{name}: mask value {wrong[0]} is neither a class (0 to {num_classes - 1}) nor "
                          f"ignore_label {ignore_label}; give --num_classes, or mend the mask")
+
+
+def picture_size(image: Image.Image) -> tuple:
+    """(width, height) of an opened picture once it is turned as its EXIF orientation says."""
+    return image.size[::-1] if image.getexif().get(0x0112) in ROTATED else image.size
 
 
 def read_pair(data_root, pair: Pair, num_classes: int, ignore_label: int):

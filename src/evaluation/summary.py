@@ -1,9 +1,12 @@
-"""A table of several evaluation results: `python -m src.evaluation.summary RESULT.json ...`."""
+"""A table of several evaluation results: `python -m src.evaluation.summary [--published] RESULT.json ...`."""
 import json
 import sys
 from pathlib import Path
 
 from src.utils.log import InputError, run_program
+
+# The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
+PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 79.70, ("8", 5, True): 79.89}
 
 
 def read_result(path) -> dict:
@@ -13,13 +16,18 @@ def read_result(path) -> dict:
         raise InputError(f"{path}: is no result of an evaluation ({error})") from None
 
 
-def format_summary(results: list) -> str:
-    """One row for each result: network, scales, flip, mIoU in percent, pixel accuracy, images a second."""
-    rows = [("network", "scales", "flip", "mIoU", "pixel acc.", "images/s")]
+def format_summary(results: list, published: bool = False) -> str:
+    """One row for each result: network, scales, flip, mIoU in percent, pixel accuracy, images a second.
+
+    With `published` the model zoo's mIoU of the same mode stands beside it.
+    """
+    rows = [("network", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.", "images/s")]
     for result in results:
-        settings = result["settings"]
-        rows.append((result["options"]["model"], str(len(settings["scales"])), "yes" if settings["flip"] else "no",
-                     percent(result["mean_iou"]), percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
+        settings, model = result["settings"], result["options"]["model"]
+        mode = (model.rsplit("_s", 1)[1], len(settings["scales"]), settings["flip"])
+        zoo = [f"{PUBLISHED[mode]:.2f}" if mode in PUBLISHED else "-"] if published else []
+        rows.append((model, str(mode[1]), "yes" if mode[2] else "no", percent(result["mean_iou"]), *zoo,
+                     percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
                        for i, (cell, width) in enumerate(zip(row, widths))) for row in rows]
@@ -31,10 +39,11 @@ def percent(value) -> str:
 
 
 def main(argv=None):
-    paths = sys.argv[1:] if argv is None else argv
+    arguments = sys.argv[1:] if argv is None else argv
+    paths = [argument for argument in arguments if argument != "--published"]
     if not paths or "--help" in paths:
-        raise InputError("usage: python -m src.evaluation.summary RESULT.json ...")
-    print(format_summary([read_result(path) for path in paths]))
+        raise InputError("usage: python -m src.evaluation.summary [--published] RESULT.json ...")
+    print(format_summary([read_result(path) for path in paths], "--published" in arguments))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Pixel-wise cross entropy over the pixels that are not ignored."""
+"""Pixel-wise cross entropy over the pixels that are not ignored, and its variants for unbalanced sets."""
+import math
+
+import numpy as np
+from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
-from mindspore import nn, ops
 
 
 class SoftmaxCrossEntropyLoss(nn.Cell):
@@ -22,3 +25,45 @@ class SoftmaxCrossEntropyLoss(nn.Cell):
         total = ops.nll_loss(ops.log_softmax(logits, -1), labels, ignore_index=self.ignore_label, reduction="sum")
         counted = ops.cast(labels != self.ignore_label, mstype.float32).sum()
         return total / ops.maximum(counted, 1.0)
+
+
+class BalancedCrossEntropyLoss(nn.Cell):
+    """Cross entropy with a weight for each class, over all pixels or the hard ones; shapes as above.
+
+    The mean is a weighted one, sum(weight * loss) / sum(weight), as in PyTorch, so weights change the classes'
+    shares and not the size of the loss.
+
+    Args:
+        ignore_label: label of pixels that do not count.
+        class_weights: num_classes numbers >= 0, or None for 1 each.
+        hard_below: online hard example mining (Shrivastava et al. 2016): pixels count only if the probability of
+            their true class is below this; 0 counts all.
+        min_kept: with hard_below, at least this many of the batch's hardest pixels count (more if some are equal).
+    """
+
+    def __init__(self, ignore_label=255, class_weights=None, hard_below=0.0, min_kept=1):
+        super().__init__()
+        self.ignore_label, self.min_kept = ignore_label, min_kept
+        self.hard_above = -math.log(hard_below) if hard_below else None    # as a loss
+        self.weights = None if class_weights is None else Tensor(np.asarray(class_weights, np.float32))
+
+    def construct(self, logits, labels):
+        logits = ops.cast(logits, mstype.float32)
+        logits = logits.transpose(0, 2, 3, 1).reshape(-1, logits.shape[1])    # (N * H * W, C)
+        labels = ops.cast(labels, mstype.int32).reshape(-1, 1)    # (N * H * W, 1)
+        counted = labels != self.ignore_label
+        labels = ops.select(counted, labels, ops.zeros_like(labels))
+        loss = -ops.gather_elements(ops.log_softmax(logits, -1), 1, labels)    # (N * H * W, 1)
+        share = ops.cast(counted, mstype.float32)
+        if self.weights is not None:
+            share = share * ops.gather(self.weights, labels, 0)
+        if self.hard_above is not None:
+            share = share * self.hard(ops.stop_gradient(loss), counted)
+        return (loss * share).sum() / ops.maximum(share.sum(), 1e-6)
+
+    def hard(self, loss, counted):
+        """1.0 for the pixels that count, else 0.0; (N * H * W, 1) float32."""
+        ranked = ops.select(counted, loss, ops.fill(mstype.float32, loss.shape, -1.0)).reshape(-1)
+        hardest, _ = ops.topk(ranked, min(self.min_kept, ranked.shape[0]))
+        least = ops.minimum(hardest[-1], self.hard_above)    # the easiest pixel that still counts
+        return ops.cast(loss >= least, mstype.float32)

@@ -1,8 +1,9 @@
-"""Convolution and BatchNorm as this network uses them; the only file that knows BatchNorm.
+"""Convolution, BatchNorm and dropout as this network uses them; the only file that knows BatchNorm.
 
 MindSpore changes layer defaults between releases (momentum 0.9 to 0.1, bias on), so every argument is given.
 """
-from mindspore import nn
+from mindspore import dtype as mstype
+from mindspore import nn, ops
 
 
 def conv(in_channels, out_channels, kernel_size, stride=1, dilation=1, bias=False) -> nn.Conv2d:
@@ -22,3 +23,30 @@ def batch_norm(channels, freeze_bn) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.9, affine=True, gamma_init="ones", beta_init="zeros",
                           moving_mean_init="zeros", moving_var_init="ones",
                           use_batch_statistics=False if freeze_bn else None)
+
+
+class KeyedDropout(nn.Cell):
+    """Dropout whose mask is a function of a key for each sample, so that a resumed run drops what the uncut run drops.
+
+    MindSpore's Dropout counts inside its kernels, which no checkpoint holds. Here every element's number is mixed with
+    its sample's key (three rounds of multiply and xor-shift, as integer hashes do) and compared with `p`.
+
+    Args:
+        p: share of the elements that is set to 0; the others are divided by 1 - p.
+    """
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+        self.threshold = int(p * 2 ** 31)
+
+    def construct(self, x, key):
+        if not self.training:
+            return x
+        _, channels, height, width = x.shape
+        numbers = ops.arange(0, channels * height * width, dtype=mstype.int32).reshape(1, channels, height, width)
+        bits = numbers + key.reshape(-1, 1, 1, 1)    # (N, C, H, W) int32; sums and products wrap around
+        for factor, shift in ((0x2C1B3C6D, 1 << 16), (0x297A2D39, 1 << 15), (0x6A09E667, 1 << 16)):
+            bits = ops.bitwise_and(bits * factor, 0x7FFFFFFF)
+            bits = ops.bitwise_xor(bits, bits // shift)
+        return x * ops.cast(bits >= self.threshold, x.dtype) / (1 - self.p)

@@ -39,7 +39,7 @@ def zero_init_residual(network) -> None:
 
 
 class TrainingNetwork(nn.Cell):
-    """Pictures (N, 3, H, W) uint8 blue green red and labels (N, H, W) uint8 -> loss, a float32 scalar."""
+    """Pictures (N, 3, H, W) uint8 blue green red, labels (N, H, W) uint8, keys (N,) int32 -> loss, a float32 scalar."""
 
     def __init__(self, network, loss, mean, std):
         super().__init__()
@@ -48,16 +48,20 @@ class TrainingNetwork(nn.Cell):
         self.mean = Tensor(np.reshape(mean, (1, 3, 1, 1)).astype(np.float32))
         self.factor = Tensor(np.reshape(1 / np.asarray(std, np.float64), (1, 3, 1, 1)).astype(np.float32))
 
-    def construct(self, image, label):
+    def construct(self, image, label, dropout_key):
         normalised = (ops.cast(image, mstype.float32) - self.mean) * self.factor
-        return self.loss(self.network(normalised), label)
+        return self.loss(self.network(normalised, dropout_key), label)
 
 
 class InferenceNetwork(nn.Cell):
-    """Pictures (N, 3, H, W) float32, normalised -> probabilities (N, num_classes, H, W) float32."""
+    """Pictures (N, 3, H, W) float32, normalised -> probabilities (N, num_classes, H, W) float32.
 
-    def __init__(self, network):
-        super().__init__()
+    Args:
+        auto_prefix: False for a network that another cell holds already, so that its parameters keep their names.
+    """
+
+    def __init__(self, network, auto_prefix=True):
+        super().__init__(auto_prefix=auto_prefix)
         self.network = network
         self.softmax = nn.Softmax(axis=1)
         self.set_train(False)    # BatchNorm's moving statistics, no dropout

@@ -1,13 +1,15 @@
-"""What happens while Model.train runs: log lines, metrics.jsonl, the bar, the check for NaN, checkpoints."""
+"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, evaluation, preemption."""
 import json
 import math
+import os
+import signal
 import time
 from pathlib import Path
 
 from mindspore import Callback
 
-from src.utils import checkpoint
-from src.utils.log import RunError, progress
+from src.utils import checkpoint, run_state
+from src.utils.log import Preempted, RunError, progress
 
 
 def loss_of(params) -> float:
@@ -16,45 +18,78 @@ def loss_of(params) -> float:
     return float((output[0] if isinstance(output, (tuple, list)) else output).asnumpy())
 
 
+class Metrics:
+    """metrics.jsonl, one JSON object a line, and the same figures for TensorBoard if `summary_dir` is given."""
+
+    def __init__(self, train_dir, summary_dir, steps_done):
+        self.path = Path(train_dir, "metrics.jsonl")
+        if steps_done:
+            self.forget_after(steps_done)
+        self.file = self.path.open("a", encoding="utf-8")
+        self.summary = None
+        if summary_dir:
+            from tensorboardX import SummaryWriter
+            self.summary = SummaryWriter(str(summary_dir), purge_step=steps_done + 1 if steps_done else None)
+
+    def forget_after(self, step):
+        """Leave out what a cut run wrote after the checkpoint that it is resumed from; it is computed again."""
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["global_step"] <= step]
+        aside = self.path.with_name(f".metrics.{os.getpid()}")
+        aside.write_text("".join(line + "\n" for line in kept))
+        os.replace(aside, self.path)
+
+    def write(self, figures: dict):
+        self.file.write(json.dumps(figures) + "\n")
+        self.file.flush()
+        for name in ("loss", "lr", "images_per_s", "mean_iou"):
+            if self.summary and name in figures:
+                self.summary.add_scalar(name, figures[name], figures["global_step"])
+
+    def close(self):
+        self.file.close()
+        if self.summary:
+            self.summary.close()
+
+
 class TrainingLog(Callback):
-    """The published console lines, the same figures as JSON lines, and a bar on a terminal.
+    """The published console lines, the same figures as metrics, and a bar on a terminal.
 
     A step is reported when MindSpore hands it over: each one, or with data sink the last of an epoch.
 
     Args:
-        train_dir: folder of metrics.jsonl.
+        metrics: Metrics of this run.
         rates: learning rate of every step of the run.
         images_per_step: pictures a step over all devices.
-        first_epoch: epochs that an earlier part of the run has done.
+        position: run_state.Position.
     """
 
-    def __init__(self, train_dir, rates, images_per_step):
+    def __init__(self, metrics, rates, images_per_step, position):
         super().__init__()
-        self.path = Path(train_dir, "metrics.jsonl")
-        self.rates, self.images_per_step = rates, images_per_step
+        self.metrics, self.rates, self.images_per_step, self.position = metrics, rates, images_per_step, position
+        self.bar = progress(len(rates), "train", "step")
+        self.bar.update(position.start)
+        self.last_step = position.start
 
     def on_train_begin(self, run_context):
-        self.file = self.path.open("a", encoding="utf-8")
-        self.bar = progress(len(self.rates), "train", "step")
-        self.step_start, self.last_step = time.perf_counter(), 0
+        self.step_start = time.perf_counter()
 
     def on_train_epoch_begin(self, run_context):
         self.epoch_start = time.perf_counter()
 
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
-        now, step = time.perf_counter(), params.cur_step_num
+        now, (step, epoch, in_epoch) = time.perf_counter(), self.position.of(params)
         rate = (step - self.last_step) * self.images_per_step / (now - self.step_start)
-        loss, in_epoch = loss_of(params), (step - 1) % params.batch_num + 1
+        loss = loss_of(params)
         if not math.isfinite(loss):
-            raise RunError(f"epoch {params.cur_epoch_num} step {in_epoch} (step {step} of the run): loss is {loss}; "
+            raise RunError(f"epoch {epoch} step {in_epoch} (step {step} of the run): loss is {loss}; "
                            "a lower --base_lr helps; checkpoints saved before are whole")
-        figures = {"epoch": params.cur_epoch_num, "step": in_epoch, "global_step": step, "loss": loss,
-                   "lr": float(self.rates[min(step, len(self.rates)) - 1]), "images_per_s": round(rate, 3)}
-        self.file.write(json.dumps(figures) + "\n")
-        self.file.flush()
-        self.say(f"epoch: {params.cur_epoch_num} step: {in_epoch}, loss is {loss:.7g}")
-        self.bar.set_postfix_str(f"loss {loss:.4f}, lr {figures['lr']:.2e}, {rate:.1f} images/s", refresh=False)
+        learning_rate = float(self.rates[step - 1])
+        self.metrics.write({"epoch": epoch, "step": in_epoch, "global_step": step, "loss": loss, "lr": learning_rate,
+                            "images_per_s": round(rate, 3)})
+        self.say(f"epoch: {epoch} step: {in_epoch}, loss is {loss:.7g}")
+        self.bar.set_postfix_str(f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} images/s", refresh=False)
         self.bar.update(step - self.last_step)
         self.step_start, self.last_step = now, step
 
@@ -62,14 +97,6 @@ class TrainingLog(Callback):
         steps = run_context.original_args().batch_num
         elapsed = (time.perf_counter() - self.epoch_start) * 1000
         self.say(f"epoch time: {elapsed:.3f} ms, per step time: {elapsed / steps:.3f} ms")
-
-    def on_train_end(self, run_context):
-        self.close()
-
-    def close(self):
-        """Also called when training ends with an error."""
-        self.bar.close()
-        self.file.close()
 
     def say(self, text):
         """A line that leaves the bar whole."""
@@ -82,23 +109,91 @@ class TrainingLog(Callback):
 class CheckpointSaver(Callback):
     """Save {model}-{epoch}_{step}.ckpt every `save_steps` steps and after the last; keep the newest of this run.
 
-    Only files that this run wrote are ever removed.
+    Each is entered in checkpoints.json when it is complete. Only files that this run wrote are ever removed.
     """
 
-    def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, total_steps):
+    def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, total_steps, position):
         super().__init__()
         self.train_dir, self.model, self.save_steps = Path(train_dir), model, save_steps
-        self.keep, self.total_steps, self.saved, self.last = keep_checkpoint_max, total_steps, [], 0
+        self.keep, self.total_steps = keep_checkpoint_max, total_steps
+        self.position, self.last = position, position.start
+        self.saved = [self.train_dir / name for name in run_state.read_manifest(train_dir)]
 
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
-        step = params.cur_step_num
+        step, epoch, in_epoch = self.position.of(params)
         # With data sink steps arrive an epoch at a time, so a multiple of save_steps may have been passed.
-        if step // self.save_steps == self.last // self.save_steps and step < self.total_steps:
-            return
+        if step // self.save_steps > self.last // self.save_steps or step == self.total_steps:
+            self.save(params.train_network, step, epoch, in_epoch)
+
+    def save(self, network, step, epoch, in_epoch):
         self.last = step
-        path = self.train_dir / f"{self.model}-{params.cur_epoch_num}_{(step - 1) % params.batch_num + 1}.ckpt"
-        checkpoint.save(params.train_network, path)
-        self.saved.append(path)
-        while len(self.saved) > self.keep:
-            self.saved.pop(0).unlink(missing_ok=True)
+        path = self.train_dir / f"{self.model}-{epoch}_{in_epoch}.ckpt"
+        checkpoint.save(network, path)
+        self.saved = [earlier for earlier in self.saved if earlier != path] + [path]
+        dropped, self.saved = self.saved[:-self.keep], self.saved[-self.keep:]
+        run_state.note(path, step, {kept.name for kept in self.saved})
+        for earlier in dropped:
+            earlier.unlink(missing_ok=True)
+
+
+class PreemptionGuard(Callback):
+    """SIGTERM: finish the step, save, end with Preempted.
+
+    In a distributed run rank 0 does so; the others go on until the launcher ends them, since rank 0 may still need
+    them for the step.
+    """
+
+    def __init__(self, saver, position):
+        super().__init__()
+        self.saver, self.position, self.told = saver, position, False
+        signal.signal(signal.SIGTERM, self.tell)
+
+    def tell(self, *_):
+        self.told = True
+
+    def on_train_step_end(self, run_context):
+        if not (self.told and self.saver):
+            return
+        params = run_context.original_args()
+        step, epoch, in_epoch = self.position.of(params)
+        if self.saver.last != step:
+            self.saver.save(params.train_network, step, epoch, in_epoch)
+        raise Preempted(f"SIGTERM: saved {self.saver.saved[-1]}; --resume auto goes on from it")
+
+
+class EvaluationInTraining(Callback):
+    """Evaluate every `every` epochs and after the last, on all devices together; keep the best network.
+
+    Args:
+        evaluate: () -> mean IoU over the whole list, called on every device.
+        metrics, best_path: on rank 0 where to write, None elsewhere.
+    """
+
+    def __init__(self, evaluate, every, epochs, position, metrics=None, best_path=None):
+        super().__init__()
+        self.evaluate, self.every, self.epochs, self.position = evaluate, every, epochs, position
+        self.metrics, self.best_path = metrics, best_path
+
+    def on_train_epoch_end(self, run_context):
+        params = run_context.original_args()
+        step, epoch, in_epoch = self.position.of(params)
+        if epoch % self.every and epoch != self.epochs:
+            return
+        start = time.perf_counter()
+        mean_iou = self.evaluate()
+        params.train_network.set_train(True)    # Model does not look again
+        if self.metrics is None:
+            return
+        best = self.best_so_far()
+        self.metrics.write({"epoch": epoch, "step": in_epoch, "global_step": step, "mean_iou": mean_iou})
+        note = ""
+        if mean_iou > best:
+            checkpoint.save(params.train_network, self.best_path)
+            note = f", the best so far: {self.best_path}"
+        print(f"epoch: {epoch}, mean IoU {mean_iou:.6f} in {time.perf_counter() - start:.1f} s{note}", flush=True)
+
+    def best_so_far(self) -> float:
+        """The best mIoU in metrics.jsonl, so that a resumed run knows it too."""
+        lines = map(json.loads, self.metrics.path.read_text().splitlines())
+        return max((line["mean_iou"] for line in lines if "mean_iou" in line), default=-1.0)

@@ -4,21 +4,18 @@ import os
 from pathlib import Path
 
 from src.utils.log import InputError, RunError, first_line
+from src.utils.weights import BACKBONE, CLASSIFIER, misfits, shorten, translate
 
-CLASSIFIER = ("network.aspp.conv2.weight", "network.aspp.conv2.bias")
-BACKBONE = "network.resnet."
-
-# Optimiser state and counters of a full checkpoint, which are no weights of the network.
-NO_WEIGHT = ("moments.", "learning_rate", "momentum", "global_step", "scale_sense", "current_iterator",
-             "epoch_num", "step_num")
-
-# Names of a ResNet-101 that the zoo or MindCV trained for classification, and what has no place here.
-RENAMED = {"down_sample_layer.": "downsample.", "down_sample.": "downsample."}
-HEADS = ("end_point.", "classifier.", "fc.", "head.")
+RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
+            "(convert_resnet101.py turns it)")
 
 
-def save(cell, path) -> None:
+def save(cell, path, notes=None) -> None:
     """Write all parameters of `cell` to `path`: aside first, renamed when complete.
+
+    Args:
+        cell: a Cell, or a list of {"name", "data"} as MindSpore's save_checkpoint takes it.
+        notes: name -> text to keep with them.
 
     Raises RunError that names the path if it cannot be written; what stood there before is untouched then.
     """
@@ -26,12 +23,18 @@ def save(cell, path) -> None:
     path = Path(path)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
     try:
-        ms.save_checkpoint(cell, str(aside))
+        ms.save_checkpoint(cell, str(aside), append_dict=notes)
         aside.chmod(0o644)    # MindSpore leaves it read-only
         os.replace(aside, path)
     except (OSError, RuntimeError, ValueError) as error:
         aside.unlink(missing_ok=True)
         raise RunError(f"checkpoint {path} could not be written: {error}; earlier ones are whole") from None
+
+
+def save_arrays(arrays: dict, path, notes: dict) -> None:
+    """Write NumPy arrays and notes as a checkpoint, as `save` does."""
+    import mindspore as ms
+    save([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], path, notes)
 
 
 def read(path, option: str) -> dict:
@@ -41,6 +44,8 @@ def read(path, option: str) -> dict:
         raise InputError(f"--{option} is not given")
     if not Path(path).is_file():
         raise InputError(f"--{option} {path}: no such file")
+    if Path(path).suffix in (".pth", ".pt", ".safetensors"):
+        raise InputError(f"--{option} {path}: weights of PyTorch; convert_resnet101.py makes a checkpoint of them")
     try:
         return ms.load_checkpoint(str(path))
     except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
@@ -56,35 +61,26 @@ def digest(path) -> str:
     return sha.hexdigest()
 
 
-def weights_of(parameters: dict) -> dict:
-    """The network's weights of a checkpoint of train.py or the zoo, under today's names, without optimiser state."""
-    return {name: value for name, value in parameters.items() if not name.startswith(NO_WEIGHT)}
-
-
-def backbone_of(parameters: dict) -> dict:
-    """Weights of a classification ResNet-101 of the zoo or MindCV under this network's names, its head left out."""
-    weights = {}
-    for name, value in weights_of(parameters).items():
-        if name.startswith(HEADS):
-            continue
-        for old, new in RENAMED.items():
-            name = name.replace(old, new)
-        weights[BACKBONE + name] = value
-    return weights
-
-
 def load_network(cell, path, option="ckpt_path") -> None:
-    """Set every parameter of `cell` from a whole-network checkpoint.
+    """Set every parameter of `cell` from a whole-network checkpoint of train.py, the zoo or MindCV.
 
     Raises InputError that lists what is missing, unknown or of another shape; then nothing has been loaded.
     """
-    problems = load_weights(cell, weights_of(read(path, option)))
+    where = f"--{option} {path}"
+    parameters = read(path, option)
+    if parameters.get("channel_order") == "rgb":
+        raise InputError(f"{where}: was converted for red green blue pictures, and they are read as blue green red; "
+                         "convert it with --channel_order bgr")
+    problems = load_weights(cell, translate(parameters, where).weights)
     if problems:
-        raise InputError(f"--{option} {path}: does not fit the network: {shorten(problems)}")
+        mend = "; --num_classes must be that checkpoint's" if is_classifier(problems) else ""
+        raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
 
 
 def load_pretrained(cell, path, filter_weight: bool) -> str:
     """Start `cell` from a ResNet-101 backbone or a whole network, told apart by the names. Returns what was done.
+
+    The stem is loaded as it is, as the published recipe does; convert_resnet101.py turns its input channels.
 
     Args:
         filter_weight: leave the classifier out of a whole network, so that num_classes may differ.
@@ -92,23 +88,25 @@ def load_pretrained(cell, path, filter_weight: bool) -> str:
     Raises:
         InputError: a name or shape that does not fit; nothing has been loaded then.
     """
-    option = "ckpt_pre_trained"
-    weights = weights_of(read(path, option))
-    whole = any(name.startswith("network.aspp.") for name in weights)
-    if not whole and not any(name.startswith(BACKBONE) for name in weights):
-        weights = backbone_of(weights)
+    where = f"--ckpt_pre_trained {path}"
+    parameters = read(path, "ckpt_pre_trained")
+    source, weights, _ = translate(parameters, where)
     if filter_weight:
         weights = {name: value for name, value in weights.items() if name not in CLASSIFIER}
     wanted = {name for name in names_of(cell)
-              if not (filter_weight and name in CLASSIFIER) and (whole or name.startswith(BACKBONE))}
+              if not (filter_weight and name in CLASSIFIER) and (source.whole or name.startswith(BACKBONE))}
     problems = load_weights(cell, weights, wanted)
     if problems:
-        mend = "; --filter_weight leaves the classifier out" if any(name in text for name in CLASSIFIER
-                                                                    for text in problems) else ""
-        raise InputError(f"--{option} {path}: does not fit the network: {shorten(problems)}{mend}")
-    kind = "whole network" if whole else "backbone"
-    left = len(names_of(cell)) - len(wanted)
-    return f"{path}: {kind}, {len(wanted)} parameters loaded, {left} left as initialised"
+        mend = "; --filter_weight leaves the classifier out" if is_classifier(problems) else ""
+        raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
+    left = set(names_of(cell)) - wanted
+    rest = "the new classifier" if left == set(CLASSIFIER) else f"{len(left)} left"
+    said = f"{path}: {source.title}, {len(wanted)} parameters loaded, {rest} as initialised"
+    return said + (RGB_STEM if parameters.get("channel_order", source.channels) == "rgb" else "")
+
+
+def is_classifier(problems: list) -> bool:
+    return any(name in problem for name in CLASSIFIER for problem in problems)
 
 
 def names_of(cell) -> dict:
@@ -121,17 +119,8 @@ def load_weights(cell, weights: dict, wanted=None) -> list:
     import mindspore as ms
     own = names_of(cell)
     wanted = set(own) if wanted is None else wanted
-    problems = [f"{name} is missing" for name in own if name in wanted and name not in weights]
-    problems += [f"{name} is unknown" for name in weights if name not in wanted]
-    problems += [f"{name} has shape {tuple(weights[name].shape)}, not {tuple(own[name].shape)}"
-                 for name in own if name in wanted and name in weights and weights[name].shape != own[name].shape]
-    if problems:
-        return problems
-    for name in wanted:
-        own[name].set_data(ms.Tensor(weights[name].asnumpy(), own[name].dtype))
-    return []
-
-
-def shorten(problems: list, most: int = 6) -> str:
-    more = f" and {len(problems) - most} more" if len(problems) > most else ""
-    return ", ".join(problems[:most]) + more
+    problems = misfits(weights, {name: value.shape for name, value in own.items() if name in wanted})
+    if not problems:
+        for name in wanted:
+            own[name].set_data(ms.Tensor(weights[name].asnumpy(), own[name].dtype))
+    return problems

@@ -5,18 +5,28 @@ from tqdm import tqdm
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used; the text names it and the mend. Exit code 2."""
+    """Something the user gave cannot be used; the text names it and the mend."""
+
+    exit_code = 2
 
 
 class RunError(Exception):
-    """A run that started well and could not go on; the text names where and why. Exit code 1."""
+    """A run that started well and could not go on; the text names where and why."""
+
+    exit_code = 1
+
+
+class Preempted(RunError):
+    """A run that was told to stop, has saved its state and can be resumed."""
+
+    exit_code = 75    # EX_TEMPFAIL of sysexits.h: try again
 
 
 def run_program(main, argv=None) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
-    InputError gives 2, RunError 1, Ctrl-C 130, each with one line on stderr; `--debug` among the arguments
-    shows the traceback as well. Any other exception is a bug and keeps its traceback.
+    InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, each with one line on stderr; `--debug` among the
+    arguments shows the traceback as well. Any other exception is a bug and keeps its traceback.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -26,7 +36,7 @@ def run_program(main, argv=None) -> int:
         if "--debug" in arguments:
             raise
         print(f"error: {error}", file=sys.stderr, flush=True)
-        return 2 if isinstance(error, InputError) else 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         return 130

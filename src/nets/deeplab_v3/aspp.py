@@ -1,7 +1,7 @@
 """Atrous spatial pyramid pooling: parallel dilations and a picture-wide mean (paper section 3.3, figure 5)."""
 from mindspore import nn, ops
 
-from src.nets.layers import batch_norm, conv
+from src.nets.layers import KeyedDropout, batch_norm, conv
 
 DROPOUT = 0.7    # share that is dropped: the zoo's keep_prob is 0.3
 
@@ -37,7 +37,7 @@ class ASPPPooling(nn.Cell):
 class ASPP(nn.Cell):
     """Branches of rate 1 and `atrous_rates`, image pooling, projection, dropout, classifier.
 
-    (N, in_channels, h, w) -> logits (N, num_classes, h, w).
+    (N, in_channels, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 chooses what is dropped.
     """
 
     def __init__(self, in_channels, channels, num_classes, atrous_rates, freeze_bn):
@@ -51,13 +51,13 @@ class ASPP(nn.Cell):
         self.conv1 = conv(channels * (len(branches) + 1), channels, 1)
         self.bn1 = batch_norm(channels, freeze_bn)
         self.relu = nn.ReLU()
-        self.drop = nn.Dropout(p=DROPOUT)
+        self.drop = KeyedDropout(DROPOUT)
         self.conv2 = conv(channels, num_classes, 1, bias=True)
 
-    def construct(self, x):
+    def construct(self, x, dropout_key=None):
         outs = ()
         for branch in self.branches:
             outs += (branch(x),)    # (N, channels, h, w)
         out = ops.cat(outs + (self.aspp_pooling(x),), 1)    # (N, 5 channels, h, w)
         out = self.relu(self.bn1(self.conv1(out)))    # (N, channels, h, w)
-        return self.conv2(self.drop(out))    # (N, num_classes, h, w)
+        return self.conv2(self.drop(out, dropout_key))    # (N, num_classes, h, w)

@@ -8,7 +8,8 @@ from src.nets.deeplab_v3.resnet import ResNet
 class DeepLabV3(nn.Cell):
     """(N, 3, H, W) float32, normalised blue green red -> logits (N, num_classes, H, W) float32.
 
-    H and W are free and need not be equal; s * k + 1 for output stride s keeps corners aligned.
+    H and W are free and need not be equal; s * k + 1 for output stride s keeps corners aligned. Training also takes
+    dropout_key (N,) int32, a random number for each sample.
 
     Args:
         num_classes: background included.
@@ -25,7 +26,7 @@ class DeepLabV3(nn.Cell):
         self.resnet = ResNet(blocks, width, output_stride, freeze_bn)
         self.aspp = ASPP(self.resnet.out_channels, aspp_channels, num_classes, atrous_rates, freeze_bn)
 
-    def construct(self, x):
+    def construct(self, x, dropout_key=None):
         features = self.resnet(x)    # (N, 2048, H/s, W/s)
-        logits = self.aspp(features)    # (N, num_classes, H/s, W/s)
+        logits = self.aspp(features, dropout_key)    # (N, num_classes, H/s, W/s)
         return ops.interpolate(logits, size=(x.shape[2], x.shape[3]), mode="bilinear", align_corners=True)

@@ -1,0 +1,58 @@
+"""Weights of the classes in the loss: read from a text file, or made from how often each class occurs."""
+import numpy as np
+
+from src.data.voc import decode_mask, read_text
+from src.utils.log import InputError
+
+
+def read_class_weights(path, num_classes: int) -> np.ndarray:
+    """A weight a line -> (num_classes,) float32. Raises InputError for another number of lines or a bad number."""
+    lines = [line.strip() for line in read_text(path, "--class_weights").splitlines() if line.strip()]
+    if len(lines) != num_classes:
+        raise InputError(f"--class_weights {path}: {len(lines)} weights for num_classes {num_classes}; one a line")
+    try:
+        weights = np.array([float(line) for line in lines], np.float32)
+    except ValueError as error:
+        raise InputError(f"--class_weights {path}: {error}") from None
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise InputError(f"--class_weights {path}: weights are numbers from 0 up, not all of them 0")
+    return weights
+
+
+def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
+    """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2): (num_classes,) float32.
+
+    A class's frequency is its pixels over those of the masks that it occurs in; its weight is the median
+    frequency over its own. A class that never occurs gets 1; pixels above the classes are ignored ones.
+
+    Args:
+        masks: iterable of (H, W) uint8.
+    """
+    pixels, seen_in = np.zeros(num_classes), np.zeros(num_classes)
+    for mask in masks:
+        counts = np.bincount(mask.reshape(-1), minlength=256)[:num_classes]
+        pixels += counts
+        seen_in += counts.sum() * (counts > 0)
+    occurs = pixels > 0
+    if not occurs.any():
+        raise InputError("--class_weights auto: no mask of the training set holds a class")
+    frequency = pixels[occurs] / seen_in[occurs]
+    weights = np.ones(num_classes, np.float32)
+    weights[occurs] = np.median(frequency) / frequency
+    return weights
+
+
+def masks_of(data_file):
+    """Yield every mask (H, W) uint8 of a MindRecord."""
+    import mindspore.dataset as ds
+    records = ds.MindDataset(str(data_file), columns_list=["label", "file_name"], shuffle=False)
+    for label, name in records.create_tuple_iterator(num_epochs=1, output_numpy=True):
+        yield decode_mask(label.tobytes(), f"mask of {name}")
+
+
+def class_weights(option: str, data_file, num_classes: int, ignore_label: int):
+    """The weights that --class_weights asks for, or None when it is empty."""
+    if option != "auto":
+        return read_class_weights(option, num_classes) if option else None
+    hidden = (np.where(mask == ignore_label, 255, mask) for mask in masks_of(data_file))
+    return median_frequency_weights(hidden, num_classes)

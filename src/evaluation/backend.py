@@ -1,0 +1,59 @@
+"""A MindSpore network as the evaluator's predict function, and one result from all devices."""
+import numpy as np
+
+
+def make_predict(network, batch_size: int):
+    """predict(inputs (N, 3, S, S) float32, N <= batch_size) -> probabilities (N, C, S, S) float32.
+
+    A smaller last batch is filled up, since every new shape would be compiled anew.
+    """
+    import mindspore as ms
+
+    def predict(inputs):
+        count = len(inputs)
+        if count < batch_size:
+            inputs = np.concatenate([inputs, np.zeros((batch_size - count, *inputs.shape[1:]), np.float32)])
+        return network(ms.Tensor(inputs)).asnumpy()[:count]
+    return predict
+
+
+def all_reduce(array: np.ndarray) -> np.ndarray:
+    """Sum of a float32 array over the devices of a distributed run."""
+    import mindspore as ms
+    from mindspore import nn, ops
+
+    class Sum(nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.all_reduce = ops.AllReduce()
+
+        def construct(self, x):
+            return self.all_reduce(x)
+
+    return Sum()(ms.Tensor(array)).asnumpy()
+
+
+def sum_over_ranks(counts: np.ndarray, device) -> np.ndarray:
+    """Sum of int64 counts over the devices, exact up to 2 ** 45.
+
+    Communication is sure to know float32, so each count travels as three 15-bit parts.
+    """
+    if device.size == 1:
+        return counts
+    parts = all_reduce(np.stack([counts >> shift & 0x7FFF for shift in (0, 15, 30)]).astype(np.float32))
+    return sum(part << shift for part, shift in zip(parts.astype(np.int64), (0, 15, 30)))
+
+
+def take_statistics_of_rank_0(network, device) -> None:
+    """Give every device rank 0's moving statistics: those that checkpoints hold.
+
+    In data parallel training each device has statistics of its own batches; weights are equal everywhere.
+    """
+    if device.size == 1:
+        return
+    import mindspore as ms
+    own = [value for name, value in network.parameters_and_names() if "moving_" in name]
+    flat = np.concatenate([value.asnumpy() for value in own])
+    flat = all_reduce(flat if device.rank == 0 else np.zeros_like(flat))
+    for value, part in zip(own, np.split(flat, np.cumsum([value.size for value in own])[:-1])):
+        value.set_data(ms.Tensor(part))

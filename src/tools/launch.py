@@ -1,0 +1,263 @@
+"""Start one process of a program for each device, watch them, and end all of them together.
+
+MindSpore's msrun starts ranks too, but leaves them running when it is terminated, ends with 0 after Ctrl-C, and kills
+without giving anyone the time to save. This sets the same environment, or the one of a rank table.
+"""
+import ctypes
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.config import HELP, Parser
+from src.tools.get_multicards_json import read_table, servers_of
+from src.utils.log import InputError, run_program, warn
+
+SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
+MSRUN_PORT = 8118
+LAST_LINES = 15
+FAILURE_GRACE = 10    # seconds: after a rank's death the others mostly wait for it where no signal reaches Python
+PR_SET_PDEATHSIG = 1
+
+
+class Process(NamedTuple):
+    """A process to start: what to call it, where it logs, what is added to the environment, its command."""
+
+    name: str
+    log: Path
+    environment: dict
+    command: list
+
+
+def is_local(address: str) -> bool:
+    """Whether this machine has the address: only then can a socket be bound to it."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+        return True
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def this_server(servers: list, node_rank, path) -> str:
+    """The server of a rank table that this machine is."""
+    if node_rank is not None:
+        if node_rank >= len(servers):
+            raise InputError(f"NODE_RANK {node_rank}: {path} lists {len(servers)} servers")
+        return servers[node_rank]
+    found = servers if len(servers) == 1 else [server for server in servers if is_local(server)]
+    if not found:
+        raise InputError(f"rank table {path}: none of its servers {', '.join(servers)} is an address of this machine; "
+                         "set NODE_RANK to this machine's place among them, counted from 0")
+    return found[0]
+
+
+def ranks_of_table(options) -> tuple:
+    """(rank, device) pairs of this server, number of all ranks, address of the first server."""
+    places = read_table(options.rank_table)
+    servers = servers_of(places)
+    here = this_server(servers, options.node_rank, options.rank_table)
+    return [(place.rank, place.device) for place in places if place.server == here], len(places), servers[0]
+
+
+def ranks_of_count(options) -> tuple:
+    """The same without a table: the ranks spread evenly over the machines, devices counted from 0 on each."""
+    count = options.ranks if options.ranks is not None else 8 * options.nodes
+    if count < 1 or count % options.nodes:
+        raise InputError(f"RANK_SIZE {count}: cannot be spread evenly over NODES {options.nodes}")
+    if options.nodes > 1 and not options.master_addr:
+        raise InputError(f"NODES {options.nodes}: set MASTER_ADDR to the address of the machine with NODE_RANK 0")
+    node = options.node_rank or 0
+    if options.nodes > 1 and options.node_rank is None or node >= options.nodes:
+        raise InputError(f"NODES {options.nodes}: set NODE_RANK on each machine, 0 to {options.nodes - 1}")
+    each = count // options.nodes
+    return [(node * each + device, device) for device in range(each)], count, options.master_addr or "127.0.0.1"
+
+
+def plan(options) -> list:
+    """The processes of this machine: its ranks, and the scheduler on the first machine where ranks meet through one."""
+    ranks, count, master = (ranks_of_table if options.rank_table else ranks_of_count)(options)
+    shared = {"RANK_SIZE": str(count)}
+    if options.rank_table:
+        shared["RANK_TABLE_FILE"] = str(Path(options.rank_table).resolve())
+    meet = not options.rank_table or options.device_target == "CPU"    # HCCL alone connects by a rank table
+    if meet:
+        alone = len(ranks) == count
+        port = options.master_port or (free_port() if alone else MSRUN_PORT)
+        shared |= {"MS_WORKER_NUM": str(count), "MS_SCHED_HOST": "127.0.0.1" if alone else master,
+                   "MS_SCHED_PORT": str(port), "MS_TOPO_TIMEOUT": os.environ.get("MS_TOPO_TIMEOUT", "600")}
+    command = [sys.executable, *options.command]
+    processes = []
+    for rank, device in ranks:
+        own = {"RANK_ID": str(rank), "DEVICE_ID": str(device)}
+        if meet:
+            own |= {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)}
+        processes.append(Process(f"rank {rank}", Path(options.log_dir, f"device{rank}", "log"), shared | own, command))
+    if meet and ranks[0][0] == 0:
+        processes.append(Process("scheduler", Path(options.log_dir, "scheduler", "log"),
+                                 shared | {"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, [sys.executable, "-c", SCHEDULER]))
+    return processes
+
+
+def keep(path: Path) -> None:
+    """Give an earlier file of that name a number."""
+    if path.exists():
+        number = next(number for number in range(1, 10**6) if not Path(f"{path}.{number}").exists())
+        path.rename(f"{path}.{number}")
+
+
+def start(process: Process) -> subprocess.Popen:
+    """Start it in a session of its own, so that all it starts can be ended; killed if this launcher is killed."""
+    try:
+        process.log.parent.mkdir(parents=True, exist_ok=True)
+        keep(process.log)
+        log = process.log.open("wb")
+    except OSError as error:
+        raise InputError(f"{process.log}: cannot be written ({error.strerror})") from None
+    left_over = ("MS_ROLE", "MS_NODE_ID", "MS_SCHED_HOST", "MS_SCHED_PORT", "MS_WORKER_NUM", "RANK_TABLE_FILE")
+    inherited = {name: value for name, value in os.environ.items() if name not in left_over}
+    libc = ctypes.CDLL(None)
+    with log:
+        return subprocess.Popen(process.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                env=inherited | process.environment, start_new_session=True,
+                                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
+def send(running: list, signum) -> None:
+    """Signal each process and all that it started."""
+    for child in running:
+        try:
+            os.killpg(child.pid, signum)
+        except ProcessLookupError:
+            pass
+
+
+class Console:
+    """Shows what is added to a file; the process writes the file itself and never waits for the console."""
+
+    def __init__(self, path: Path):
+        self.file = path.open("rb")
+
+    def follow(self):
+        data = self.file.read()
+        if data:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+
+def describe(process: Process, code: int) -> str:
+    """How a process ended and the last lines of its log."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    lines = process.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    return "\n".join([f"error: {process.name} {how}; the last lines of {process.log}:", *(f"    {x}" for x in lines)])
+
+
+class Watch:
+    """Waits until all ranks have ended well, one has not, or this launcher is told to end; then ends the rest."""
+
+    def __init__(self, processes: list, grace: float):
+        self.processes, self.grace, self.children, self.asked = processes, grace, [], None
+        hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]    # nohup ignores it
+        for signum in (signal.SIGINT, signal.SIGTERM, *hangup):
+            signal.signal(signum, self.on_signal)
+
+    def on_signal(self, signum, frame):
+        if self.asked is not None:    # a second Ctrl-C does not wait
+            send(self.children, signal.SIGKILL)
+        self.asked = signum
+
+    def run(self) -> int:
+        try:
+            for process in self.processes:
+                self.children.append(start(process))
+            self.console = Console(self.processes[0].log)
+            while self.going_on():
+                time.sleep(0.1)
+                self.console.follow()
+            return self.outcome()
+        finally:
+            self.end()
+
+    def going_on(self) -> bool:
+        codes = self.codes()
+        return self.asked is None and any(code is None for code in codes) and not any(codes)
+
+    def codes(self) -> list:
+        """Exit codes of the ranks; the scheduler's only where it failed, since it outlives them."""
+        codes = [child.poll() for child in self.children]
+        if self.processes[-1].name == "scheduler" and not codes[-1]:
+            codes.pop()
+        return codes
+
+    def outcome(self) -> int:
+        """Say what happened, end the rest, give the exit code."""
+        failed = [(code, i) for i, code in enumerate(self.codes()) if code]
+        self.end()
+        self.console.follow()
+        if self.asked is not None:
+            code = self.children[0].poll()    # rank 0 saves, and its code says so
+            warn(f"{signal.Signals(self.asked).name}: all ranks were ended")
+            return code if code > 0 else 128 + self.asked
+        if not failed:
+            return 0
+        code, first = min(failed)    # of several, one that was killed: the others' errors follow from it
+        print(describe(self.processes[first], code), file=sys.stderr, flush=True)
+        return code if code > 0 else 1
+
+    def end(self) -> None:
+        """SIGTERM (after Ctrl-C: SIGINT), time to save, SIGKILL for what is left, the ranks' own children included."""
+        ranks = [child for child, process in zip(self.children, self.processes) if process.name != "scheduler"]
+        if any(child.poll() is None for child in ranks):
+            send([child for child in ranks if child.poll() is None], self.asked or signal.SIGTERM)
+            limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
+            # The first saves for all; those that wait for it in a collective operation would do so for ever.
+            while time.monotonic() < limit and any(child.poll() is None for child in ranks) and (
+                    self.asked is None or ranks[0].poll() is None):
+                time.sleep(0.1)
+        send(self.children, signal.SIGKILL)
+        for child in self.children:
+            child.wait()
+
+
+def main(argv=None):
+    parser = Parser("launch.py", description=__doc__, formatter_class=HELP, allow_abbrev=False)
+    parser.add_argument("--rank_table", metavar="FILE", help="rank table, which says ranks and devices")
+    parser.add_argument("--ranks", metavar="N", type=int, help="without a table: ranks in all (default: 8 a machine)")
+    parser.add_argument("--nodes", metavar="N", type=int, default=1, help="machines (default: %(default)s)")
+    parser.add_argument("--node_rank", metavar="N", type=int, help="number of this machine, from 0")
+    parser.add_argument("--master_addr", metavar="IP", help="address of machine 0")
+    parser.add_argument("--master_port", metavar="N", type=int,
+                        help=f"free port there (default: found on one machine, {MSRUN_PORT} for several)")
+    parser.add_argument("--device_target", default="", help="CPU lets the ranks of a table meet without HCCL")
+    parser.add_argument("--log_dir", metavar="DIR", required=True, help="rank N logs to DIR/deviceN/log")
+    parser.add_argument("--grace", metavar="SECONDS", type=float, default=60,
+                        help="time that ranks have to save after SIGTERM or Ctrl-C (default: %(default)g)")
+    parser.add_argument("--dry_run", action="store_true", help="print the commands")
+    parser.add_argument("command", metavar="PROGRAM ...", nargs="+", help="after --: program.py and its options")
+    options = parser.parse_args(argv)
+    if options.nodes < 1 or (options.node_rank or 0) < 0:
+        raise InputError("NODES must be at least 1 and NODE_RANK at least 0")
+    processes = plan(options)
+    if options.dry_run:
+        for process in processes:
+            values = [f"{name}={shlex.quote(value)}" for name, value in process.environment.items()]
+            print(*values, shlex.join(process.command), ">", shlex.quote(str(process.log)))
+        return
+    sys.exit(Watch(processes, options.grace).run())
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,93 @@
+"""Two workers on a CPU: equal to one worker on the same samples, in training and in evaluation."""
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, TINY
+
+MSRUN = Path(sys.executable).with_name("msrun")
+
+
+@pytest.fixture
+def two_workers(shell, tmp_path):
+    """two_workers(program, options...) -> Result of msrun with two local workers."""
+    def call(program, *options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        result = shell(MSRUN, "--worker_num=2", "--local_worker_num=2", f"--master_port={port}",
+                       f"--log_dir={tmp_path / 'msrun'}", "--join=True", ROOT / program, *options, "--is_distributed",
+                       PATH=f"{MSRUN.parent}:{os.environ['PATH']}")    # msrun starts whatever "python" it finds
+        logs = "".join(path.read_text() for path in sorted((tmp_path / "msrun").glob("worker_*.log")))
+        assert result.code == 0, logs[-3000:]
+        return logs
+    return call
+
+
+def weights(folder):
+    import mindspore as ms
+    path = next(folder.glob("*-1_3.ckpt"))
+    return {name: value.asnumpy() for name, value in ms.load_checkpoint(str(path)).items()
+            if name.startswith("network.")}
+
+
+@pytest.fixture(scope="module")
+def plain_record(tmp_path_factory):
+    """Twelve pictures without ignored pixels, so that both ways of averaging the loss are the same."""
+    import cv2
+
+    from src.data import build_seg_data
+    root = tmp_path_factory.mktemp("plain")
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        mask = cv2.resize(rng.integers(0, 6, (5, 5), dtype=np.uint8), (140, 140), interpolation=cv2.INTER_NEAREST)
+        image = (mask[:, :, None] * np.uint8([40, 20, 10]) + rng.integers(0, 50, (140, 140, 3))).astype(np.uint8)
+        cv2.imwrite(str(root / f"{number}.jpg"), image)
+        cv2.imwrite(str(root / f"{number}.png"), mask)
+    (root / "list.txt").write_text("".join(f"{n}.jpg {n}.png\n" for n in range(12)))
+    build_seg_data.main(["--data_root", str(root), "--data_lst", str(root / "list.txt"), "--dst_path",
+                         str(root / "r.mindrecord"), "--num_shards", "1", "--num_classes", "6"])
+    return root / "r.mindrecord"
+
+
+def test_two_workers_train_as_one(plain_record, two_workers, shell, tmp_path):
+    options = [*TINY, "--data_file", plain_record, "--train_epochs", 1, "--freeze_bn", "--base_lr", "0.05",
+               "--min_scale", "0.6"]
+    single = shell(sys.executable, ROOT / "train.py", *options, "--batch_size", 4, "--train_dir", tmp_path / "one")
+    assert single.code == 0, single.err
+    two_workers("train.py", *options, "--batch_size", 2, "--train_dir", tmp_path / "two")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert set(one) == set(two) and len(one) > 90
+    for name in one:
+        assert np.abs(one[name] - two[name]).max() <= 1e-5 * max(1, np.abs(one[name]).max()), name
+
+
+def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_workers, shell, tmp_path):
+    options = [*TINY, "--batch_size", 2, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
+               trained / "deeplab_v3_tiny_s16-2_3.ckpt"]
+    single = shell(sys.executable, ROOT / "eval.py", *options, "--result_file", tmp_path / "one.json")
+    assert single.code == 0, single.err
+    logs = two_workers("eval.py", *options, "--result_file", tmp_path / "two.json")
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert one["confusion_matrix"] == two["confusion_matrix"] and one["mean_iou"] == two["mean_iou"]
+    assert logs.count("mean IoU") == 1, "rank 0 alone reports"
+
+    options = [*TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 2,
+               "--save_steps", 2, "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
+    two_workers("train.py", *options, "--train_dir", tmp_path / "uncut")
+    lines = (tmp_path / "uncut/metrics.jsonl").read_text()
+    manifest = json.loads((tmp_path / "uncut/checkpoints.json").read_text())
+    (tmp_path / "uncut/checkpoints.json").write_text(
+        json.dumps({name: entry for name, entry in manifest.items() if entry["step"] <= 2}))
+    two_workers("train.py", *options, "--train_dir", tmp_path / "uncut", "--resume", "auto")
+    before, after = ([json.loads(line) for line in text.splitlines()]
+                     for text in (lines, (tmp_path / "uncut/metrics.jsonl").read_text()))
+    assert len(before) == len(after) == 8
+    for old, new in zip(before, after):
+        key = "loss" if "loss" in old else "mean_iou"
+        assert new[key] == pytest.approx(old[key], rel=1e-5), old

@@ -1,0 +1,179 @@
+"""Runs that are cut: resumed to the same losses, damaged checkpoints passed over, preemption, kill, full disk."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import train
+from src.utils import run_state
+from src.utils.log import InputError
+from tests.conftest import ROOT, TINY
+
+
+def figures(folder, name="loss"):
+    """step -> loss (or another figure) of a run."""
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {line["global_step"]: line[name] for line in lines if name in line}
+
+
+@pytest.fixture
+def options(drawn, tmp_path):
+    return [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 2, "--base_lr", "0.05"]
+
+
+@pytest.fixture(scope="module")
+def uncut(drawn, tmp_path_factory):
+    """train_dir of six steps with a checkpoint at steps 2, 4 and 6, evaluated after each epoch."""
+    folder = tmp_path_factory.mktemp("uncut") / "ckpt"
+    train.main([*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--train_epochs", "2", "--base_lr", "0.05",
+                "--save_steps", "2", "--train_dir", str(folder), "--data_root", str(drawn),
+                "--eval_data_lst", str(drawn / "voc_val_lst.txt"), "--summary_dir", str(folder / "events")])
+    return folder
+
+
+def cut_after(folder, step, target):
+    """A copy of a run as a cut after `step` leaves it: without later checkpoints, but with their metrics."""
+    target.mkdir()
+    entries = run_state.read_manifest(folder)
+    kept = {name: entry for name, entry in entries.items() if entry["step"] <= step}
+    for name in kept:
+        (target / name).write_bytes((folder / name).read_bytes())
+    (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
+    (target / run_state.MANIFEST).write_text(json.dumps(kept))
+    return target
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_path, step):
+    """Steps 2 and 4 are in the middle of an epoch of three, so order, crops and dropout must go on within it."""
+    folder = cut_after(uncut, step, tmp_path / "cut")
+    result = run(train.main, *options, "--save_steps", 2, "--train_dir", folder, "--resume", "auto",
+                 "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt")
+    assert result.code == 0, result.err
+    assert f"{step} of 6 steps are done" in result.out and f"step: {step}," not in result.out.split("resumed from")[0]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 8, "each step and evaluation once"
+    assert figures(folder) == pytest.approx(figures(uncut), rel=1e-5)
+    assert figures(folder, "mean_iou") == pytest.approx(figures(uncut, "mean_iou"), rel=1e-4)
+
+
+def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
+    import eval as evaluation
+    scores = figures(uncut, "mean_iou")
+    assert set(scores) == {3, 6}
+    best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
+    result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
+                 "--ckpt_path", best, "--result_file", tmp_path / "r.json")
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "r.json").read_text())["mean_iou"]
+    assert found == pytest.approx(max(scores.values()), abs=1e-4), "what eval.py says of the best checkpoint"
+
+
+def test_tensorboard_events(uncut):
+    from tensorboardX.proto.event_pb2 import Event
+    data = next((uncut / "events").glob("events.out.tfevents.*")).read_bytes()
+    found, position = {}, 0
+    while position < len(data):    # length (8 bytes), its checksum (4), the event, its checksum (4)
+        length = int.from_bytes(data[position:position + 8], "little")
+        event = Event.FromString(data[position + 12:position + 12 + length])
+        for value in event.summary.value:
+            found.setdefault(value.tag, {})[event.step] = value.simple_value
+        position += 16 + length
+    assert set(found) == {"loss", "lr", "images_per_s", "mean_iou"}
+    assert found["loss"] == pytest.approx(figures(uncut), rel=1e-5)
+
+
+def test_damaged_checkpoints_are_passed_over(uncut, tmp_path, capfd):
+    folder = cut_after(uncut, 6, tmp_path / "cut")
+    newest, middle, oldest = (folder / f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("2_3", "2_1", "1_2"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    whole = middle.read_bytes()
+    middle.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    assert run_state.find("auto", folder) == (oldest, 2)
+    warned = capfd.readouterr().err
+    assert "2_3.ckpt: missing or damaged" in warned and "2_1.ckpt: missing or damaged" in warned
+    with pytest.raises(InputError, match="2_1.ckpt: damaged"):
+        run_state.find(str(middle), folder)
+    with pytest.raises(InputError, match="no checkpoint that .*checkpoints.json lists"):
+        run_state.find(str(folder / "other.ckpt"), folder)
+    oldest.unlink()
+    assert run_state.find("auto", folder) == (None, 0)
+    assert run_state.find("auto", tmp_path / "nowhere") == (None, 0)
+
+
+def test_a_finished_run_has_nothing_left_and_other_options_are_refused(uncut, options, run, tmp_path):
+    folder = cut_after(uncut, 6, tmp_path / "done")
+    result = run(train.main, *options, "--train_dir", folder, "--resume", "auto")
+    assert result.code == 0 and "6 of 6 steps are done" in result.out and "loss is" not in result.out
+    other = run(train.main, *options, "--train_epochs", 5, "--train_dir", folder, "--resume", "auto")
+    assert other.code == 2 and "was made for 6 steps, not 15" in other.err
+
+
+def test_phases():
+    assert list(run_state.phases(0, 3, 2)) == [(0, 2, 0)]
+    assert list(run_state.phases(2, 3, 2)) == [(0, 1, 2), (1, 2, 0)]
+    assert list(run_state.phases(3, 3, 2)) == [(1, 2, 0)]
+    assert list(run_state.phases(5, 3, 2)) == [(1, 2, 2)]
+    assert list(run_state.phases(6, 3, 2)) == []
+
+
+def start(options, folder, *more):
+    command = [sys.executable, ROOT / "train.py", *options, "--train_dir", folder, *more]
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(folder, step):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (folder / "metrics.jsonl").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= step:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no step {step}")
+
+
+def test_sigterm_saves_and_says_so(options, tmp_path):
+    folder = tmp_path / "ckpt"
+    process = start([*options, "--train_epochs", 500], folder, "--save_steps", 10**6)
+    wait_for(folder, 3)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 75, error
+    assert "SIGTERM: saved" in error and "--resume auto" in error
+    path, step = run_state.find("auto", folder)
+    assert path.is_file() and step == max(figures(folder))
+
+
+def test_killed_while_saving_it_can_always_be_resumed(options, tmp_path):
+    """kill -9 at changing moments of a run that saves after every step; benchmarks/kill.py does it fifty times."""
+    folder, reached = tmp_path / "ckpt", 0
+    for _ in range(2):
+        process = start([*options, "--train_epochs", 500], folder, "--save_steps", 1, "--keep_checkpoint_max", 2,
+                        "--resume", "auto")
+        wait_for(folder, reached + 3)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        path, step = run_state.find("auto", folder)
+        assert path is not None and step > reached
+        reached = step
+        (folder / ".deeplab_v3_tiny_s16-9_9.1.ckpt").write_text("what a killed run was writing")
+    process = start([*options, "--train_epochs", 500], folder, "--resume", "auto")
+    wait_for(folder, reached + 1)
+    process.kill()
+    process.communicate()
+    assert not list(folder.glob(".*-9_9.1.ckpt"))
+
+
+def test_full_disk_keeps_earlier_checkpoints(options, tmp_path):
+    """A limit on file size stands for a full disk: both make write fail."""
+    folder = tmp_path / "ckpt"
+    program = ("import resource, signal, sys; sys.path.insert(0, sys.argv[1]); signal.signal(signal.SIGXFSZ, "
+               "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); import train; "
+               "from src.utils.log import run_program; sys.exit(run_program(train.main, sys.argv[2:]))")
+    folder.mkdir()
+    done = subprocess.run([sys.executable, "-c", program, str(ROOT), *map(str, options), "--train_dir", str(folder)],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "could not be written" in done.stderr, done.stderr
+    assert not list(folder.glob("*.ckpt")) and not list(folder.glob(".*.ckpt"))
