@@ -1,0 +1,40 @@
+// Files as bytes and text: read with errors that name them, written aside and renamed.
+#ifndef ASCEND310_INFER_INC_FILES_H_
+#define ASCEND310_INFER_INC_FILES_H_
+
+#include <string>
+#include <vector>
+
+namespace segment {
+
+// A line of a list file, paths as they stand there.
+struct Pair {
+  std::string image;
+  std::string mask;
+};
+
+// `folder`/`path`, or `path` alone where it is absolute.
+std::string Join(const std::string &folder, const std::string &path);
+
+bool IsFile(const std::string &path);
+
+// All bytes of a file. Throws InputError.
+std::string ReadFile(const std::string &path);
+
+// Writes beside `path` first and renames. Throws RunError.
+void WriteFile(const std::string &path, const void *data, size_t size);
+void WriteFile(const std::string &path, const std::string &text);
+
+// Pairs of a list file: lines `image mask`, separated by a tab where a name has blanks; empty lines are skipped.
+// Throws InputError for a missing or empty file, one that is not UTF-8, and a line with another number of fields.
+std::vector<Pair> ReadList(const std::string &path);
+
+// Names of `count` classes: the lines of a file, VOC's for 21, else class_0, class_1, ... Throws InputError.
+std::vector<std::string> ClassNames(size_t count, const std::string &path);
+
+// The file's name without folder and extension: what its results are called.
+std::string Stem(const std::string &path);
+
+}  // namespace segment
+
+#endif  // ASCEND310_INFER_INC_FILES_H_

@@ -1,0 +1,199 @@
+// The three stages of a run; std::async carries reading and writing, and their errors to the caller.
+#include "inc/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <future>
+#include <iostream>
+#include <map>
+#include <opencv2/imgcodecs.hpp>
+#include <utility>
+
+#include "inc/errors.h"
+#include "inc/picture.h"
+
+namespace segment {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double kSecondsBetweenLines = 10;
+
+struct Sample {
+  Pair pair;
+  cv::Mat mask;
+  cv::Size valid;  // what the picture takes of the network's input
+};
+
+struct Batch {
+  std::vector<Sample> samples;
+  std::vector<float> input;
+  std::vector<std::string> bad;
+  double read_ms = 0;
+};
+
+double Milliseconds(Clock::duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
+double ThreadMilliseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+std::string SizeText(const cv::Mat &picture) {
+  return std::to_string(picture.cols) + "x" + std::to_string(picture.rows);
+}
+
+class Stages {
+ public:
+  Stages(const std::vector<Pair> &pairs, const Options &options, const ModelShape &shape, ConfusionMatrix *matrix)
+      : pairs_(pairs),
+        options_(options),
+        shape_(shape),
+        matrix_(matrix),
+        table_(NormalisationTable(options.mean, options.std)),
+        plane_(static_cast<size_t>(shape.size) * static_cast<size_t>(shape.size)) {}
+
+  Batch Read(size_t first) const {
+    const double start = ThreadMilliseconds();
+    Batch batch;
+    batch.input.resize(static_cast<size_t>(shape_.batch) * 3 * plane_);
+    const size_t last = std::min(first + static_cast<size_t>(shape_.batch), pairs_.size());
+    for (size_t number = first; number < last; ++number) {
+      try {
+        float *place = batch.input.data() + batch.samples.size() * 3 * plane_;
+        batch.samples.push_back(ReadSample(pairs_[number], place));
+      } catch (const InputError &error) {
+        batch.bad.emplace_back(error.what());
+        if (!options_.skip_bad) break;
+      }
+    }
+    batch.read_ms = ThreadMilliseconds() - start;
+    return batch;
+  }
+
+  // Keep what is needed of the probabilities: without --dump_probs only the rows that pictures take.
+  void Keep(const Batch &batch, const float *probs, std::vector<float> *kept) const {
+    kept->resize(batch.samples.size() * static_cast<size_t>(shape_.classes) * plane_);
+    for (size_t number = 0; number < batch.samples.size(); ++number) {
+      const int rows = options_.dump_probs ? shape_.size : batch.samples[number].valid.height;
+      const size_t count = static_cast<size_t>(rows) * static_cast<size_t>(shape_.size);
+      for (size_t plane = 0; plane < static_cast<size_t>(shape_.classes); ++plane) {
+        const size_t place = (number * static_cast<size_t>(shape_.classes) + plane) * plane_;
+        std::memcpy(kept->data() + place, probs + place, count * sizeof(float));
+      }
+    }
+  }
+
+  double Write(const Batch &batch, const std::vector<float> &probs) const {
+    const double start = ThreadMilliseconds();
+    const size_t step = static_cast<size_t>(shape_.classes) * plane_;
+    for (size_t number = 0; number < batch.samples.size(); ++number) {
+      WriteSample(batch.samples[number], probs.data() + number * step);
+    }
+    return ThreadMilliseconds() - start;
+  }
+
+ private:
+  Sample ReadSample(const Pair &pair, float *input) const {
+    const std::string image_path = Join(options_.dataset_path, pair.image);
+    const std::string mask_path = Join(options_.mask_path, pair.mask);
+    const cv::Mat image = DecodeImage(ReadFile(image_path), image_path);
+    Sample sample{pair, DecodeMask(ReadFile(mask_path), mask_path), {}};
+    if (image.size() != sample.mask.size()) {
+      throw InputError(mask_path + ": " + SizeText(sample.mask) + " where its picture " + image_path + " has " +
+                       SizeText(image));
+    }
+    CheckLabels(sample.mask, shape_.classes, options_.ignore_label, mask_path);
+    sample.valid = Letterbox(image, shape_.size, table_, input);
+    return sample;
+  }
+
+  void WriteSample(const Sample &sample, const float *probs) const {
+    const std::string stem = Join(Join(options_.output_dir, "result_Files"), Stem(sample.pair.image));
+    const cv::Mat map =
+        ClassMap(probs, shape_.classes, shape_.size, shape_.size, sample.valid, sample.mask.size());
+    matrix_->Update(sample.mask, map);
+    std::vector<uchar> png;
+    cv::imencode(".png", map, png);
+    WriteFile(stem + ".png", png.data(), png.size());
+    if (options_.dump_probs) {
+      WriteFile(stem + "_0.bin", probs, static_cast<size_t>(shape_.classes) * plane_ * sizeof(float));
+    }
+  }
+
+  const std::vector<Pair> &pairs_;
+  const Options &options_;
+  const ModelShape shape_;
+  ConfusionMatrix *const matrix_;  // used by the writing thread alone
+  const Table table_;
+  const size_t plane_;
+};
+
+void Say(size_t done, size_t total, Clock::time_point start, Clock::time_point *said) {
+  const Clock::time_point now = Clock::now();
+  if (Milliseconds(now - *said) < kSecondsBetweenLines * 1e3) return;
+  *said = now;
+  std::cout << "processed " << done << " of " << total << " images, "
+            << static_cast<double>(done) * 1e3 / Milliseconds(now - start) << " images/s" << std::endl;
+}
+
+}  // namespace
+
+void CheckPairs(const std::vector<Pair> &pairs, const Options &options) {
+  std::map<std::string, std::string> images;  // by the name of their results
+  for (const Pair &pair : pairs) {
+    const auto [place, is_new] = images.emplace(Stem(pair.image), pair.image);
+    if (!is_new && place->second != pair.image) {
+      throw InputError("--image_list " + options.image_list + ": " + place->second + " and " + pair.image +
+                       " would both write result_Files/" + place->first + ".png; give them lists of their own");
+    }
+    for (const std::string &path : {Join(options.dataset_path, pair.image), Join(options.mask_path, pair.mask)}) {
+      if (!options.skip_bad && !IsFile(path)) {
+        throw InputError(path + ": no such file, though " + options.image_list + " lists it");
+      }
+    }
+  }
+}
+
+Summary Run(const std::vector<Pair> &pairs, const Options &options, const ModelShape &shape, const Predict &predict,
+            ConfusionMatrix *matrix) {
+  const Stages stages(pairs, options, shape, matrix);
+  const auto step = static_cast<size_t>(shape.batch);
+  const auto read = [&stages](size_t first) {
+    return std::async(std::launch::async, [&stages, first] { return stages.Read(first); });
+  };
+  Summary summary;
+  std::array<std::vector<float>, 2> probs;  // one is written of while the network's next goes to the other
+  const Clock::time_point start = Clock::now();
+  Clock::time_point said = start;
+  std::future<Batch> next = read(0);
+  std::future<double> written;  // after `probs`: it ends before they do
+  bool stop = false;
+  for (size_t first = 0; first < pairs.size() && !stop; first += step) {
+    Batch batch = next.get();
+    summary.read_ms += batch.read_ms;
+    summary.bad.insert(summary.bad.end(), batch.bad.begin(), batch.bad.end());
+    stop = !options.skip_bad && !batch.bad.empty();
+    if (!stop && first + step < pairs.size()) next = read(first + step);
+    if (batch.samples.empty()) continue;
+    std::vector<float> &kept = probs[summary.calls % 2];
+    const Clock::time_point before = Clock::now();
+    const float *result = predict(batch.input);
+    const Clock::time_point after = Clock::now();
+    stages.Keep(batch, result, &kept);
+    summary.copy_ms += Milliseconds(Clock::now() - after);
+    summary.predict_ms += Milliseconds(after - before);
+    ++summary.calls;
+    summary.images += batch.samples.size();
+    if (written.valid()) summary.write_ms += written.get();
+    written = std::async(std::launch::async,
+                         [&stages, &kept, batch = std::move(batch)] { return stages.Write(batch, kept); });
+    Say(summary.images, pairs.size(), start, &said);
+  }
+  if (written.valid()) summary.write_ms += written.get();
+  return summary;
+}
+
+}  // namespace segment

@@ -1,0 +1,117 @@
+// Decoding, letterbox sizes and class maps.
+#include <algorithm>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "inc/errors.h"
+#include "inc/letterbox.h"
+#include "inc/picture.h"
+#include "test/check.h"
+
+namespace {
+
+using segment::InputError;
+
+std::string Encode(const cv::Mat &picture, const std::string &extension) {
+  std::vector<uchar> bytes;
+  cv::imencode(extension, picture, bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+cv::Mat Random(int rows, int columns, int type) {
+  cv::Mat picture(rows, columns, type);
+  cv::RNG random(1);
+  random.fill(picture, cv::RNG::UNIFORM, 0, 256);
+  return picture;
+}
+
+bool Equal(const cv::Mat &a, const cv::Mat &b) {
+  return a.size() == b.size() && a.type() == b.type() && cv::norm(a, b, cv::NORM_INF) == 0;
+}
+
+void ImagesAreDecoded() {
+  const cv::Mat picture = Random(20, 30, CV_8UC3);
+  CHECK(Equal(segment::DecodeImage(Encode(picture, ".png"), "x"), picture));
+  const std::string jpeg = Encode(picture, ".jpg");
+  CHECK(segment::DecodeImage(jpeg, "x").size() == picture.size());
+  const std::string cut = jpeg.substr(0, jpeg.size() / 2);
+  CHECK(Has(Thrown<InputError>([&] { segment::DecodeImage(cut, "cut.jpg"); }), "cut.jpg: the JPEG ends too early"));
+  for (const std::string bytes : {"", "text", "\xff\xd8", "\xff\xd8\xff\xd9"}) {
+    CHECK(Has(Thrown<InputError>([&] { segment::DecodeImage(bytes, "a.jpg"); }), "a.jpg: is not a picture"));
+  }
+}
+
+void MasksAreClassNumbers() {
+  const cv::Mat mask = Random(7, 9, CV_8U);
+  const std::string png = Encode(mask, ".png");
+  CHECK(Equal(segment::DecodeMask(png, "x"), mask));
+  const std::string cut = png.substr(0, png.size() - 20);
+  CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(cut, "m.png"); }), "m.png: damaged mask (ends too early)"));
+  for (const int type : {CV_8UC3, CV_8UC4, CV_16U}) {
+    const std::string wrong = Encode(Random(3, 3, type), ".png");
+    CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(wrong, "m.png"); }), "m.png: a colour or 16-bit"));
+  }
+  CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(Encode(mask, ".jpg"), "m.jpg"); }), "m.jpg: is no PNG"));
+  CHECK(Has(Thrown<InputError>([] { segment::DecodeMask("", "m.png"); }), "m.png: is no PNG"));
+}
+
+void LabelsAreChecked() {
+  const cv::Mat mask = (cv::Mat_<uchar>(1, 3) << 0, 5, 255);
+  segment::CheckLabels(mask, 6, 255, "m");
+  CHECK(Has(Thrown<InputError>([&] { segment::CheckLabels(mask, 5, 255, "m"); }), "m: mask value 5 is neither"));
+  CHECK(Has(Thrown<InputError>([&] { segment::CheckLabels(mask, 6, 254, "m"); }), "mask value 255"));
+}
+
+void SizesAreTruncatedExactly() {
+  for (int height = 1; height < 402; ++height) {
+    for (int width = 1; width < 402; ++width) {
+      const cv::Size size = segment::LetterboxSize(height, width, 513);
+      const int published = static_cast<int>(1.0 * 513 * std::min(height, width) / std::max(height, width));
+      CHECK(size == (height > width ? cv::Size(std::max(1, published), 513) : cv::Size(513, std::max(1, published))));
+    }
+  }
+  CHECK(segment::LetterboxSize(207, 138, 513) == cv::Size(342, 513));  // 341 in 32-bit floats
+  CHECK(segment::LetterboxSize(1, 4000, 513) == cv::Size(513, 1));
+  CHECK(segment::LetterboxSize(65500, 65500, 16384) == cv::Size(16384, 16384));
+}
+
+void LetterboxNormalises() {
+  const cv::Mat image = Random(30, 40, CV_8UC3);
+  const auto table = segment::NormalisationTable({103.53, 116.28, 123.675}, {57.375, 57.12, 58.395});
+  std::vector<float> out(3 * 40 * 40, 9.0F);
+  CHECK(segment::Letterbox(image, 40, table, out.data()) == cv::Size(40, 30));
+  for (int row = 0; row < 40; ++row) {
+    for (int column = 0; column < 40; ++column) {
+      const float found = out[static_cast<size_t>(2 * 1600 + row * 40 + column)];
+      const double level = row < 30 ? image.at<cv::Vec3b>(row, column)[2] : 0;
+      CHECK(found == (row < 30 ? static_cast<float>((level - 123.675) / 58.395) : 0.0F));
+    }
+  }
+}
+
+void ClassMapsTakeTheFirstOfEqualScores() {
+  cv::Mat planes(5 * 8, 8, CV_32F);
+  cv::RNG random(2);
+  for (int i = 0; i < planes.rows * planes.cols; ++i) planes.ptr<float>()[i] = static_cast<float>(random.uniform(0, 3));
+  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(6, 7), cv::Size(6, 7));
+  for (int row = 0; row < 7; ++row) {
+    for (int column = 0; column < 6; ++column) {
+      const auto score = [&](int number) { return planes.at<float>(number * 8 + row, column); };
+      int best = 0;
+      for (int number = 1; number < 5; ++number) best = score(number) > score(best) ? number : best;
+      CHECK(map.at<uchar>(row, column) == best);
+    }
+  }
+  CHECK(segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(8, 1), cv::Size(400, 1)).size() == cv::Size(400, 1));
+}
+
+}  // namespace
+
+Tests PictureTests() {
+  return {{"images are decoded", ImagesAreDecoded},
+          {"masks are class numbers", MasksAreClassNumbers},
+          {"labels are checked", LabelsAreChecked},
+          {"sizes are truncated exactly", SizesAreTruncatedExactly},
+          {"letterbox normalises", LetterboxNormalises},
+          {"class maps take the first of equal scores", ClassMapsTakeTheFirstOfEqualScores}};
+}

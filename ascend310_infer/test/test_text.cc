@@ -1,0 +1,106 @@
+// Options, list files, class names, the table.
+#include <cmath>
+#include <filesystem>
+
+#include "inc/errors.h"
+#include "inc/files.h"
+#include "inc/metrics.h"
+#include "inc/options.h"
+#include "test/check.h"
+
+namespace {
+
+using segment::InputError;
+
+const std::vector<std::string> kNeeded = {"--mindir_path=m", "--dataset_path", "d", "--image_list=l"};
+
+segment::Options Parse(std::vector<std::string> more) {
+  more.insert(more.end(), kNeeded.begin(), kNeeded.end());
+  return segment::ParseOptions(more);
+}
+
+std::string Scratch(const std::string &text) {
+  const std::string path = (std::filesystem::temp_directory_path() / "segment_list.txt").string();
+  segment::WriteFile(path, text);
+  return path;
+}
+
+std::string ListError(const std::string &text) {
+  return Thrown<InputError>([&] { segment::ReadList(Scratch(text)); });
+}
+
+void OptionsAreRead() {
+  const segment::Options options = Parse({"--batch", "4", "--skip_bad", "--mean=1,2.5,3", "--device_type=CPU"});
+  CHECK(options.mindir_path == "m" && options.dataset_path == "d" && options.image_list == "l");
+  CHECK(options.batch == 4 && options.skip_bad && !options.dump_probs && options.device_type == "CPU");
+  CHECK(options.mean[1] == 2.5 && options.std[2] == 58.395 && options.ignore_label == 255);
+  CHECK(segment::ParseOptions({"--help"}).help && Has(segment::HelpText(), "--fusion_switch_path TEXT"));
+}
+
+void WrongOptionsAreNamed() {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--bach=1"}, "no option '--bach'"},        {{"--batch=x"}, "--batch takes a number from 0 to 1024, not 'x'"},
+      {{"--batch=1.5"}, "--batch"},                {{"--batch=-1"}, "--batch"},
+      {{"--mean=1,2"}, "--mean takes three"},      {{"--mean=1,2,3,"}, "--mean takes three"},
+      {{"--std=1,0,1"}, "--std"},                  {{"--skip_bad=True"}, "--skip_bad stands alone"},
+      {{"--device_type=TPU"}, "one of Ascend, GPU, CPU"}, {{"stray"}, "no option 'stray'"}};
+  for (const auto &[arguments, part] : cases) {
+    const std::vector<std::string> &given = arguments;
+    CHECK(Has(Thrown<InputError>([&] { Parse(given); }), part));
+  }
+  CHECK(Has(Thrown<InputError>([] { segment::ParseOptions({"--batch"}); }), "--batch needs a value"));
+  CHECK(Has(Thrown<InputError>([] { segment::ParseOptions({}); }), "--mindir_path is not given"));
+}
+
+void ListsAreRead() {
+  const auto pairs = segment::ReadList(Scratch("a.jpg b.png\r\n\n  c d.jpg\te f.png \r\xC3\xA4.jpg  \xC3\xA4.png"));
+  CHECK(pairs.size() == 3 && pairs[0].image == "a.jpg" && pairs[0].mask == "b.png");
+  CHECK(pairs[1].image == "c d.jpg" && pairs[1].mask == "e f.png" && pairs[2].image == "\xC3\xA4.jpg");
+}
+
+void WrongListsAreNamed() {
+  CHECK(Has(ListError("a b\nc\n"), "line 2: 1 fields"));
+  CHECK(Has(ListError("a b c"), "line 1: 3 fields") && Has(ListError("a\t"), "line 1: 2 fields"));
+  CHECK(Has(ListError("a\tb\t"), "3 fields") && Has(ListError(" \n\t\n"), "is empty"));
+  CHECK(Has(ListError("\xff\xd8 b"), "is not a text file"));
+  CHECK(Has(ListError(std::string("a\0b c", 5)), "is not a text file"));
+  CHECK(Has(Thrown<InputError>([] { segment::ReadList("/no/list"); }), "/no/list: No such file"));
+  CHECK(Has(Thrown<InputError>([] { segment::ReadList("/"); }), "is a folder"));
+}
+
+void FilesAreWrittenWhole() {
+  const std::string path = Scratch("first");
+  segment::WriteFile(path, "second");
+  CHECK(segment::ReadFile(path) == "second" && segment::Stem("a b/c.d.jpg") == "c.d");
+  CHECK(Has(Thrown<segment::RunError>([] { segment::WriteFile("/no/folder/x", "y"); }), "/no/folder/x: cannot"));
+}
+
+void ClassesHaveNames() {
+  CHECK(segment::ClassNames(21, "")[20] == "tvmonitor" && segment::ClassNames(3, "")[2] == "class_2");
+  CHECK(segment::ClassNames(2, Scratch("sky\nold tree\n"))[1] == "old tree");
+  CHECK(Has(Thrown<InputError>([] { segment::ClassNames(3, Scratch("a\nb")); }), "2 names for a model with 3"));
+}
+
+void MatrixCounts() {
+  segment::ConfusionMatrix matrix(4, 255);
+  const cv::Mat mask = (cv::Mat_<uchar>(2, 3) << 0, 0, 1, 1, 255, 2);
+  const cv::Mat found = (cv::Mat_<uchar>(2, 3) << 0, 1, 1, 1, 3, 0);
+  matrix.Update(mask, found);
+  const std::vector<double> iou = matrix.Iou();
+  CHECK(matrix.count(0, 1) == 1 && matrix.count(2, 0) == 1 && matrix.TruthPixels()[1] == 2);
+  CHECK(iou[0] == 1. / 3 && iou[1] == 2. / 3 && iou[2] == 0 && std::isnan(iou[3]));
+  CHECK(std::abs(matrix.MeanIou() - 1. / 3) < 1e-12 && matrix.PixelAccuracy() == 3. / 5);
+  const std::string table = segment::FormatTable(matrix, {"a", "b", "c", "unseen"});
+  CHECK(Has(table, "a       0.3333                 2\n") && Has(table, "mean IoU 0.333333\npixel accuracy 0.600000"));
+  CHECK(Has(table, "unseen       -                 0  (never occurs"));
+  CHECK(std::isnan(segment::ConfusionMatrix(2, 255).MeanIou()));
+}
+
+}  // namespace
+
+Tests TextTests() {
+  return {{"options are read", OptionsAreRead},     {"wrong options are named", WrongOptionsAreNamed},
+          {"lists are read", ListsAreRead},         {"wrong lists are named", WrongListsAreNamed},
+          {"files are written", FilesAreWrittenWhole}, {"classes have names", ClassesHaveNames},
+          {"the matrix counts", MatrixCounts}};
+}

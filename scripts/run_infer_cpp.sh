@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Build ascend310_infer and run a MINDIR over a list: class maps, times and mIoU.
+#
+# Usage: bash run_infer_cpp.sh [MINDIR_PATH] [DATA_PATH] [DATA_ROOT] [DATA_LIST] [DEVICE_TYPE] [DEVICE_ID]
+#                              [options of the program] [--dry-run]
+#
+#   MINDIR_PATH   model; MindSpore Lite 2.0 and older read what export.py --mindir_version 1 writes
+#   DATA_PATH     folder that the pictures of the list are relative to
+#   DATA_ROOT     folder that the masks are relative to (default: DATA_PATH, as in the lists of get_dataset_lst.py)
+#   DATA_LIST     list file, a line "image mask" for each pair
+#   DEVICE_TYPE   Ascend (default), GPU or CPU
+#   DEVICE_ID     number of the device (default: 0)
+#
+# These may also come from the environment variables of these names, or be written below. MS_LITE_HOME names an
+# installed MindSpore Lite. Class maps go to result_Files, times to time_Result, the table to acc.log, all in the
+# working folder or RESULT_PATH; what an earlier run left there gets a number.
+mindir_path="${MINDIR_PATH:-}"
+data_path="${DATA_PATH:-}"
+data_root="${DATA_ROOT:-}"
+data_list="${DATA_LIST:-}"
+device_type="${DEVICE_TYPE:-}"
+device_id="${DEVICE_ID:-}"
+
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+take mindir_path data_path data_root data_list device_type device_id -- "$@"
+result_path="${RESULT_PATH:-$PWD}"
+given --mindir_path "$mindir_path" --dataset_path "${data_path:-$data_root}" --mask_path "$data_root" \
+    --image_list "$data_list" --device_type "$device_type" --device_id "$device_id" --output_dir "$result_path"
+if ((DRY_RUN)); then
+    show "$ROOT/.cache/ascend310_infer/main" "${GIVEN[@]}" "${OPTIONS[@]}"
+    exit
+fi
+program="$(bash "$ROOT/ascend310_infer/build.sh" | tail -n 1)"
+show "$program" "${GIVEN[@]}" "${OPTIONS[@]}"
+mkdir -p "$result_path"
+for earlier in result_Files time_Result acc.log infer.log; do keep "$result_path/$earlier"; done
+export GLOG_v="${GLOG_v:-3}"
+"$program" "${GIVEN[@]}" "${OPTIONS[@]}" 2>&1 | tee "$result_path/infer.log"

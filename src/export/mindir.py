@@ -1,0 +1,99 @@
+"""MINDIR files: as today's MindSpore writes them, or rewritten to version 1 for MindSpore Lite up to 2.0.
+
+Since version 2 operators take their settings as inputs; version 1 keeps them as attributes of the primitive. The
+rewriting moves them back for the operators of this network and refuses any other.
+"""
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from src.utils.log import RunError, first_line
+
+REFERENCE = "REF::"    # a node's op_type names its primitive so
+
+# Operator -> (its name in version 1, {position of the input: attribute that takes its place}).
+SETTINGS = {
+    "BatchNorm": ("BatchNorm", {5: "is_training", 6: "epsilon", 7: "momentum", 8: "format"}),
+    "BiasAdd": ("BiasAdd", {2: "format"}),
+    "BroadcastTo": ("BroadcastTo", {1: "shape"}),
+    "Concat": ("Concat", {1: "axis"}),
+    "ReduceMean": ("ReduceMean", {2: "keep_dims"}),    # the axes are an input in version 1, too
+    "ResizeBilinearV2": ("ResizeBilinear", {1: "size", 2: "align_corners", 3: "half_pixel_centers"}),
+    "Softmax": ("Softmax", {1: "axis"}),
+}
+UNCHANGED = ("Add", "Conv2D", "Depend", "Load", "MakeTuple", "MaxPool", "ReLU", "TupleGetItem", "UpdateState")
+FORMATS = (b"NCHW", b"NHWC")
+
+
+def export_mindir(network, input_shape: tuple, path, version: int = 0) -> None:
+    """Write `network` as a MINDIR, aside first and renamed when complete.
+
+    Args:
+        network: cell whose one input is float32 of `input_shape`, as InferenceNetwork.
+        input_shape: (N, 3, H, W), fixed in the file.
+        path: file to write, its name ending in .mindir.
+        version: 0 leaves the version that this MindSpore writes (3 for 2.8), 1 is what MindSpore Lite 2.0 reads.
+
+    Raises:
+        RunError: the file cannot be written, or the network has an operator that version 1 is not known for.
+    """
+    import mindspore as ms
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    rewrite = to_version_1 if version == 1 else None
+    try:
+        with tempfile.TemporaryDirectory() as folder:    # MindSpore takes neither blanks nor umlauts in names
+            plain = Path(folder, "network.mindir")
+            ms.export(network, ms.Tensor(np.zeros(input_shape, np.float32)), file_name=str(plain),
+                      file_format="MINDIR", custom_func=rewrite)
+            shutil.copyfile(plain, aside)    # the copy is writable, which MindSpore's file is not
+        os.replace(aside, path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(f"{path}: could not be written ({first_line(error)})") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def to_version_1(model) -> None:
+    """Turn the protobuf of a MINDIR of version 3 into one of version 1, in place. Raises RunError, see above."""
+    primitives = {primitive.name: primitive for primitive in model.primitives}
+    constants = {node.output[0]: node.attribute[0] for node in model.graph.node if node.op_type == "Constant"}
+    for number, node in enumerate(model.graph.node):
+        if node.op_type == "Constant":
+            continue
+        primitive = primitives[node.op_type[len(REFERENCE):]]
+        if primitive.op_type in UNCHANGED:
+            continue
+        if primitive.op_type not in SETTINGS:
+            raise RunError(f"operator {primitive.op_type} has no known form in MINDIR version 1; "
+                           "use --mindir_version 0 with a MindSpore Lite that reads it")
+        copy = model.primitives.add()    # primitives are shared between nodes, settings are not
+        copy.CopyFrom(primitive)
+        copy.name = f"{primitive.name}_v1_{number}"
+        node.op_type = REFERENCE + copy.name
+        copy.op_type, places = SETTINGS[primitive.op_type]
+        move_settings(node, copy, places, constants)
+    model.mind_ir_version = 1
+
+
+def move_settings(node, primitive, places: dict, constants: dict) -> None:
+    """Make the node's constant inputs at `places` attributes of its primitive, and drop them from the inputs."""
+    for position, name in places.items():
+        if node.input[position] not in constants:
+            raise RunError(f"{primitive.op_type}: {name} is not a constant, which MINDIR version 1 needs")
+        attribute = primitive.attribute.add()
+        attribute.CopyFrom(constants[node.input[position]])
+        attribute.name = name
+        if name == "shape":    # -1 for a length that stays, which Lite does not take
+            lengths = next(item.tensors[0].dims for item in node.attribute if item.name == "shape")
+            for value, length in zip(attribute.values, lengths):
+                value.ints[:] = [length]
+        if name == "format":    # a number in version 3, a name in version 1
+            attribute.s, attribute.type = FORMATS[attribute.i], type(attribute).STRING
+            attribute.ClearField("i")
+    kept = [name for position, name in enumerate(node.input) if position not in places]
+    del node.input[:]
+    node.input.extend(kept)

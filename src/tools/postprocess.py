@@ -1,0 +1,50 @@
+"""Score the probabilities that ascend310_infer --dump_probs wrote, one file at a time: the mIoU of the whole list."""
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.config import parse_args
+from src.data.voc import class_names, read_list, read_pair
+from src.evaluation.inference import add_resized, argmax_map, letterbox_size
+from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.report import format_table, write_result
+from src.utils.log import InputError, progress, run_program
+
+
+def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
+    """(num_classes, crop_size, crop_size) float32 of a .bin file. Raises InputError that names it."""
+    try:
+        values = np.fromfile(path, np.float32)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; run_infer_cpp.sh --dump_probs writes it") from None
+    if values.size != num_classes * crop_size ** 2:
+        raise InputError(f"{path}: holds {values.size} numbers, not {num_classes} x {crop_size} x {crop_size}; "
+                         "give the --num_classes and --crop_size of the model")
+    return values.reshape(num_classes, crop_size, crop_size)
+
+
+def main(argv=None):
+    config = parse_args("postprocess", __doc__, argv)
+    if not config.result_path:
+        raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
+    pairs = read_list(config.data_lst)
+    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    matrix = ConfusionMatrix(config.num_classes, config.ignore_label)
+    with progress(len(pairs), "score", "image") as bar:
+        for pair in pairs:
+            image, mask = load(pair)
+            probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), config.num_classes,
+                               config.crop_size)
+            valid = letterbox_size(*mask.shape, config.crop_size)
+            matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
+            bar.update()
+    names = class_names(config.num_classes, config.class_names)
+    print(format_table(matrix, names))
+    write_result(config.result_file, matrix, names, {"images": len(pairs)})
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
