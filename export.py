@@ -114,7 +114,8 @@ def export(config) -> Path:
             from src.export.mindspore_formats import write_mindspore
             area = (config.input_size, config.input_size)
             shape = (3, *area) if config.input_format == "NCHW" else (*area, 3)
-            write_mindspore(cell, (config.export_batch_size, *shape), config.input_type, config.file_format, aside)
+            write_mindspore(cell, (config.export_batch_size, *shape), config.input_type, config.file_format, aside,
+                            mindir_rewrite(config))
         aside.chmod(0o644)    # MindSpore leaves its files readable by the owner alone
         os.replace(aside, path)
     except OSError as error:
@@ -122,6 +123,12 @@ def export(config) -> Path:
     finally:
         aside.unlink(missing_ok=True)
     return path
+
+
+def mindir_rewrite(config):
+    """What changes a MINDIR before it is written, if anything does."""
+    from src.export.mindir import to_version_1
+    return to_version_1 if config.file_format == "MINDIR" and config.mindir_version == 1 else None
 
 
 def run(config) -> None:

@@ -22,7 +22,8 @@ os.environ.setdefault("GLOG_v", "3")
 from src.data.voc import read_list, read_pair
 from src.evaluation.inference import Settings, add_resized, argmax_map, letterbox
 from src.evaluation.metrics import ConfusionMatrix
-from src.export.mindir import export_mindir
+from src.export.mindir import to_version_1
+from src.export.mindspore_formats import write_mindspore
 from src.nets.net_factory import InferenceNetwork, create_network
 from tests.golden import set_golden
 
@@ -91,7 +92,7 @@ def main():
                              check=True).stdout.split()[-1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export_mindir(net, (1, 3, 513, 513), folder / "model.mindir", 1)
+        write_mindspore(net, (1, 3, 513, 513), "float32", "MINDIR", folder / "model.mindir", to_version_1)
         run_cpp(program, folder / "model.mindir", args.data_root, pairs[:args.compare], folder, "--dump_probs")
         out, memory = run_cpp(program, folder / "model.mindir", args.data_root, pairs, folder)
         results = python_results(lambda x: net(ms.Tensor(x)).asnumpy(), pairs, args.data_root, settings)

@@ -13,7 +13,8 @@ from PIL import Image
 
 import eval as eval_program
 from src.data.voc import format_pair, read_list
-from src.export.mindir import export_mindir
+from src.export.mindir import to_version_1
+from src.export.mindspore_formats import write_mindspore
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.tools import postprocess
 from src.utils import checkpoint
@@ -57,7 +58,7 @@ def model(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("mindir") / "tiny model.mindir"
     network = InferenceNetwork(create_network("deeplab_v3_tiny_s16", 6))
     checkpoint.load_network(network, trained / "deeplab_v3_tiny_s16-2_3.ckpt")
-    export_mindir(network, (1, 3, 65, 65), path, version=1)
+    write_mindspore(network, (1, 3, 65, 65), "float32", "MINDIR", path, to_version_1)
     return path
 
 
@@ -198,7 +199,7 @@ def test_damaged_inputs(program, model):
 def test_version_1_refuses_unknown_operators(tmp_path):
     from mindspore import nn
     with pytest.raises(RunError, match="operator Sigmoid has no known form in MINDIR version 1"):
-        export_mindir(nn.Sigmoid(), (1, 3, 5, 5), tmp_path / "x.mindir", version=1)
+        write_mindspore(nn.Sigmoid(), (1, 3, 5, 5), "float32", "MINDIR", tmp_path / "x.mindir", to_version_1)
     assert not list(tmp_path.iterdir())
 
 

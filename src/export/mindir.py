@@ -1,16 +1,9 @@
-"""MINDIR files: as today's MindSpore writes them, or rewritten to version 1 for MindSpore Lite up to 2.0.
+"""MINDIR rewritten to version 1, which MindSpore Lite up to 2.0 reads.
 
 Since version 2 operators take their settings as inputs; version 1 keeps them as attributes of the primitive. The
 rewriting moves them back for the operators of this network and refuses any other.
 """
-import os
-import shutil
-import tempfile
-from pathlib import Path
-
-import numpy as np
-
-from src.utils.log import RunError, first_line
+from src.utils.log import RunError
 
 REFERENCE = "REF::"    # a node's op_type names its primitive so
 
@@ -28,37 +21,11 @@ UNCHANGED = ("Add", "Conv2D", "Depend", "Load", "MakeTuple", "MaxPool", "ReLU", 
 FORMATS = (b"NCHW", b"NHWC")
 
 
-def export_mindir(network, input_shape: tuple, path, version: int = 0) -> None:
-    """Write `network` as a MINDIR, aside first and renamed when complete.
-
-    Args:
-        network: cell whose one input is float32 of `input_shape`, as InferenceNetwork.
-        input_shape: (N, 3, H, W), fixed in the file.
-        path: file to write, its name ending in .mindir.
-        version: 0 leaves the version that this MindSpore writes (3 for 2.8), 1 is what MindSpore Lite 2.0 reads.
-
-    Raises:
-        RunError: the file cannot be written, or the network has an operator that version 1 is not known for.
-    """
-    import mindspore as ms
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    rewrite = to_version_1 if version == 1 else None
-    try:
-        with tempfile.TemporaryDirectory() as folder:    # MindSpore takes neither blanks nor umlauts in names
-            plain = Path(folder, "network.mindir")
-            ms.export(network, ms.Tensor(np.zeros(input_shape, np.float32)), file_name=str(plain),
-                      file_format="MINDIR", custom_func=rewrite)
-            shutil.copyfile(plain, aside)    # the copy is writable, which MindSpore's file is not
-        os.replace(aside, path)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"{path}: could not be written ({first_line(error)})") from None
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def to_version_1(model) -> None:
-    """Turn the protobuf of a MINDIR of version 3 into one of version 1, in place. Raises RunError, see above."""
+    """Turn the protobuf of a MINDIR of version 3 into one of version 1, in place, as mindspore.export's custom_func.
+
+    Raises RunError for an operator that version 1 is not known for.
+    """
     primitives = {primitive.name: primitive for primitive in model.primitives}
     constants = {node.output[0]: node.attribute[0] for node in model.graph.node if node.op_type == "Constant"}
     for number, node in enumerate(model.graph.node):

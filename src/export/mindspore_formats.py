@@ -8,8 +8,8 @@ import numpy as np
 from src.utils.log import InputError, first_line
 
 
-def write_mindspore(cell, shape: tuple, input_type: str, file_format: str, path) -> None:
-    """Write `cell` with an input of this shape and type to `path`.
+def write_mindspore(cell, shape: tuple, input_type: str, file_format: str, path, rewrite=None) -> None:
+    """Write `cell` with an input of this shape and type to `path`; `rewrite` may change a MINDIR's protobuf before.
 
     MindSpore refuses blanks and more in a path, so it writes into a temporary folder.
 
@@ -20,7 +20,8 @@ def write_mindspore(cell, shape: tuple, input_type: str, file_format: str, path)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, f"network.{file_format.lower()}")
         try:
-            ms.export(cell, image, file_name=str(made), file_format=file_format)
+            ms.export(cell, image, file_name=str(made), file_format=file_format,
+                      **({"custom_func": rewrite} if rewrite else {}))
         except (RuntimeError, ValueError) as error:
             raise InputError(f"--file_format {file_format}: {first_line(error)}") from None
         shutil.move(made, path)
