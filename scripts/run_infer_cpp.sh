@@ -35,5 +35,5 @@ program="$(bash "$ROOT/ascend310_infer/build.sh" | tail -n 1)"
 show "$program" "${GIVEN[@]}" "${OPTIONS[@]}"
 mkdir -p "$result_path"
 for earlier in result_Files time_Result acc.log infer.log; do keep "$result_path/$earlier"; done
-export GLOG_v="${GLOG_v:-3}"
+export GLOG_v="${GLOG_v:-4}" # the SDK logs pages beside the one line that names the cause
 "$program" "${GIVEN[@]}" "${OPTIONS[@]}" 2>&1 | tee "$result_path/infer.log"

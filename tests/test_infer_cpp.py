@@ -171,9 +171,17 @@ def test_palette_masks_are_class_numbers(infer, drawn, tmp_path):
     assert gray.out[:gray.out.index("NN ")] == palette.out[:palette.out.index("NN ")]
 
 
+def test_batch_changes_nothing(infer, tmp_path):
+    assert infer().code == 0
+    single = (tmp_path / "acc.log").read_text()
+    batched = infer("--batch", 4)    # the last of the two is half empty
+    assert batched.code == 0 and "infer_count 2\n" in batched.out, batched
+    assert (tmp_path / "acc.log").read_text() == single
+
+
 @pytest.mark.parametrize("options, part", [
     (("--bach", 1), "no option '--bach'"),
-    (("--batch", 3), "was exported for (1, 3, 65, 65) and cannot be resized"),
+    (("--size", 81), "was exported for (1, 3, 65, 65) and cannot be resized to (1, 3, 81, 81)"),
     (("--mindir_path", "/no/model"), "/no/model: No such file"),
     (("--mindir_path", ROOT / "README.md"), "is no MINDIR"),
     (("--image_list", "/no/list"), "/no/list: No such file"),
