@@ -41,16 +41,15 @@ def check_precision(config) -> None:
 
 def open_exporter(config) -> None:
     """Bring MindSpore up for the format: ONNX is built from the weights alone and needs no device."""
+    no_air = InputError("--file_format AIR: needs --device_target Ascend with CANN; give --file_format MINDIR or ONNX")
     if config.file_format == "AIR" and config.device_target != "Ascend":
-        raise InputError("--file_format AIR: MindSpore writes it on --device_target Ascend only; "
-                         "give --file_format MINDIR or ONNX")
+        raise no_air
     try:
         open_device("CPU" if config.file_format == "ONNX" else config.device_target, config.device_id)
-    except InputError as error:
-        if config.file_format != "AIR":
-            raise
-        raise InputError(f"--file_format AIR: needs an Ascend with CANN ({error}); or give --file_format MINDIR "
-                         "or ONNX") from None
+    except InputError:
+        if config.file_format == "AIR":
+            raise no_air from None
+        raise
 
 
 def load(config):

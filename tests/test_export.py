@@ -106,8 +106,8 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
 
 
 @pytest.mark.parametrize("changes, part", [
-    (["--file_format", "AIR"], "--file_format AIR: MindSpore writes it on --device_target Ascend only"),
-    (["--file_format", "AIR", "--device_target", "Ascend"], "--file_format AIR: needs an Ascend with CANN"),
+    (["--file_format", "AIR"], "--file_format AIR: needs --device_target Ascend with CANN; give"),
+    (["--file_format", "AIR", "--device_target", "Ascend"], "AIR: needs --device_target Ascend with CANN; give"),
     (["--file_format", "MINDIR", "--device_target", "Ascend"], "--device_target Ascend"),
     (["--file_format", "ONNXX"], "did you mean ONNX"),
     (["--file_format", "ONNX", "--ckpt_file", ""], "--ckpt_file is not given"),
