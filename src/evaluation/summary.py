@@ -12,9 +12,13 @@ PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 7
 
 def read_result(path) -> dict:
     try:
-        return json.loads(Path(path).read_text())
+        result = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is no result of an evaluation ({error})") from None
+    missing = {"network", "settings", "mean_iou", "pixel_accuracy", "images_per_s"} - set(result)
+    if missing:
+        raise InputError(f"{path}: has no {sorted(missing)[0]}, so it is no result of this version; evaluate again")
+    return result
 
 
 def format_summary(results: list, published: bool = False) -> str:

@@ -1,0 +1,26 @@
+"""The table of several evaluation results."""
+import json
+
+import pytest
+
+from src.evaluation import summary
+
+RESULT = {"network": "deeplab_v3_s8", "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
+          "mean_iou": 0.5, "pixel_accuracy": None, "images_per_s": 1.5}
+
+
+def test_rows_and_published_figures(tmp_path, run):
+    (tmp_path / "a.json").write_text(json.dumps(RESULT))
+    result = run(summary.main, "--published", tmp_path / "a.json")
+    assert result.code == 0 and result.out.splitlines()[2].split() == [
+        "deeplab_v3_s8", "5", "yes", "50.00", "79.89", "-", "1.50"]
+    assert "79.89" not in run(summary.main, tmp_path / "a.json").out
+
+
+@pytest.mark.parametrize("text, part", [("no json", "is no result"), ("{}", "has no images_per_s"), (None, "No such")])
+def test_what_is_no_result(tmp_path, run, text, part):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    result = run(summary.main, tmp_path / "a.json")
+    assert result.code == 2 and "a.json" in result.err and part in result.err
+    assert run(summary.main).code == 2
