@@ -113,6 +113,12 @@ def test_palette_masks_and_rotated_pictures_are_taken(pairs, run):
     assert result.code == 0, result.err
 
 
+def test_a_place_that_cannot_be_written(pairs, run):
+    result = run(build_seg_data.main, "--data_root", pairs, "--data_lst", pairs / "list.txt", "--dst_path",
+                 "/proc/x.mindrecord", "--num_shards", 1)
+    assert result.code == 1 and result.err.startswith("error: /proc/") and len(result.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("options, part", [(["--num_shards", "6"], "--num_shards 6: more than the 5 pairs"),
                                            (["--dst_path", ""], "--dst_path is not given")])
 def test_options_that_cannot_be(pairs, run, options, part):

@@ -26,7 +26,8 @@ def run_program(main, argv=None) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
     InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, each with one line on stderr; `--debug` among the
-    arguments shows the traceback as well. Any other exception is a bug and keeps its traceback.
+    arguments shows the traceback as well. An OSError that names a file (no right to write, disk full) is a line and
+    1 too; any other exception is a bug and keeps its traceback.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -37,6 +38,11 @@ def run_program(main, argv=None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except OSError as error:
+        if "--debug" in arguments or not error.filename:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+        return RunError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         return 130
