@@ -1,7 +1,11 @@
 """What programs tell the console: errors in one line with the right exit code, progress bars that keep out of logs."""
+import os
 import sys
 
 from tqdm import tqdm
+
+
+STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
 
 class InputError(Exception):
@@ -36,16 +40,24 @@ def run_program(main, argv=None) -> int:
     except (InputError, RunError) as error:
         if "--debug" in arguments:
             raise
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"{styled('error', 'error', sys.stderr)}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     except OSError as error:
         if "--debug" in arguments or not error.filename:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"{styled('error', 'error', sys.stderr)}: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         return RunError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
         return 130
+
+
+def styled(text: str, style: str, stream=None) -> str:
+    """`text` in a style of STYLES where `stream` (stdout) is a terminal; plain in logs, with NO_COLOR and TERM=dumb."""
+    stream = stream or sys.stdout
+    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\033[{STYLES[style]}m{text}\033[0m"
 
 
 def first_line(error: Exception) -> str:
@@ -56,7 +68,7 @@ def first_line(error: Exception) -> str:
 
 def warn(text: str) -> None:
     """One line on stderr that does not end the program."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(f"{styled('warning', 'warning', sys.stderr)}: {text}", file=sys.stderr, flush=True)
 
 
 def progress(total: int, what: str, unit: str) -> tqdm:

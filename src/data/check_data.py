@@ -1,0 +1,240 @@
+"""Look for mistakes in a data set before training does: lists of pairs or a MindRecord, training against validation."""
+import json
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.config import parse_args
+from src.data.sheet import draw_sheet, fit, labelled, save_sheet
+from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
+from src.data.voc import class_names, decode_image, decode_mask, read_list
+from src.utils.log import InputError, RunError, styled, progress, run_program
+
+# What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
+KINDS = {
+    "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
+    "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
+    "colour": ("error", "masks of colours or 16 bits where 8-bit class numbers are needed",
+               "get_dataset_lst.py --images DIR --masks DIR --colors FILE"),
+    "gray": ("error", "masks that hold the gray of VOC's colours, not class numbers",
+             "they were saved from colours; write the palette's numbers, as get_dataset_lst.py does"),
+    "value": ("error", "masks with values that are neither a class nor ignored",
+              "--num_classes, --ignore_label, or mend the masks"),
+    "size": ("error", "masks of another size than their picture", "mend or replace them"),
+    "one_class": ("error", "sets whose masks hold less than two classes", "nothing could be learnt from them"),
+    "permuted": ("warning", "palette masks whose numbers have the colours of other classes",
+                 "the numbers are trained, not the colours: are they the classes?"),
+    "lossy": ("warning", "JPEG masks", "JPEG changes class numbers at edges; use PNG"),
+    "leak": ("warning", "pictures that are in training and in validation", "take them out of one of the lists"),
+    "near_leak": ("warning", "pictures that look alike in training and in validation", "look at both"),
+    "contradiction": ("warning", "pictures that occur with different masks", "keep the right one"),
+    "repeat": ("warning", "pictures that occur more than once in a set", "they count as often"),
+    "near": ("warning", "pictures of a set that look alike", "look at both"),
+    "ignored": ("warning", "masks whose every pixel is ignored", "nothing is learnt from them"),
+    "empty": ("warning", "masks of background only", "fine where it is meant"),
+    "unlearnt": ("warning", "classes of validation that training does not hold", "their IoU will be 0"),
+    "absent": ("warning", "classes that no mask of a set holds", "fine where --num_classes is as meant"),
+}
+SHOWN = 3    # examples of a kind on the console; the JSON has all
+
+
+def jobs_of_list(set_name: str, path, root) -> list:
+    return [Job(set_name, index, pair.image, pair.mask, root=str(root)) for index, pair in enumerate(read_list(path))]
+
+
+def jobs_of_records(set_name: str, path, indices=None):
+    """Yield the records of a MindRecord, or those at `indices`, with their bytes."""
+    import mindspore.dataset as ds
+    chosen = {"shuffle": False} if indices is None else {"sampler": ds.SubsetSampler(indices)}
+    records = ds.MindDataset(str(path), columns_list=["file_name", "data", "label"], **chosen)
+    for number, (name, data, label) in enumerate(records.create_tuple_iterator(num_epochs=1, output_numpy=True)):
+        yield Job(set_name, number if indices is None else indices[number], str(name), f"mask of {name}",
+                  (data.tobytes(), label.tobytes()))
+
+
+def read_sets(config) -> dict:
+    """Name -> (source, number of pairs, function of None or indices that gives the jobs)."""
+    from_list = [(name, path) for name, path in (("train", config.data_lst), ("val", config.eval_data_lst)) if path]
+    if bool(config.data_lst) == bool(config.data_file):
+        raise InputError("one of --data_lst and --data_file is needed: the list or MindRecord to look at; "
+                         "--eval_data_lst is the list to compare it with")
+    sets = {}
+    if config.data_file:
+        from src.data.dataset import count_samples
+        sets["train"] = (config.data_file, count_samples(config.data_file),
+                         partial(jobs_of_records, "train", config.data_file))
+    for name, path in from_list:
+        jobs = jobs_of_list(name, path, config.data_root)
+        sets[name] = (path, len(jobs), lambda indices=None, jobs=jobs: jobs if indices is None else
+                      [jobs[index] for index in indices])
+    return sets
+
+
+def look_at_all(sets: dict, config) -> list:
+    """Facts of every pair, on all cores."""
+    cv2.setNumThreads(1)    # the threads are the parallelism
+    look = partial(look_at, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    found, total = [], sum(count for _, count, _ in sets.values())
+    with progress(total, "check", "pair") as bar:
+        for _, _, jobs in sets.values():
+            for facts in in_threads(look, jobs(), config.workers or os.cpu_count()):
+                found.append(facts)
+                bar.update()
+    return found
+
+
+def class_totals(facts: list) -> tuple:
+    """(pixels, masks) of each of the 256 mask values, both (256,) int64."""
+    counts = np.array([one.counts for one in facts if one.counts is not None]).reshape(-1, 256)
+    return counts.sum(0), (counts > 0).sum(0)
+
+
+def findings_of(facts: list, sets: dict, config, names: list) -> list:
+    """Every (kind, set, item, detail); `item` is the file, or the class, that it is about."""
+    found = [(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
+             for one in facts for kind, detail in one.problems]
+    for group in same_pictures(facts):
+        held = {one.job.set for one in group}
+        kind = "leak" if len(held) > 1 else "repeat"
+        found.append((kind, "+".join(sorted(held)), group[0].job.image, others(group)))
+        if len({one.mask_key for one in group if one.mask_key}) > 1:
+            found.append(("contradiction", "+".join(sorted(held)), group[0].job.image, others(group)))
+    for one, other, alike in alike_pictures(facts):
+        kind = "near" if one.job.set == other.job.set else "near_leak"
+        found.append((kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
+                      f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
+    present = {}
+    for name in sets:
+        pixels, _ = class_totals([one for one in facts if one.job.set == name])
+        present[name] = {n for n in range(config.num_classes) if pixels[n] and n != config.ignore_label}
+        if len(present[name]) < 2:
+            found.append(("one_class", name, sets[name][0], f"class {' '.join(map(str, present[name])) or 'none'}"))
+        found += [("absent", name, names[n], f"class {n}") for n in range(config.num_classes)
+                  if n not in present[name] and n != config.ignore_label]
+    if "val" in present:
+        found += [("unlearnt", "val", names[n], f"class {n}") for n in sorted(present["val"] - present["train"])]
+    return sorted(found, key=lambda one: list(KINDS).index(one[0]))
+
+
+def others(group: list) -> str:
+    return "and " + ", ".join(f"{one.job.set} {one.job.image}" for one in group[1:])
+
+
+def summarise(facts: list, source, config, names: list) -> dict:
+    """Figures of one set, for the table and the JSON."""
+    pixels, masks = class_totals(facts)
+    sizes = {}
+    for one in facts:
+        if one.size:
+            sizes[one.size] = sizes.get(one.size, 0) + 1
+    total = int(pixels.sum())
+    share = (lambda count: count / total if total else 0.0)
+    return {"source": str(source), "pairs": len(facts), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
+            "readable": sum(one.size != "" and one.counts is not None for one in facts),
+            "pixels": total, "ignored_share": share(int(pixels[config.ignore_label])),
+            "classes": [{"class": n, "name": name, "share": share(int(pixels[n])), "pixels": int(pixels[n]),
+                         "masks": int(masks[n])} for n, name in enumerate(names)]}
+
+
+def format_sets(summaries: dict) -> str:
+    """Two tables of at most 80 columns: the sets, and the share of pixels and the masks of each class."""
+    def area(size):
+        return int(np.prod(list(map(int, size.split("x")))))
+    rows = [("", *summaries), *((title, *(format(summary) for summary in summaries.values())) for title, format in (
+        ("pairs", lambda s: f"{s['pairs']:,}"), ("readable", lambda s: f"{s['readable']:,}"),
+        ("most frequent size", lambda s: next(iter(s["sizes"]), "-")),
+        ("smallest", lambda s: min(s["sizes"], key=area, default="-")),
+        ("largest", lambda s: max(s["sizes"], key=area, default="-")),
+        ("sizes", lambda s: f"{len(s['sizes']):,}"), ("mask pixels", lambda s: f"{s['pixels']:,}"),
+        ("ignored", lambda s: f"{100 * s['ignored_share']:.2f} %")))]
+    lines = ["".join([f"{row[0]:<20}", *(f"{cell:>18}" for cell in row[1:])]) for row in rows]
+    lines += ["", "".join([f"{'class':<20}", *(f"{name + ' pixels':>18}{'masks':>9}" for name in summaries)])]
+    for one in zip(*(summary["classes"] for summary in summaries.values())):
+        name = f"{one[0]['class']} {one[0]['name']}"
+        lines.append("".join([f"{name if len(name) < 20 else name[:16] + '...':<20}",
+                              *(f"{100 * c['share']:16.3f} %{c['masks']:9,}" for c in one)]))
+    return "\n".join(lines)
+
+
+def format_findings(found: list) -> str:
+    """Each kind with its number, mend and first examples, errors first."""
+    lines = []
+    for kind, (severity, what, mend) in KINDS.items():
+        some = [one for one in found if one[0] == kind]
+        if some:
+            lines += ["", f"{styled(severity, severity)}: {what}: {len(some)}", f"  ({mend})"]
+            lines += [f"  {set_name} {item}: {detail}" for _, set_name, item, detail in some[:SHOWN]]
+            lines += [f"  ... and {len(some) - SHOWN} more"] if len(some) > SHOWN else []
+    return "\n".join(lines or ["", "nothing found that is wrong"])
+
+
+def choose(facts: list, most: int) -> list:
+    """Facts for the sheet: those with problems first, then pictures spread evenly over all others."""
+    whole = [one for one in facts if one.size and one.counts is not None]
+    bad = [one for one in whole if one.problems][:most * 2 // 3]
+    rest = [one for one in whole if not one.problems]
+    picks = np.linspace(0, len(rest) - 1, min(most - len(bad), len(rest))).astype(int)
+    return bad + [rest[pick] for pick in picks]
+
+
+def write_sheet(path: Path, facts: list, sets: dict, config, names: list) -> bool:
+    """Draw the chosen pairs, masks over pictures. Returns whether there was anything to draw."""
+    tiles, captions = [], []
+    for set_name, (_, _, jobs) in sets.items():
+        chosen = {one.job.index: one for one in choose([one for one in facts if one.job.set == set_name],
+                                                       config.sheet_max // len(sets))}
+        for job in jobs(list(chosen)) if chosen else []:
+            image, mask = decode_image(job.read(0), job.image), decode_mask(job.read(1), job.mask)
+            mask = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)    # where sizes differ
+            tiles.append(fit(labelled(image, mask, config.ignore_label), 240))
+            problems = chosen[job.index].problems
+            captions.append((f"{set_name} {Path(job.image).stem}", f"{problems[0][0]}: {problems[0][1]}" if problems
+                             else ""))
+    if tiles:
+        save_sheet(draw_sheet(tiles, captions, names, 6), path)
+    return bool(tiles)
+
+
+def write_json(path: Path, summaries: dict, found: list) -> None:
+    """All figures and all findings, aside first."""
+    findings = [{"kind": kind, "severity": KINDS[kind][0], "set": set_name, "item": str(item), "detail": detail}
+                for kind, set_name, item, detail in found]
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False))
+    os.replace(aside, path)
+
+
+def check(config) -> None:
+    """Look at everything, say and write what was found. Raises RunError if something would break training."""
+    start = time.perf_counter()
+    names = class_names(config.num_classes, config.class_names)
+    sets = read_sets(config)
+    facts = look_at_all(sets, config)
+    found = findings_of(facts, sets, config, names)
+    summaries = {name: summarise([one for one in facts if one.job.set == name], source, config, names)
+                 for name, (source, _, _) in sets.items()}
+    folder = Path(config.check_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "check.json", summaries, found)
+    drawn = write_sheet(folder / "contact_sheet.png", facts, sets, config, names)
+    print(format_sets(summaries))
+    print(format_findings(found))
+    print(f"\n{len(facts)} pairs in {time.perf_counter() - start:.1f} s; written: {folder / 'check.json'}"
+          + (f", {folder / 'contact_sheet.png'}" if drawn else ""), flush=True)
+    errors = sum(KINDS[kind][0] == "error" for kind, *_ in found)
+    if errors:
+        raise RunError(f"{errors} findings would break or spoil training; {folder / 'check.json'} lists all")
+
+
+def main(argv=None):
+    check(parse_args("check_data", __doc__, argv))
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))
