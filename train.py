@@ -1,5 +1,6 @@
 """Train DeepLabV3 on a MindRecord of VOC-like data."""
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -35,7 +36,8 @@ def prepare_folder(train_dir: Path, config, keep: bool) -> None:
     try:
         train_dir.mkdir(parents=True, exist_ok=True)
         earlier = [path for path in train_dir.iterdir()
-                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml", "checkpoints.json")]
+                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml", "checkpoints.json")
+                   or re.fullmatch(r"batch_\d+\.png", path.name)]
         if earlier and not keep:
             folder = next(path for number in range(1, 10**6)
                           if not (path := train_dir / f"earlier_{number}").exists())
@@ -96,6 +98,22 @@ def make_dataset(config, device, first_epoch, first_step):
         min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
         num_classes=config.num_classes, ignore_label=config.ignore_label, num_shards=device.size,
         shard_id=device.rank, workers=config.workers, first_epoch=first_epoch, first_step=first_step)
+
+
+def dump_batches(config, device, position) -> None:
+    """The first --dump_batches batches of this run, at most to the end of its epoch, as pages in train_dir."""
+    from src.data.sheet import batch_page, save_sheet
+    from src.data.voc import class_names
+    names = class_names(config.num_classes, config.class_names)
+    dataset, transform = make_dataset(config, device, *divmod(position.start, position.steps_per_epoch))
+    batches = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    try:
+        for number, (images, masks, _) in zip(range(1, config.dump_batches + 1), batches):
+            path = Path(config.train_dir, f"batch_{number}.png")
+            save_sheet(batch_page(images, masks, config.ignore_label, names), path)
+            print(f"batch {number} as the network gets it: {path}")
+    except RuntimeError as error:
+        raise transform.cause(error) from None
 
 
 def make_evaluation(config, device, network):
@@ -163,6 +181,8 @@ def train(config) -> None:
         print(f"{config.model}: {config.train_epochs} epochs of {position.steps_per_epoch} steps, "
               f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
               f"files go to {config.train_dir}")
+        if config.dump_batches:
+            dump_batches(config, device, position)
     callbacks, metrics = make_callbacks(config, device, model, rates, position)
     start = time.perf_counter()
     for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,

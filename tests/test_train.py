@@ -56,6 +56,47 @@ def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
     assert (folder / "earlier_1/deeplab_v3_tiny_s16-1_3.ckpt").read_bytes() == kept
 
 
+def test_one_seed_gives_one_run_to_the_bit(drawn, shell, tmp_path):
+    """12 steps in processes of their own, with other numbers of workers; the losses as text, so every bit counts."""
+    curves = {}
+    for name, seed, workers in (("a", 5, 1), ("b", 5, 2), ("c", 6, 1)):
+        result = shell(sys.executable, ROOT / "train.py", *TINY, "--data_file", drawn / "train.mindrecord0",
+                       "--train_dir", tmp_path / name, "--train_epochs", 4, "--base_lr", "0.05", "--seed", seed,
+                       "--workers", workers)
+        assert result.code == 0, result.err
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        curves[name] = [re.search(r'"loss": ([^,]+),', line)[1] for line in lines]
+    assert len(curves["a"]) == 12 and curves["a"] == curves["b"]
+    assert curves["c"][0] != curves["a"][0], "another seed is another run from its first step on"
+
+
+def test_dumped_batches_are_what_is_trained_on(options, drawn, run, tmp_path):
+    from PIL import Image
+
+    from src.config import parse_args
+    from src.data.voc import palette
+    from src.device import Device
+    arguments = [*options, "--train_epochs", 1, "--dump_batches", 2]
+    result = run(train.main, *arguments, "--class_names", drawn / "classes.txt")
+    assert result.code == 0 and "batch 2 as the network gets it" in result.out, result.err
+    pages = [np.array(Image.open(tmp_path / f"ckpt/batch_{number}.png")) for number in (1, 2)]
+    assert not (tmp_path / "ckpt/batch_3.png").exists()
+    config = parse_args("train", "", [str(option) for option in arguments])
+    dataset, _ = train.make_dataset(config, Device("CPU", 0, 1), 0, 0)
+    for page, (images, masks, _) in zip(pages, dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)):
+        for number in (0, 3):    # the first row of the page: each crop, and beside it its labels
+            left = 8 + number * (2 * 65 + 8)
+            crop = images[number].transpose(1, 2, 0)[:, :, ::-1]
+            assert (page[8:73, left:left + 65] == crop).all()
+            shown, mask = page[8:73, left + 65:left + 130].astype(float), masks[number]
+            for value in np.unique(mask[mask < 255]):
+                mixed = crop if value == 0 else 0.4 * crop + 0.6 * palette()[value]
+                assert np.abs(shown - mixed)[mask == value].max() <= 1, value
+    again = run(train.main, *options, "--train_epochs", 1)
+    assert again.code == 0 and (tmp_path / "ckpt/earlier_1/batch_1.png").is_file()
+    assert losses(tmp_path / "ckpt") == losses(tmp_path / "ckpt/earlier_1"), "looking changes nothing"
+
+
 def test_training_learns(options, run, tmp_path):
     result = run(train.main, *options, "--train_epochs", 12, "--base_lr", "0.05", "--keep_checkpoint_max", 2,
                  "--save_steps", 3)

@@ -41,6 +41,7 @@ KINDS = {
     "unlearnt": ("warning", "classes of validation that training does not hold", "their IoU will be 0"),
     "absent": ("warning", "classes that no mask of a set holds", "fine where --num_classes is as meant"),
 }
+TILE = 240    # long side of a picture on the contact sheet, pixels
 SHOWN = 3    # examples of a kind on the console; the JSON has all
 
 
@@ -190,9 +191,9 @@ def write_sheet(path: Path, facts: list, sets: dict, config, names: list) -> boo
         chosen = {one.job.index: one for one in choose([one for one in facts if one.job.set == set_name],
                                                        config.sheet_max // len(sets))}
         for job in jobs(list(chosen)) if chosen else []:
-            image, mask = decode_image(job.read(0), job.image), decode_mask(job.read(1), job.mask)
-            mask = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)    # where sizes differ
-            tiles.append(fit(labelled(image, mask, config.ignore_label), 240))
+            image = fit(decode_image(job.read(0), job.image), TILE)
+            mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            tiles.append(labelled(image, mask, config.ignore_label))
             problems = chosen[job.index].problems
             captions.append((f"{set_name} {Path(job.image).stem}", f"{problems[0][0]}: {problems[0][1]}" if problems
                              else ""))

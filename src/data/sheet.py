@@ -11,7 +11,7 @@ from src.evaluation.report import overlay
 
 INK, PAPER, ALARM = (30, 30, 30), (250, 250, 250), (190, 20, 20)    # red green blue
 TEXT, LINE = 13, 17    # height of the letters and of a line, pixels
-GAP = 8
+GAP, BATCH_TILE = 8, 440    # pixels between tiles; width of a crop beside its labels
 
 
 def labelled(image: np.ndarray, mask: np.ndarray, ignore_label: int, alpha: float = 0.6) -> np.ndarray:
@@ -32,12 +32,12 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def shorten(text: str, font, width: int) -> str:
-    """`text`, its beginning cut so that it is at most `width` pixels wide."""
+    """`text`, its end cut so that it is at most `width` pixels wide."""
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength("..." + text) > width:
-        text = text[1:]
-    return "..." + text
+    while text and font.getlength(text + "...") > width:
+        text = text[:-1]
+    return text + "..."
 
 
 def draw_sheet(tiles: list, captions: list, names: list, columns: int) -> Image.Image:
@@ -86,10 +86,27 @@ def draw_legend(pen, places: list, names: list, font, top: int) -> None:
         pen.text((x + LINE + 2, y - 1), name, INK, font)
 
 
+def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names: list) -> Image.Image:
+    """A page of a training batch: each crop as it is and with its labels, under it the classes that it holds.
+
+    Args:
+        images: (N, 3, S, S) uint8 BGR.
+        masks: (N, S, S) uint8.
+        names: of the classes.
+    """
+    tiles, captions = [], []
+    for number, (pixels, mask) in enumerate(zip(images, masks)):
+        image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+        tiles.append(fit(np.hstack([image, labelled(image, mask, ignore_label)]), BATCH_TILE))
+        held = [names[n] for n in np.unique(mask) if n < len(names) and n != ignore_label]
+        captions.append((f"{number}: {', '.join(held) or 'nothing to learn'}", ""))
+    return draw_sheet(tiles, captions, names, 4)
+
+
 def save_sheet(page: Image.Image, path) -> None:
     """Write the PNG aside and rename it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    page.save(aside, "png", optimize=True)
+    page.save(aside, "png")
     os.replace(aside, path)

@@ -97,12 +97,13 @@ def read_mask(facts: Facts, job: Job, num_classes: int, ignore_label: int):
 def palette_problems(mask: np.ndarray, colours: np.ndarray, num_classes: int, ignore_label: int) -> list:
     """The colours are VOC's, but of other numbers: a colour mask that was saved with a palette of its own."""
     classes = {tuple(palette()[number].tolist()): number for number in (255, *range(num_classes))}
-    used = [int(value) for value in np.unique(mask) if value != ignore_label and value < len(colours)]
+    present = np.flatnonzero(np.bincount(mask.reshape(-1)))
+    used = [int(value) for value in present if value != ignore_label and value < len(colours)]
     meant = {value: classes.get(tuple(colours[value].tolist())) for value in used}
     moved = [value for value, number in meant.items() if number != value]
     if not moved or None in meant.values():
         return []
-    return [("permuted", f"number {moved[0]} has the colour of class {meant[moved[0]]}")]
+    return [("permuted", f"number {moved[0]} has VOC's colour of {meant[moved[0]]}")]
 
 
 def value_problems(counts: np.ndarray, num_classes: int, ignore_label: int) -> list:
@@ -150,7 +151,7 @@ def same_pictures(facts: list) -> list:
 
 def alike_pictures(facts: list) -> list:
     """(one, other, correlation) of pictures that look alike and are not equal: scaled, brightened, encoded again."""
-    facts = [one for one in facts if one.thumb is not None and one.thumb.std() > FLAT]
+    facts = list({one.key: one for one in facts if one.key and one.thumb.std() > FLAT}.values())
     if len(facts) < 2:
         return []
     rows = np.stack([one.thumb for one in facts]).reshape(len(facts), -1).astype(np.float32)
@@ -162,6 +163,6 @@ def alike_pictures(facts: list) -> list:
             close = rows[first:first + BLOCK] @ rows[second:second + BLOCK].T
             for i, j in np.argwhere(close > ALIKE):
                 one, other = facts[first + i], facts[second + j]
-                if first + i < second + j and one.key != other.key:
+                if first + i < second + j:
                     found.append((one, other, float(close[i, j])))
     return found
