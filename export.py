@@ -10,7 +10,7 @@ from src.device import open_device
 from src.evaluation.inference import Settings
 from src.export.quantise import calibration_inputs
 from src.modelarts import storage
-from src.utils.log import InputError, RunError, run_program
+from src.utils.log import InputError, RunError, counted, run_program
 
 
 def target_path(config) -> Path:
@@ -91,7 +91,7 @@ def calibration(config):
     """Inputs for int8 from the first calibration_images pictures of data_lst."""
     pairs = read_list(config.data_lst)[:config.calibration_images]
     paths = [Path(config.data_root, pair.image) for pair in pairs]
-    images = (decode_image(read_bytes(path), path) for path in paths)
+    images = (decode_image(read_bytes(path), path) for path in counted(paths, "calibrate", "image"))
     settings = Settings(config.input_size, mean=config.image_mean, std=config.image_std)
     return calibration_inputs(images, settings, config.input_type, config.input_format)
 

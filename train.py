@@ -8,7 +8,7 @@ from pathlib import Path
 from src.config import parse_args, to_yaml
 from src.device import open_device
 from src.modelarts import storage
-from src.utils.log import InputError, run_program, warn
+from src.utils.log import InputError, progress, run_program, warn
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 
@@ -136,7 +136,8 @@ def make_evaluation(config, device, network):
     def mean_iou():
         take_statistics_of_rank_0(network, device)
         inference.set_train(False)
-        matrix = evaluate(predict, share, load, settings)
+        with progress(len(share), "evaluate", "image") as bar:
+            matrix = evaluate(predict, share, load, settings, lambda *_: bar.update())
         matrix.counts = sum_over_ranks(matrix.counts, device)
         return matrix.mean_iou
     return mean_iou

@@ -8,8 +8,10 @@ export PYTHONUNBUFFERED=1
 DRY_RUN=0
 OPTIONS=()
 
-die() {
-    echo "error: $*" >&2
+die() { # the word red on a terminal, as in the programs
+    local word=error
+    if [[ -t 2 && -z "${NO_COLOR:-}" && "${TERM:-dumb}" != dumb ]]; then word=$'\033[1;31merror\033[0m'; fi
+    echo "$word: $*" >&2
     exit 2
 }
 
@@ -51,7 +53,7 @@ make_venv() {
 
 # install FILE...: bring requirements into the environment in use, the project's .venv when there is none.
 install() {
-    local file stamp files=()
+    local file stamp files=() quiet=()
     if [[ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && ! -x "$ROOT/.venv/bin/python" ]]; then
         make_venv
     fi
@@ -62,7 +64,8 @@ install() {
     [[ "$PYTHON" == "$ROOT/.venv/bin/python" && -e "$stamp" ]] && return
     for file in "$@"; do files+=(-r "$file"); done
     echo "installing what $* ask for; MindSpore alone is 0.8 GB, once"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check "${files[@]}" ||
+    if [[ ! -t 1 ]]; then quiet=(--quiet); fi # on a terminal pip shows its bar
+    "$PYTHON" -m pip install "${quiet[@]}" --disable-pip-version-check "${files[@]}" ||
         die "installation failed; see pip's message above (a network, and 4 GB of disk, are needed)"
     if [[ "$PYTHON" == "$ROOT/.venv/bin/python" ]]; then touch "$stamp"; fi
 }

@@ -32,7 +32,9 @@ if [[ ! -d "$target" ]]; then
     trap 'rm -rf "$aside"' EXIT
     echo "fetching mindspore-lite $version (169 MB, once)" >&2
     # The wheel is for Python 3.7, but only its C++ part is used: any Python may fetch it.
-    "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 37 \
+    quiet=()
+    if [[ ! -t 2 ]]; then quiet=(--quiet); fi # on a terminal pip shows its bar
+    "$PYTHON" -m pip download "${quiet[@]}" --disable-pip-version-check --no-deps --only-binary=:all: --python-version 37 \
         --implementation cp --abi cp37m --platform manylinux1_x86_64 --dest "$aside" "mindspore-lite==$version" >&2 ||
         die "mindspore-lite $version could not be fetched; see pip's message above, or set MS_LITE_HOME"
     echo "$digest  $aside/$wheel" | sha256sum --check --quiet >&2 ||

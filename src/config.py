@@ -2,9 +2,9 @@
 import argparse
 import dataclasses
 import difflib
-import functools
 import operator
 import re
+import shutil
 from pathlib import Path
 
 import yaml
@@ -12,8 +12,14 @@ import yaml
 from src.utils.log import InputError
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
-HELP = functools.partial(argparse.HelpFormatter, max_help_position=32, width=100)
+EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, the command line replaces both. "
+          "Flags stand alone or take True or False; lists follow (--scales 0.5 1.0) or repeat.")
 BOUND = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+def HELP(prog):
+    """Layout of --help: as wide as the terminal, at most 100 columns, 80 where there is none."""
+    return argparse.HelpFormatter(prog, max_help_position=28, width=min(shutil.get_terminal_size().columns, 100))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +117,8 @@ class Parser(argparse.ArgumentParser):
 
 def make_parser(program: str, description: str, options: dict) -> Parser:
     """Parser of the options whose tag names `program`, grouped as in default_config.yaml."""
-    parser = Parser(program + ".py", description=description, allow_abbrev=False,
-                    argument_default=argparse.SUPPRESS, formatter_class=HELP)
+    parser = Parser(program + ".py", usage="%(prog)s [--option value ...]", description=description, epilog=EPILOG,
+                    allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=HELP)
     parser.add_argument("--config_path", metavar="FILE", action="append",
                         help="recipe: YAML file of options that replace the defaults; of several the last one wins")
     groups = {}
@@ -137,7 +143,7 @@ def argument_shape(option: Option) -> dict:
 def help_text(option: Option) -> str:
     rule = ", ".join([*map(str, option.choices), *(f"{sign} {limit:g}" for sign, limit in option.bounds)])
     default = " ".join(map(str, option.default)) if option.is_list else option.default
-    text = option.help + (f"; {rule}" if rule else "") + (f" (default: {default})" if default != "" else "")
+    text = option.help + (f" {{{rule}}}" if rule else "") + (f" (default: {default})" if default != "" else "")
     return text.replace("%", "%%")
 
 

@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from src.utils.log import InputError, RunError, warn
+from src.utils.log import InputError, RunError, counted, warn
 
 # Options that name files, and the local folder that a relative path of each belongs to.
 INPUTS = {"data_file": "data_path", "data_root": "data_path", "data_lst": "data_path", "eval_data_lst": "data_path",
@@ -116,7 +116,8 @@ def unzip(archive: Path, folder: Path) -> None:
                     raise InputError(f"{archive}: member {member.filename!r} would land outside {folder}; "
                                      "nothing was unpacked")
             print(f"unpacking {archive}: {len(file.namelist())} members", flush=True)
-            file.extractall(inside)
+            for member in counted(file.infolist(), archive.name, "file"):
+                file.extract(member, inside)
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise InputError(f"{archive}: cannot be unpacked ({error})") from None
 

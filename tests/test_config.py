@@ -105,7 +105,7 @@ def test_every_shipped_recipe_parses_and_says_what_it_is(path):
 
 @pytest.mark.parametrize("program", ["train.py", "eval.py", "convert_resnet101.py", "src/data/build_seg_data.py",
                                      "src/data/get_dataset_lst.py", "src/data/sample.py", "export.py", "eval_onnx.py",
-                                     "src/tools/postprocess.py"])
+                                     "src/tools/postprocess.py", "src/data/check_data.py"])
 def test_help_of_each_program(shell, program):
     result = shell(os_python(), ROOT / program, "--help")
     assert result.code == 0 and "default:" in result.out and "--config_path" in result.out

@@ -14,7 +14,7 @@ from src.config import parse_args
 from src.data.sheet import draw_sheet, fit, labelled, save_sheet
 from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
 from src.data.voc import class_names, decode_image, decode_mask, read_list
-from src.utils.log import InputError, RunError, styled, progress, run_program
+from src.utils.log import InputError, RunError, progress, run_program, styled
 
 # What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
 KINDS = {
@@ -135,11 +135,11 @@ def summarise(facts: list, source, config, names: list) -> dict:
         if one.size:
             sizes[one.size] = sizes.get(one.size, 0) + 1
     total = int(pixels.sum())
-    share = (lambda count: count / total if total else 0.0)
+    shares = (pixels / max(total, 1)).tolist()
     return {"source": str(source), "pairs": len(facts), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
             "readable": sum(one.size != "" and one.counts is not None for one in facts),
-            "pixels": total, "ignored_share": share(int(pixels[config.ignore_label])),
-            "classes": [{"class": n, "name": name, "share": share(int(pixels[n])), "pixels": int(pixels[n]),
+            "pixels": total, "ignored_share": shares[config.ignore_label],
+            "classes": [{"class": n, "name": name, "share": shares[n], "pixels": int(pixels[n]),
                          "masks": int(masks[n])} for n, name in enumerate(names)]}
 
 

@@ -2,7 +2,7 @@
 import numpy as np
 
 from src.data.voc import decode_mask, read_text
-from src.utils.log import InputError
+from src.utils.log import InputError, progress
 
 
 def read_class_weights(path, num_classes: int) -> np.ndarray:
@@ -46,8 +46,10 @@ def masks_of(data_file):
     """Yield every mask (H, W) uint8 of a MindRecord."""
     import mindspore.dataset as ds
     records = ds.MindDataset(str(data_file), columns_list=["label", "file_name"], shuffle=False)
-    for label, name in records.create_tuple_iterator(num_epochs=1, output_numpy=True):
-        yield decode_mask(label.tobytes(), f"mask of {name}")
+    with progress(records.get_dataset_size(), "class weights", "mask") as bar:
+        for label, name in records.create_tuple_iterator(num_epochs=1, output_numpy=True):
+            yield decode_mask(label.tobytes(), f"mask of {name}")
+            bar.update()
 
 
 def class_weights(option: str, data_file, num_classes: int, ignore_label: int):

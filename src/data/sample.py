@@ -9,7 +9,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.data.voc import palette
-from src.utils.log import InputError, run_program
+from src.utils.log import InputError, counted, run_program
 
 CLASSES = ("background", "ball", "box", "tent", "star", "ring")
 SIZES = ((120, 160), (160, 120), (128, 128), (110, 165), (150, 112))    # height, width
@@ -73,7 +73,7 @@ def write_sample(folder, seed: int, train: int, val: int) -> None:
     for path in names.values():
         path.mkdir(parents=True)
     ids = [f"sample_{number:04d}" for number in range(train + val)]
-    for number, name in enumerate(ids):
+    for number, name in enumerate(counted(ids, "draw", "pair")):
         image, mask = draw_pair(np.random.default_rng([seed, number]), number)
         Image.fromarray(image[:, :, ::-1]).save(names["JPEGImages"] / f"{name}.jpg", quality=92)
         palette_mask = Image.fromarray(mask)

@@ -9,18 +9,20 @@ import cv2
 import numpy as np
 
 from src.data.voc import palette
-from src.utils.log import RunError, progress
+from src.utils.log import RunError, progress, styled
 
 
 def format_table(matrix, names) -> str:
     """Per-class IoU with names, then `mean IoU` and pixel accuracy; classes that never occur are marked."""
-    width = max(map(len, names))
+    width = min(max(map(len, names)), 21)    # 80 columns with the longest note
+    names = [name if len(name) <= width else name[:width - 3] + "..." for name in names]
     lines = [f"{'class':<{width}}     IoU      truth pixels"]
     for name, iou, row in zip(names, matrix.iou, matrix.counts):
         value = "      -" if math.isnan(iou) else f"{iou:7.4f}"
         note = "  (never occurs: not in the mean)" if math.isnan(iou) else ""
         lines.append(f"{name:<{width}} {value} {row.sum():17,d}{note}")
-    return "\n".join([*lines, f"mean IoU {matrix.mean_iou:.6f}", f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
+    return "\n".join([*lines, styled(f"mean IoU {matrix.mean_iou:.6f}", "strong"),
+                      f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
 
 
 def write_result(path, matrix, names, extra: dict) -> None:

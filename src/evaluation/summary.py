@@ -47,8 +47,12 @@ def percent(value) -> str:
 def main(argv=None):
     arguments = sys.argv[1:] if argv is None else argv
     paths = [argument for argument in arguments if argument != "--published"]
-    if not paths or "--help" in paths:
-        raise InputError("usage: python -m src.evaluation.summary [--published] RESULT.json ...")
+    usage = ("usage: python -m src.evaluation.summary [--published] RESULT.json ...; --published adds the model zoo's "
+             "mIoU")
+    if {"--help", "-h"} & set(paths):
+        return print(usage)
+    if not paths:
+        raise InputError(usage)
     print(format_summary([read_result(path) for path in paths], "--published" in arguments))
 
 

@@ -11,7 +11,7 @@ from src.data.voc import class_names, read_list, read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.report import format_table, write_result
-from src.utils.log import InputError, progress, run_program
+from src.utils.log import InputError, counted, run_program
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
@@ -33,14 +33,12 @@ def main(argv=None):
     pairs = read_list(config.data_lst)
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
     matrix = ConfusionMatrix(config.num_classes, config.ignore_label)
-    with progress(len(pairs), "score", "image") as bar:
-        for pair in pairs:
-            image, mask = load(pair)
-            probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), config.num_classes,
-                               config.crop_size)
-            valid = letterbox_size(*mask.shape, config.crop_size)
-            matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
-            bar.update()
+    for pair in counted(pairs, "score", "image"):
+        image, mask = load(pair)
+        probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), config.num_classes,
+                           config.crop_size)
+        valid = letterbox_size(*mask.shape, config.crop_size)
+        matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
     names = class_names(config.num_classes, config.class_names)
     print(format_table(matrix, names))
     write_result(config.result_file, matrix, names, {"images": len(pairs)})

@@ -4,7 +4,6 @@ import sys
 
 from tqdm import tqdm
 
-
 STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
 
@@ -40,12 +39,12 @@ def run_program(main, argv=None) -> int:
     except (InputError, RunError) as error:
         if "--debug" in arguments:
             raise
-        print(f"{styled('error', 'error', sys.stderr)}: {error}", file=sys.stderr, flush=True)
+        say("error", error)
         return error.exit_code
     except OSError as error:
         if "--debug" in arguments or not error.filename:
             raise
-        print(f"{styled('error', 'error', sys.stderr)}: {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
+        say("error", f"{error.filename}: {error.strerror}")
         return RunError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
@@ -68,9 +67,22 @@ def first_line(error: Exception) -> str:
 
 def warn(text: str) -> None:
     """One line on stderr that does not end the program."""
-    print(f"{styled('warning', 'warning', sys.stderr)}: {text}", file=sys.stderr, flush=True)
+    say("warning", text)
+
+
+def say(word: str, text) -> None:
+    """One line on stderr that begins with `word`, a style of STYLES."""
+    print(f"{styled(word, word, sys.stderr)}: {text}", file=sys.stderr, flush=True)
 
 
 def progress(total: int, what: str, unit: str) -> tqdm:
     """A bar with rate and time left on a terminal, nothing in logs (tqdm's disable=None)."""
     return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, smoothing=0.1, leave=False)
+
+
+def counted(items, what: str, unit: str):
+    """The items of a list one by one, with the bar of `progress`."""
+    with progress(len(items), what, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()
