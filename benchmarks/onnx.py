@@ -10,7 +10,6 @@ The weights are made from the parameters' names (tests/golden.py), or --ckpt_fil
 """
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 
 import numpy as np
 
+from benchmarks.peak_memory import run_measured
 from src.data.voc import format_pair, read_list, read_pair
 from src.device import open_device
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
@@ -164,9 +164,8 @@ def memory(options, folder):
                    "--device_target", "CPU", "--data_root", options.data_root, "--data_lst", short_list,
                    "--num_classes", str(options.num_classes), "--crop_size", str(options.crop_size),
                    "--result_file", f"{folder}/result.json"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        print(f"| {stride} | eval_onnx.py at {options.crop_size} | {peak / 1e6:.2f} GB |", flush=True)
+        peak = run_measured(command)[1]
+        print(f"| {stride} | eval_onnx.py at {options.crop_size} | {peak / 1024:.2f} GB |", flush=True)
 
 
 def precision(options, folder):

@@ -21,6 +21,9 @@ bool IsFile(const std::string &path);
 // All bytes of a file. Throws InputError.
 std::string ReadFile(const std::string &path);
 
+// A file's first byte, -1 if it is empty. Throws InputError.
+int FirstByte(const std::string &path);
+
 // Writes beside `path` first and renames. Throws RunError.
 void WriteFile(const std::string &path, const void *data, size_t size);
 void WriteFile(const std::string &path, const std::string &text);

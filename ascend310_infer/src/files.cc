@@ -90,6 +90,12 @@ std::string ReadFile(const std::string &path) {
   return bytes.str();
 }
 
+int FirstByte(const std::string &path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw InputError(path + ": no such file, or it cannot be read");
+  return stream.get();
+}
+
 void WriteFile(const std::string &path, const void *data, size_t size) {
   const std::filesystem::path place(path);
   const std::filesystem::path aside = place.parent_path() / ("." + place.filename().string() + "." +

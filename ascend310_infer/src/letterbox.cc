@@ -2,23 +2,19 @@
 #include "inc/letterbox.h"
 
 #include <algorithm>
+#include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
 namespace segment {
 namespace {
 
-// Where a pixel of `scores` is higher than in `best`, it becomes the best and its class `number`.
-void Raise(const cv::Mat &scores, uchar number, cv::Mat *best, cv::Mat *winner) {
-  for (int row = 0; row < scores.rows; ++row) {
-    const float *score = scores.ptr<float>(row);
-    float *highest = best->ptr<float>(row);
-    uchar *class_number = winner->ptr(row);
-    for (int column = 0; column < scores.cols; ++column) {
-      class_number[column] = score[column] > highest[column] ? number : class_number[column];
-    }
-    for (int column = 0; column < scores.cols; ++column) highest[column] = std::max(highest[column], score[column]);
-  }
+// Where a pixel of `scores` is higher than in `best`, it becomes the best and its class `number`. OpenCV's operators
+// choose the machine's vector instructions when they run; a loop here would be limited to those of all machines.
+void Raise(const cv::Mat &scores, uchar number, cv::Mat *best, cv::Mat *winner, cv::Mat *higher) {
+  cv::compare(scores, *best, *higher, cv::CMP_GT);
+  cv::max(scores, *best, *best);
+  winner->setTo(number, *higher);
 }
 
 }  // namespace
@@ -63,13 +59,14 @@ cv::Mat ClassMap(const float *probs, int num_classes, int rows, int stride, cv::
   const size_t plane_size = static_cast<size_t>(rows) * static_cast<size_t>(stride);
   cv::Mat best;
   cv::Mat resized;
+  cv::Mat higher;
   cv::Mat winner = cv::Mat::zeros(size, CV_8U);
   for (int number = 0; number < num_classes; ++number) {
     // OpenCV has no view of constant data; resize only reads.
     const cv::Mat plane(rows, stride, CV_32F, const_cast<float *>(probs) + plane_size * static_cast<size_t>(number));
     const cv::Mat corner = plane(cv::Rect(cv::Point(), valid));
     cv::resize(corner, number == 0 ? best : resized, size);
-    if (number > 0) Raise(resized, static_cast<uchar>(number), &best, &winner);
+    if (number > 0) Raise(resized, static_cast<uchar>(number), &best, &winner, &higher);
   }
   return winner;
 }

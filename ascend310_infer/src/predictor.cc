@@ -12,7 +12,7 @@ namespace segment {
 namespace {
 
 // A file whose first field is not MindIR's version string is not handed to the SDK, which ends the process on some.
-constexpr char kFirstField = 0x0A;
+constexpr int kFirstField = 0x0A;
 
 std::shared_ptr<mindspore::DeviceInfoContext> Device(const Options &options) {
   const auto id = static_cast<uint32_t>(options.device_id);
@@ -48,8 +48,7 @@ std::string ShapeText(const std::vector<int64_t> &shape) {
 
 Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   const std::string where = "--mindir_path " + path_ + ": ";
-  const std::string bytes = ReadFile(path_);
-  if (bytes.empty() || bytes.front() != kFirstField) throw InputError(where + "is no MINDIR");
+  if (FirstByte(path_) != kFirstField) throw InputError(where + "is no MINDIR");
   if (!options.fusion_switch_path.empty() && !IsFile(options.fusion_switch_path)) {
     throw InputError("--fusion_switch_path " + options.fusion_switch_path + ": no such file");
   }

@@ -71,6 +71,7 @@ void WrongListsAreNamed() {
 void FilesAreWrittenWhole() {
   const std::string path = Scratch("first");
   segment::WriteFile(path, "second");
+  CHECK(segment::FirstByte(path) == 's');
   CHECK(segment::ReadFile(path) == "second" && segment::Stem("a b/c.d.jpg") == "c.d");
   CHECK(Has(Thrown<segment::RunError>([] { segment::WriteFile("/no/folder/x", "y"); }), "/no/folder/x: cannot"));
 }
