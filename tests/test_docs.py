@@ -7,7 +7,7 @@ import pytest
 from src.config import read_options
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README_CN.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PARTS = ("src/", "scripts/", "tests/", "docs/", "benchmarks/", "ascend310_infer/")
 
 
@@ -48,5 +48,37 @@ def test_commands_name_what_exists(page):
                     assert word[2:].split("=")[0] in [*known, "config_path", "debug"], (command, word)
 
 
-def test_readme_has_commands_to_check():
-    assert len(commands(PAGES[0])) > 12 and len(PAGES[0].read_text().splitlines()) <= 400
+def named(page):
+    """Commands of a page's blocks and tables: program and options, in order; what follows an option may differ."""
+    spans = re.findall(r"`((?:python|bash) [^`]+)`", page.read_text())
+    return [[word.split("=")[0] for word in shlex.split(line, comments=True)
+             if word.startswith("--") or word.endswith((".py", ".sh"))] for line in [*commands(page), *spans]]
+
+
+def test_readme_is_short_and_has_commands_to_check():
+    assert len(commands(PAGES[0])) > 12
+    for page in PAGES[:2]:
+        assert len(page.read_text().splitlines()) <= 400, page
+
+
+def test_both_readmes_name_the_same():
+    """Commands, tables and links of the two pages, in their order; the text alone is in two languages."""
+    english, chinese = PAGES[:2]
+    assert named(chinese) == named(english)
+    texts = [page.read_text() for page in (english, chinese)]
+    outside = [re.findall(r"\]\(((?!#|README)[^)\s]+)\)", text) for text in texts]
+    assert outside[0] == outside[1] and len(outside[0]) > 10
+    levels = [[line.split()[0] for line in text.splitlines() if re.match("#+ ", line)] for text in texts]
+    assert levels[0] == levels[1], "one heading for each heading"
+    rows = [sum(line.startswith("|") for line in text.splitlines()) for text in texts]
+    assert rows[0] == rows[1], "one table row for each table row"
+    figures = [sorted(re.findall(r"\b\d+\.\d+\b", text)) for text in texts]
+    assert figures[0] == figures[1], "the same figures"
+
+
+def test_pictures_are_there_and_small():
+    pictures = sorted((ROOT / "docs/images").glob("*.png"))
+    assert pictures
+    for path in pictures:
+        assert path.stat().st_size <= 150_000, path
+        assert path.name in PAGES[0].read_text() and path.name in PAGES[1].read_text()
