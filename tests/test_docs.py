@@ -58,6 +58,7 @@ def test_commands_are_taken_by_their_programs(page):
         if launched and program.endswith(".sh"):    # what stands before the first option is the launcher's
             first = next((place for place, word in enumerate(arguments) if word.startswith("--")), len(arguments))
             stem, arguments = launched, arguments[first:]
+        arguments = [word for word in arguments if word != "--help"]
         if "--config_path" in arguments:
             place = arguments.index("--config_path")
             assert arguments[place + 1]
