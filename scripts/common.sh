@@ -104,15 +104,15 @@ given() {
     done
 }
 
-# run_logged LOG PROGRAM [ARGUMENT...]: run a program of the project; what it prints is shown and kept in LOG, an
-# earlier log under a number. The exit code is the program's.
+# run_logged LOG PROGRAM [ARGUMENT...]: become a program of the project; what it prints is shown and kept in LOG, an
+# earlier log under a number. Signals reach it, and the exit code is its own.
 run_logged() {
     local log="$1" command=("$PYTHON" "$ROOT/$2" "${@:3}")
     show "${command[@]}"
     if ((DRY_RUN)); then return; fi
     mkdir -p "$(dirname "$log")"
     keep "$log"
-    "${command[@]}" 2>&1 | tee "$log"
+    exec "${command[@]}" > >(exec tee -i "$log") 2>&1 # -i: after Ctrl-C the program still has something to say
 }
 
 show() { # the command as one could type it
@@ -129,14 +129,19 @@ keep() { # keep FILE: give an earlier file of that name a number
 
 # The launchers name these at their heads, where users may write them.
 # shellcheck disable=SC2154
-# launch_eval NAME RECIPE ARGUMENT...: log in NAME/eval_log of the working folder, or EVAL_PATH.
+# launch_eval NAME RECIPE ARGUMENT...: log in NAME/eval_log of the working folder, or EVAL_PATH; with RANK_SIZE on so
+# many devices, rank N's log in NAME/deviceN/log.
 launch_eval() {
-    local eval_path="${EVAL_PATH:-$PWD/$1}" recipe="$2"
+    local eval_path="${EVAL_PATH:-$PWD/$1}" recipe="$2" options
     take data_root data_lst ckpt_path -- "${@:3}"
     given --data_root "$data_root" --data_lst "$data_lst" --ckpt_path "$ckpt_path" \
         --device_target "${DEVICE_TARGET:-}"
-    run_logged "$eval_path/eval_log" eval.py --config_path "$RECIPES/$recipe.yaml" \
-        --result_file "$eval_path/eval_result.json" "${GIVEN[@]}" "${OPTIONS[@]}"
+    options=(--config_path "$RECIPES/$recipe.yaml" --result_file "$eval_path/eval_result.json" "${GIVEN[@]}")
+    if [[ "${RANK_SIZE:-1}" == 1 ]]; then
+        run_logged "$eval_path/eval_log" eval.py "${options[@]}" "${OPTIONS[@]}"
+    else
+        run_ranks "$eval_path" eval.py "${options[@]}" "${OPTIONS[@]}"
+    fi
 }
 
 # shellcheck disable=SC2154
@@ -152,15 +157,23 @@ launch_train() {
 
 # shellcheck disable=SC2154
 # launch_distributed NAME RECIPE ARGUMENT...: train.py on all devices; rank N logs in NAME/deviceN/log of the working
-# folder, or TRAIN_PATH; checkpoints in NAME/ckpt. src/tools/launch.py becomes this process, so signals reach it.
+# folder, or TRAIN_PATH; checkpoints in NAME/ckpt.
 launch_distributed() {
-    local train_path="${TRAIN_PATH:-$PWD/$1}" recipe="$2" launch
+    local train_path="${TRAIN_PATH:-$PWD/$1}" recipe="$2"
     take rank_table_file data_file ckpt_pre_trained -- "${@:3}"
-    given --rank_table "$rank_table_file" --ranks "${RANK_SIZE:-}" --nodes "${NODES:-}" --node_rank "${NODE_RANK:-}" \
-        --master_addr "${MASTER_ADDR:-}" --master_port "${MASTER_PORT:-}" --device_target "${DEVICE_TARGET:-}"
-    launch=("$PYTHON" "$ROOT/src/tools/launch.py" --log_dir "$train_path" "${GIVEN[@]}")
-    if ((DRY_RUN)); then launch+=(--dry_run); fi
     given --data_file "$data_file" --ckpt_pre_trained "$ckpt_pre_trained" --device_target "${DEVICE_TARGET:-}"
-    launch+=(-- "$ROOT/train.py" --is_distributed --config_path "$RECIPES/$recipe.yaml" --train_dir "$train_path/ckpt")
-    exec "${launch[@]}" "${GIVEN[@]}" "${OPTIONS[@]}"
+    run_ranks "$train_path" train.py --config_path "$RECIPES/$recipe.yaml" --train_dir "$train_path/ckpt" \
+        "${GIVEN[@]}" "${OPTIONS[@]}"
+}
+
+# run_ranks LOG_DIR PROGRAM [ARGUMENT...]: become src/tools/launch.py, which signals reach and which runs a program of
+# the project once for each device, those of rank_table_file if that is set.
+run_ranks() {
+    local launch
+    given --rank_table "${rank_table_file:-}" --ranks "${RANK_SIZE:-}" --nodes "${NODES:-}" \
+        --node_rank "${NODE_RANK:-}" --master_addr "${MASTER_ADDR:-}" --master_port "${MASTER_PORT:-}" \
+        --device_target "${DEVICE_TARGET:-}"
+    launch=("$PYTHON" "$ROOT/src/tools/launch.py" --log_dir "$1" "${GIVEN[@]}")
+    if ((DRY_RUN)); then launch+=(--dry_run); fi
+    exec "${launch[@]}" -- "$ROOT/$2" --is_distributed "${@:3}"
 }

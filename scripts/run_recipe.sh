@@ -91,7 +91,7 @@ evaluation() {
         printf '\n== %s is finished: %s\n' "$1" "$folder/eval_result.json"
         return
     fi
-    step "$1" "EVAL_PATH=$folder" bash "$ROOT/scripts/$1.sh" "$data_root" "$data_lst" "$3"
+    step "$1" "EVAL_PATH=$folder" RANK_SIZE=1 bash "$ROOT/scripts/$1.sh" "$data_root" "$data_lst" "$3"
 }
 
 checkpoint="$ckpt_pre_trained" results=()

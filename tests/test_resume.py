@@ -120,9 +120,14 @@ def test_phases():
     assert list(run_state.phases(6, 3, 2)) == []
 
 
-def start(options, folder, *more):
+def start(options, folder, *more, launcher=None, **environment):
+    """train.py into `folder`, or a launcher that trains into folder.parent / "ckpt"."""
     command = [sys.executable, ROOT / "train.py", *options, "--train_dir", folder, *more]
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if launcher:
+        command = ["bash", ROOT / "scripts" / launcher, *options, *more]
+        environment |= {"TRAIN_PATH": str(folder.parent), "PYTHON": sys.executable, "DEVICE_TARGET": "CPU"}
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=os.environ | environment)
 
 
 def wait_for(folder, step):
@@ -134,14 +139,20 @@ def wait_for(folder, step):
     raise AssertionError(f"no step {step}")
 
 
-def test_sigterm_saves_and_says_so(options, tmp_path):
+@pytest.mark.parametrize("launcher, ranks, log", [
+    (None, "", ""), ("run_standalone_train_cpu.sh", "", "device0/log"),
+    ("run_distribute_train_s16_r1.sh", "2", "device0/log")])
+def test_sigterm_saves_and_says_so(launcher, ranks, log, options, tmp_path):
+    """The signal goes to the launcher's process alone, as a scheduler of jobs sends it."""
     folder = tmp_path / "ckpt"
-    process = start([*options, "--train_epochs", 500], folder, "--save_steps", 10**6)
+    process = start([*options, "--train_epochs", 500], folder, "--save_steps", 10**6, launcher=launcher,
+                    RANK_SIZE=ranks)
     wait_for(folder, 3)
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 75, error
-    assert "SIGTERM: saved" in error and "--resume auto" in error
+    out, error = process.communicate(timeout=90)
+    assert process.returncode == 75, out + error
+    said = (tmp_path / log).read_text() if log else error
+    assert "SIGTERM: saved" in said and "--resume auto" in said
     path, step = run_state.find("auto", folder)
     assert path.is_file() and step == max(figures(folder))
 
