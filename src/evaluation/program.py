@@ -18,11 +18,16 @@ def read_pairs(config) -> list:
     return pairs
 
 
-def settings_of(config, count: int) -> Settings:
-    """The evaluator's settings for `count` pictures, from the options."""
+def chosen_scales(config) -> tuple:
+    """The scales of --scales or --scales_type."""
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
-    return Settings(config.crop_size, FIVE_SCALES if config.scales_type else tuple(config.scales), config.flip,
+    return FIVE_SCALES if config.scales_type else tuple(config.scales)
+
+
+def settings_of(config, count: int) -> Settings:
+    """The evaluator's settings for `count` pictures, from the options."""
+    return Settings(config.crop_size, chosen_scales(config), config.flip,
                     min(config.batch_size, count), config.num_classes, config.ignore_label,
                     tuple(config.image_mean), tuple(config.image_std))
 
