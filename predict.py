@@ -20,6 +20,7 @@ from src.prediction.drawing import percent
 from src.prediction.models import open_model
 from src.prediction.results import Results, check_targets, coverage, free_folder
 from src.prediction.sources import find_sources
+from src.prediction.video import annotate, open_video
 from src.utils.checkpoint import digest
 from src.utils.log import InputError, progress, run_program, warn
 
@@ -91,7 +92,6 @@ def score(matrix: ConfusionMatrix, truth, class_map):
 
 def predict_videos(videos: list, predict, settings: Settings, results) -> None:
     """Predict and write all videos, and say how fast."""
-    from src.prediction.video import annotate
     for path, name in videos:
         shares, size, rate = annotate(path, results.video_path(name), predict, settings, results.names, results.alpha)
         results.add_video(path, name, shares, size)
@@ -138,6 +138,8 @@ def main(argv=None):
     parse = partial(parse_args, "predict", __doc__, argv)
     config = parse()
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
+    for path, _ in sources.videos:
+        open_video(path).release()
     run(*open_model(parse), sources)
 
 

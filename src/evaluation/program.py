@@ -4,7 +4,9 @@ from functools import partial
 
 from src.data.voc import check_files, read_list, read_pair
 from src.device import Device
-from src.evaluation.backend import sum_over_ranks
+from src.evaluation.backend import gather, sum_over_ranks
+from src.evaluation.gallery import Gallery
+from src.evaluation.html_report import write_report
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
 from src.utils.checkpoint import digest
@@ -43,14 +45,27 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
     """
     own = pairs[device.rank::device.size]
     log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
+    gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
+
+    def on_image(*result):
+        log(*result)
+        if gallery:
+            gallery(*result)
+
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = evaluate(predict, own, load, settings, log)
+    matrix = evaluate(predict, own, load, settings, on_image)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
+    if gallery:
+        gallery.merge(gather(gallery.to_bytes(), device))
     if device.rank == 0:
         print(format_table(matrix, names))
-        write_result(config.result_file, matrix, names, {
-            "network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
-            "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-            "checkpoint_sha256": digest(model_path)})
+        extra = {"network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+                 "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+                 "checkpoint_sha256": digest(model_path)}
+        edges = gallery.boundary.summary() if gallery else {}
+        write_result(config.result_file, matrix, names, extra | edges)
         print(f"result written to {config.result_file}")
+        if gallery:
+            more = {"model": str(model_path), "list_sha256": digest(config.data_lst)}
+            print(f"report written to {write_report(config.report, matrix, gallery, names, extra | more, device)}")

@@ -19,6 +19,7 @@ LEAST_LEGEND = 0.005    # share of a frame; below that the legend would flicker
 
 def open_video(path):
     """cv2.VideoCapture of a file. Raises InputError if OpenCV cannot read it."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")    # what FFmpeg says of a file is reported here
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
         raise InputError(f"{path}: is no video that OpenCV can read, no picture and no list of pictures")
