@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-ACCENT, GREY, INK = "#2563a8", "#d8dde3", "#1f2933"
+ACCENT, MARK, GREY, INK = "#2563a8", "#c2410c", "#d8dde3", "#1f2933"
 MOST_NUMBERS = 30    # classes; with more the cells are too small to write in
 STYLE = {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
          "axes.edgecolor": GREY, "svg.fonttype": "path", "svg.hashsalt": "report"}
@@ -36,12 +36,10 @@ def iou_bars(names: list, iou: np.ndarray, mean: float) -> bytes:
     axes = figure.add_subplot()
     axes.barh(range(len(order)), values, color=ACCENT, height=0.72)
     for place, value in enumerate(values):
-        inside = value > 12
-        axes.text(value + (-1 if inside else 1), place, f"{value:.1f}", va="center", ha="right" if inside else "left",
-                  color="white" if inside else INK, fontsize=8.5)
+        axes.text(108, place, f"{value:.1f}", va="center", ha="right", fontsize=9)
     if not np.isnan(mean):
-        axes.axvline(100 * mean, color="#c2410c", linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.set_title(f"mean {100 * mean:.2f}", color="#c2410c", fontsize=10, loc="left", x=mean, ha="center")
+        axes.axvline(100 * mean, color=MARK, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.text(100 * mean, len(order) - 0.35, f"mean {100 * mean:.2f}", color=MARK, ha="center")
     axes.set(xlim=(0, 100), ylim=(-0.6, len(order) - 0.4), xlabel="IoU, percent",
              yticks=range(len(order)), yticklabels=[names[number] for number in order])
     axes.tick_params(length=0)
@@ -59,7 +57,7 @@ def heat_map(names: list, counts: np.ndarray) -> bytes:
     """
     truth = counts.sum(1, keepdims=True)
     shares = np.divide(100 * counts, truth, out=np.full(counts.shape, np.nan), where=truth > 0)
-    side = min(14, max(4.6, 1.8 + 0.36 * len(names)))
+    side = min(14, max(4.6, 1.6 + 0.3 * len(names)))
     figure = new_figure(side, side)
     axes = figure.add_subplot()
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="#f1f3f5")

@@ -68,9 +68,10 @@ def confusions(matrix, names: list) -> str:
     pairs = [(row, column) for row, column in zip(*np.unravel_index(order, shares.shape)) if shares[row, column] > 0]
     if not pairs:
         return '<p class="note">No pixel is mistaken.</p>'
-    lines = "\n".join(f"<tr><td>{swatch(row)}{text(names[row])}</td><td>{swatch(column)}{text(names[column])}</td>"
+    lines = "\n".join(f"<tr><td>{swatch(row)}{text(names[row])}</td>"
+                      f'<td class="left">{swatch(column)}{text(names[column])}</td>'
                       f"<td>{percent(shares[row, column], 1)} %</td></tr>" for row, column in pairs)
-    return ("<table><thead><tr><th>truth</th><th>taken for</th><th>share</th></tr></thead>\n"
+    return ('<table><thead><tr><th>truth</th><th class="left">taken for</th><th>share</th></tr></thead>\n'
             f"<tbody>\n{lines}\n</tbody></table>")
 
 
@@ -79,7 +80,7 @@ def picture(entry: dict, names: list) -> str:
     panels = "".join(
         f'<div><img loading="lazy" src="data:image/jpeg;base64,{panel}" alt="{kind} of {text(entry["image"])}">'
         f"<span>{kind}</span></div>" for kind, panel in zip(("picture", "truth", "prediction"), entry["panels"]))
-    found = "".join(f"{swatch(int(number))}{text(names[int(number)])} {percent(iou, 0)}"
+    found = "".join(f"<span>{swatch(int(number))}{text(names[int(number)])} {percent(iou, 0)}</span> "
                     for number, iou in entry["classes"].items())
     return (f'<figure><div class="panels">{panels}</div><figcaption><b>IoU {percent(entry["iou"])} %</b>, boundary F '
             f'{percent(entry["boundary"])} %, {text(entry["image"])}<br>{found}</figcaption></figure>')
@@ -143,7 +144,8 @@ def write_report(folder, matrix, gallery, names: list, extra: dict, device) -> P
         absent=f" ({absent} never occur{'s' if absent == 1 else ''})" if absent else "",
         bars=data_uri("image/svg+xml", iou_bars(names, matrix.iou, matrix.mean_iou)),
         heat_map=data_uri("image/svg+xml", heat_map(names, matrix.counts)),
-        map_width=min(900, max(300, 100 + 24 * len(names))), confusions=confusions(matrix, names),
+        map_least=min(620, 220 + 19 * len(names)), map_most=min(900, 300 + 30 * len(names)),
+        confusions=confusions(matrix, names),
         worst=pictures(gallery.worst, names), best=pictures(gallery.best, names),
         about=rows(about(extra, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
