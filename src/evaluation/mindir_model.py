@@ -1,4 +1,5 @@
 """An exported MINDIR in MindSpore as the evaluator's `predict`: one batch and one size, fixed in the file."""
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,14 @@ class MindirModel:
         """The evaluator's predict."""
         import mindspore as ms
         from mindspore import nn
-        try:
-            cell = nn.GraphCell(ms.load(str(self.path)))
-        except (RuntimeError, ValueError) as error:
-            raise InputError(f"{self.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
-                             ) from None
+        with tempfile.TemporaryDirectory() as folder:
+            named = Path(folder, "network.mindir")    # MindSpore takes no other ending, and no blanks
+            named.symlink_to(Path(self.path).absolute())
+            try:
+                cell = nn.GraphCell(ms.load(str(named)))
+            except (RuntimeError, ValueError) as error:
+                raise InputError(f"{self.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
+                                 ) from None
 
         def run(inputs):
             try:

@@ -1,6 +1,7 @@
 """What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 from src.data.voc import check_files, read_list, read_pair
 from src.device import Device
@@ -34,6 +35,15 @@ def settings_of(config, count: int) -> Settings:
                     tuple(config.image_mean), tuple(config.image_std))
 
 
+def prepare_report(folder: str) -> None:
+    """Make the folder before the work. Raises InputError if there can be none."""
+    try:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--report {folder}: {error.strerror}") from None
+
+
 def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
                    device: Device) -> None:
     """Evaluate this device's share; the first device prints the table and writes result_file.
@@ -44,6 +54,7 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
         model_path: the file whose digest the result keeps.
     """
     own = pairs[device.rank::device.size]
+    prepare_report(config.report)
     log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
     gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
 

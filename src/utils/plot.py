@@ -56,17 +56,20 @@ def draw_line(axes, steps, values, smoothed: bool) -> None:
         axes.plot(steps, smooth(values), color=ACCENT, linewidth=1.8)
 
 
-def draw_evaluations(axes, steps, values) -> None:
+def draw_evaluations(axes, steps, values, last: int) -> None:
     """mIoU of each evaluation, the best one marked; or a note that there was none."""
     if not len(values):
         axes.text(0.5, 0.5, "no evaluation in this run (--eval_data_lst)", transform=axes.transAxes, ha="center",
                   color="#5b6773")
         axes.set(xticks=[], yticks=[])
         return
+    from matplotlib.ticker import MaxNLocator
     best = int(np.argmax(values))
     axes.plot(steps, 100 * values, color=ACCENT, marker="o", markersize=4, linewidth=1.6)
     axes.plot(steps[best], 100 * values[best], "o", color="#c2410c", markersize=7)
     axes.margins(y=0.18)
+    axes.set_xlim(0, last * 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     left = steps[best] <= np.mean(axes.get_xlim())
     axes.annotate(f"best {100 * values[best]:.2f} at step {steps[best]}", (steps[best], 100 * values[best]),
                   (0, 8), textcoords="offset points", ha="left" if left else "right", color="#c2410c")
@@ -77,6 +80,7 @@ def draw(records: list, title: str) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 6.4), dpi=150, layout="constrained")
         FigureCanvasAgg(figure)
@@ -84,8 +88,9 @@ def draw(records: list, title: str) -> bytes:
         draw_line(loss, *series(records, "loss"), smoothed=True)
         draw_line(rate, *series(records, "lr"), smoothed=False)
         draw_line(speed, *series(records, "images_per_s"), smoothed=True)
-        draw_evaluations(miou, *series(records, "mean_iou"))
-        for axes, name in ((loss, "loss"), (miou, "mIoU, percent"), (rate, "learning rate"), (speed, "images a second")):
+        draw_evaluations(miou, *series(records, "mean_iou"), records[-1]["global_step"])
+        names = {loss: "loss", miou: "mIoU, percent", rate: "learning rate", speed: "images a second"}
+        for axes, name in names.items():
             axes.set_title(name)
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", color=GREY, linewidth=0.6)
@@ -94,9 +99,8 @@ def draw(records: list, title: str) -> bytes:
             axes.set_xlabel("step")
         for axes in (loss, rate, speed):
             axes.set_ylim(bottom=0)
-        for axes in (loss, rate, speed, miou):
             axes.set_xlim(0, records[-1]["global_step"] * 1.02)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         figure.suptitle(title, fontsize=11, x=0.01, ha="left")
         data = io.BytesIO()
         figure.savefig(data, format="png")
