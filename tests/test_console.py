@@ -16,7 +16,8 @@ from src.config import read_options
 from tests.conftest import ROOT
 
 PROGRAMS = ["train.py", "eval.py", "convert_resnet101.py", "export.py", "eval_onnx.py", "src/data/build_seg_data.py",
-            "src/data/get_dataset_lst.py", "src/data/sample.py", "src/data/check_data.py", "src/tools/postprocess.py"]
+            "src/data/get_dataset_lst.py", "src/data/sample.py", "src/data/check_data.py", "src/tools/postprocess.py",
+            "predict.py"]
 
 
 def on_terminal(*command, **environment):
@@ -115,7 +116,7 @@ def test_help_is_quick_grouped_and_complete(shell, program):
     own = [option for option in read_options().values() if {stem, "all"} & set(option.programs)]
     text = " ".join(result.out.split())
     for option in own:
-        start = result.out.index(f"\n  --{option.name} ")
+        start = result.out.index(f"\n  {option.spelled(stem)} ")
         assert result.out.rindex(f"\n{option.group}:\n", 0, start + 1) >= 0
         assert " ".join(option.help.split()) in text, option.name
         if option.default != "" and not option.is_list:

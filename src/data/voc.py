@@ -127,13 +127,14 @@ def decode_mask(data: bytes, name) -> np.ndarray:
         raise InputError(f"{name}: damaged mask ({error})") from None
 
 
-def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name) -> None:
+def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name,
+                 mend: str = "give --num_classes, or mend the mask") -> None:
     """Raises InputError if `mask` holds a value that is neither a class nor ignore_label."""
     values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256))
     wrong = values[(values >= num_classes) & (values != ignore_label)]
     if wrong.size:
         raise InputError(f"{name}: mask value {wrong[0]} is neither a class (0 to {num_classes - 1}) nor "
-                         f"ignore_label {ignore_label}; give --num_classes, or mend the mask")
+                         f"ignore_label {ignore_label}; {mend}")
 
 
 def picture_size(image: Image.Image) -> tuple:
