@@ -128,9 +128,9 @@ class Parser(argparse.ArgumentParser):
 
 def make_parser(program: str, description: str, options: dict) -> Parser:
     """Parser of the options whose tag names `program`, grouped as in default_config.yaml."""
-    plain = [option.spelled(program) + " ... " for option in own_options(program, options)
-             if not option.spelled(program).startswith("--")]
-    parser = Parser(program + ".py", usage=f"%(prog)s {''.join(plain)}[--option value ...]", description=description, epilog=EPILOG,
+    typed = [option.spelled(program) for option in own_options(program, options)]
+    usage = "".join(f"{name} ... " for name in typed if not name.startswith("--")) + "[--option value ...]"
+    parser = Parser(program + ".py", usage="%(prog)s " + usage, description=description, epilog=EPILOG,
                     allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=HELP)
     parser.add_argument("--config_path", metavar="FILE", action="append",
                         help="recipe: YAML file of options that replace the defaults; of several the last one wins")
