@@ -7,6 +7,7 @@ from src.device import open_device
 from src.evaluation.backend import make_predict
 from src.evaluation.program import evaluate_pairs, read_pairs, settings_of
 from src.modelarts import storage
+from src.utils.compile_cache import compiled_graphs
 from src.utils.log import run_program
 
 
@@ -25,8 +26,10 @@ def run(config) -> None:
     names = class_names(config.num_classes, config.class_names)
     settings = settings_of(config, len(pairs))
     device = open_device(config.device_target, config.device_id, config.is_distributed)
-    predict = make_predict(load_network(config), settings.batch_size)
-    evaluate_pairs(config, pairs, settings, predict, names, config.model, config.ckpt_path, device)
+    network = load_network(config)
+    predict = make_predict(network, settings.batch_size)
+    with compiled_graphs(config, device, network, settings):
+        evaluate_pairs(config, pairs, settings, predict, names, config.model, config.ckpt_path, device)
 
 
 def main(argv=None):
