@@ -13,10 +13,12 @@ from src.utils.log import run_program
 
 def load_network(config):
     """The network of --model with the weights of --ckpt_path, ready for the evaluator."""
+    from src.nets.layers import fold_batch_norm
     from src.nets.net_factory import InferenceNetwork, create_network
     from src.utils import checkpoint
     network = InferenceNetwork(create_network(config.model, config.num_classes, config.atrous_rates))
     checkpoint.load_network(network, config.ckpt_path)
+    fold_batch_norm(network)
     return network
 
 
