@@ -49,7 +49,7 @@ def in_turns(rounds: int, runs: dict) -> dict:
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
-def networks(stride):
+def networks(stride, batch_size=1):
     """MindSpore's predict as eval.py makes it, PyTorch's of the same weights, and PyTorch's module."""
     import torch
 
@@ -60,7 +60,7 @@ def networks(stride):
     def eager(inputs):
         with torch.inference_mode():
             return module(torch.from_numpy(inputs)).numpy()
-    return mindspore_predict(cell), eager, module
+    return mindspore_predict(cell, batch_size), eager, module
 
 
 def golden_cell(stride):
@@ -71,11 +71,11 @@ def golden_cell(stride):
     return cell
 
 
-def mindspore_predict(cell):
+def mindspore_predict(cell, batch_size=1):
     from src.evaluation.backend import make_predict
     from src.nets.layers import fold_batch_norm
     fold_batch_norm(cell)
-    return make_predict(cell, 1)
+    return make_predict(cell, batch_size)
 
 
 def random_input(side):
@@ -119,10 +119,11 @@ def network_part(options):
     import torch
 
     from benchmarks.torch_network import multiply_rate, operations
+    print(f"batch {options.batch_size}")
     print("| network | MindSpore s | PyTorch s | ratio | floor s | difference |\n| --- | --- | --- | --- | --- | --- |")
-    images = random_input(options.crop_size)
+    images = np.repeat(random_input(options.crop_size), options.batch_size, 0)
     for stride in options.strides:
-        ours, eager, module = networks(stride)
+        ours, eager, module = networks(stride, options.batch_size)
         worst = np.abs(ours(images) - eager(images)).max()
         times = in_turns(options.rounds, {"ours": partial(ours, images), "eager": partial(eager, images)})
         floor = operations(module, torch.from_numpy(images)) / multiply_rate()
@@ -132,17 +133,18 @@ def network_part(options):
 
 def evaluator_part(options):
     pairs, load = pictures(options)
-    settings, images = Settings(options.crop_size, batch_size=1), random_input(options.crop_size)
+    settings = Settings(options.crop_size, batch_size=options.batch_size)
+    images = np.repeat(random_input(options.crop_size), options.batch_size, 0)
     print("| network | pictures | eval s an image | plain PyTorch | ratio | network alone | eval / network | equal |\n"
           "| --- | --- | --- | --- | --- | --- | --- | --- |")
     for stride in options.strides:
-        ours, eager, _ = networks(stride)
+        ours, eager, _ = networks(stride, options.batch_size)
         counts = evaluate(ours, pairs, load, settings).counts, plain_evaluate(eager, pairs, load, settings)
         equal = 1 - np.abs(counts[0] - counts[1]).sum() / 2 / counts[0].sum()
         times = in_turns(options.rounds, {
             "ours": partial(evaluate, ours, pairs, load, settings),
             "plain": partial(plain_evaluate, eager, pairs, load, settings),
-            "alone": partial(repeat, ours, [images] * len(pairs))})
+            "alone": partial(repeat, ours, [images] * (len(pairs) // options.batch_size))})
         ours_s, plain_s, alone = (times[name] / len(pairs) for name in ("ours", "plain", "alone"))
         print(f"| {stride} | {len(pairs)} | {ours_s:.3f} | {plain_s:.3f} | {ours_s / plain_s:.2f} | {alone:.3f} | "
               f"{ours_s / alone:.3f} | {equal:.5f} |", flush=True)
@@ -222,6 +224,7 @@ def main(argv=None):
     parser.add_argument("--data_lst", default="", help="list file of pictures with masks")
     parser.add_argument("--images", type=int, default=12, help="pictures of the list to take")
     parser.add_argument("--strides", nargs="*", default=["s16", "s8"])
+    parser.add_argument("--batch_size", type=int, default=1, help="of network and evaluator; divides --images")
     parser.add_argument("--crop_size", type=int, default=513)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(argv)
