@@ -169,6 +169,25 @@ def draw_curves(train_dir: Path) -> None:
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
 
 
+def graph_facts(config, rates) -> tuple:
+    """What the graphs depend on beyond the options: the number of steps, the batch of --eval_data_lst."""
+    return len(rates), Path(config.eval_data_lst).read_bytes() if config.eval_data_lst else b""
+
+
+def run_phases(config, device, model, callbacks, position) -> None:
+    """Train what is left of the run."""
+    from src.utils import run_state
+    for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
+                                                               config.train_epochs):
+        dataset, transform = make_dataset(config, device, first_epoch, first_step)
+        position.start = first_epoch * position.steps_per_epoch + first_step
+        try:
+            model.train(end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
+                        initial_epoch=first_epoch)
+        except RuntimeError as error:
+            raise transform.cause(error) from None
+
+
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
@@ -177,6 +196,8 @@ def train(config) -> None:
 
     from src.data.dataset import steps_in_epoch
     from src.utils import run_state
+    from src.utils.callbacks import KeepGraphs
+    from src.utils.compile_cache import compiled_graphs
     from src.utils.learning_rates import learning_rates
 
     ms.set_seed(config.seed)
@@ -196,15 +217,8 @@ def train(config) -> None:
             dump_batches(config, device, position)
     callbacks, metrics = make_callbacks(config, device, model, rates, position)
     start = time.perf_counter()
-    for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
-                                                               config.train_epochs):
-        dataset, transform = make_dataset(config, device, first_epoch, first_step)
-        position.start = first_epoch * position.steps_per_epoch + first_step
-        try:
-            model.train(end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
-                        initial_epoch=first_epoch)
-        except RuntimeError as error:
-            raise transform.cause(error) from None
+    with compiled_graphs(config, device, model.train_network, graph_facts(config, rates)) as keep:
+        run_phases(config, device, model, [*callbacks, KeepGraphs(keep)], position)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))
