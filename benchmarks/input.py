@@ -85,7 +85,7 @@ class TorchvisionSamples:
 
     def __init__(self, pairs, root, normalise):
         torch, v2 = import_v2()
-        self.pairs, self.root, self.torch, self.v2 = pairs, root, torch, v2
+        self.pairs, self.root, self.v2 = pairs, root, v2
         steps = [v2.RandomCrop(CROP, pad_if_needed=True, fill={self.kinds()[0]: 114, self.kinds()[1]: 255}),
                  v2.RandomHorizontalFlip()]
         if normalise:
@@ -105,13 +105,12 @@ class TorchvisionSamples:
         from PIL import Image
         pair, v2 = self.pairs[index], self.v2
         with Image.open(Path(self.root, pair.image)) as picture, Image.open(Path(self.root, pair.mask)) as mask:
-            tensors = [kind(v2.functional.pil_to_tensor(part) if kind is self.kinds()[0]
-                            else self.torch.from_numpy(np.array(part)))
-                       for kind, part in zip(self.kinds(), (picture.convert("RGB"), mask))]
+            image, mask = (kind(v2.functional.pil_to_tensor(part))
+                           for kind, part in zip(self.kinds(), (picture.convert("RGB"), mask)))
         scale = np.random.uniform(*SCALES)
-        size = [int(scale * length) for length in tensors[1].shape]
-        image = v2.functional.resize(tensors[0], size, v2.InterpolationMode.BICUBIC)
-        mask = v2.functional.resize(tensors[1][None], size, v2.InterpolationMode.NEAREST)[0]
+        size = [int(scale * length) for length in mask.shape[1:]]
+        image = v2.functional.resize(image, size, v2.InterpolationMode.BICUBIC)
+        mask = v2.functional.resize(mask, size, v2.InterpolationMode.NEAREST)
         return self.steps(image, mask)
 
 
