@@ -44,7 +44,7 @@ def build(job, folder):
 
 
 def record(job, folder):
-    import mindspore.mindrecord    # noqa: F401 - not counted
+    import mindspore.mindrecord  # noqa: F401 - not counted
     return lambda: build(job, folder)
 
 
@@ -95,14 +95,15 @@ def resized(options, side: int, folder: Path) -> Path:
 
 
 def measure(options, folder: Path, axis: str, value: int, work: str) -> dict:
-    """The better of two runs of a point."""
+    """The best of --runs runs of a point."""
     settings = {**USUAL, axis: value}
     root = resized(options, settings["side"], folder)
     pairs = [Pair(f"{number % 20}.jpg", f"{number % 20}.png") for number in range(settings["images"])]
     (folder / "list.txt").write_text("".join(map(format_pair, pairs)))
     job = {**settings, "work": work, "root": str(root), "list": str(folder / "list.txt")}
     runs = [json.loads(subprocess.run([sys.executable, __file__, "--point", json.dumps(job)], check=True,
-                                      capture_output=True, text=True).stdout.splitlines()[-1]) for _ in range(2)]
+                                      capture_output=True, text=True).stdout.splitlines()[-1])
+            for _ in range(options.runs)]
     return {name: min(run[name] for run in runs) for name in runs[0]}
 
 
@@ -134,6 +135,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_root")
     parser.add_argument("--data_lst", default="voc_train_lst.txt", help="list file in data_root")
+    parser.add_argument("--runs", type=int, default=2, help="runs of each point, of which the best counts")
     parser.add_argument("--plot", type=Path, default=ROOT / "docs/images/growth.png")
     options = parser.parse_args(argv)
     print("| along | of | values | s | power | peak MB |\n| --- | --- | --- | --- | --- | --- |")

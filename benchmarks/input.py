@@ -147,7 +147,7 @@ SIDES = {"this pipeline": ours, "the zoo's transform, float32": zoo, "torchvisio
 
 
 def serve(name, job, pipe):
-    """Run epochs of one side, each when told; send images/s, at last peak MB."""
+    """Run epochs of one side, each when told; send images/s and the peak MB so far."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:job.cores])
     try:
         start_epoch = SIDES[name](job)
@@ -162,16 +162,14 @@ def serve(name, job, pipe):
         rate = images / (time.perf_counter() - begin)
         del batch
         gc.collect()    # the epoch's pipeline and what it holds
-        pipe.send(rate)
-    own, children = (resource.getrusage(who).ru_maxrss / 1024
-                     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    pipe.send(own + job.cores * children)
-    pipe.close()
+        own, children = (resource.getrusage(who).ru_maxrss / 1024
+                         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        pipe.send((rate, own + job.cores * children))
     os._exit(0)    # MindSpore's threads need no farewell
 
 
 def measure(job, rounds: int) -> tuple:
-    """({side: images/s of each round}, {side: peak MB}), the sides in turns so that a disturbance meets all."""
+    """({side: images/s of each round}, {side: peak MB of its first epoch}), in turns so that a disturbance meets all."""
     context, pipes = multiprocessing.get_context("spawn"), {}
     for name in SIDES:
         here, there = context.Pipe()
@@ -180,14 +178,16 @@ def measure(job, rounds: int) -> tuple:
             pipes[name] = here
         else:
             print(said)
-    rates = {name: [] for name in pipes}
-    for number in range(rounds + 1):    # the first is for warming up
+    rates, peaks = {name: [] for name in pipes}, {}
+    for number in range(rounds + 1):
         for name, pipe in pipes.items():
             pipe.send(True)
-            rates[name] += [pipe.recv()][:number]
+            rate, peak = pipe.recv()
+            peaks.setdefault(name, peak)
+            rates[name] += [rate][:number]    # none of the first round, which warms up
     for pipe in pipes.values():
         pipe.send(False)
-    return rates, {name: pipe.recv() for name, pipe in pipes.items()}
+    return rates, peaks
 
 
 def bandwidth() -> float:
