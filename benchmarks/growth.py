@@ -66,6 +66,7 @@ def evaluation(job, folder):
 
 
 WORK = {"record": record, "input": training_input, "evaluation": evaluation}
+COLORS = {"record": "C0", "input": "C1", "evaluation": "C2"}
 
 
 def point(job) -> dict:
@@ -120,7 +121,8 @@ def draw(found: dict, path: Path) -> None:
     for column, (axis, (name, values, works)) in enumerate(CURVES.items()):
         for row, (key, unit) in enumerate((("seconds", "s"), ("mb", "peak MB"))):
             for work in works:
-                axes[row, column].plot(values, [found[axis, value, work][key] for value in values], "o-", label=work)
+                axes[row, column].plot(values, [found[axis, value, work][key] for value in values], "o-", label=work,
+                                       color=COLORS[work])
             axes[row, column].set(xlabel=name, ylabel=unit, ylim=(0, None))
             axes[row, column].set_xticks(values)
         axes[0, column].legend(fontsize=7)

@@ -164,12 +164,12 @@ def serve(name, job, pipe):
         gc.collect()    # the epoch's pipeline and what it holds
         own, children = (resource.getrusage(who).ru_maxrss / 1024
                          for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        pipe.send((rate, own + job.cores * children))
+        pipe.send((rate, own + (job.cores * children if name.startswith("torchvision") else 0)))    # its workers
     os._exit(0)    # MindSpore's threads need no farewell
 
 
 def measure(job, rounds: int) -> tuple:
-    """({side: images/s of each round}, {side: peak MB of its first epoch}), in turns so that a disturbance meets all."""
+    """({side: images/s of each round}, {side: peak MB of its first epoch}); in turns: a disturbance meets all."""
     context, pipes = multiprocessing.get_context("spawn"), {}
     for name in SIDES:
         here, there = context.Pipe()

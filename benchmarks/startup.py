@@ -86,8 +86,9 @@ def first_picture(options) -> None:
             done = subprocess.run([*command, str(time.time())], cwd=ROOT, check=True, capture_output=True, text=True)
             found.append([float(part) for part in done.stdout.split("FIRST ")[1].split()[:3]])
     whole, session, network = (statistics.median(column) for column in zip(*found))
+    beyond = statistics.median(run[0] - run[1] for run in found)
     print(f"\neval_onnx.py: the first picture is scored after {whole:.2f} s, {session:.2f} s of them for the session: "
-          f"{statistics.median(run[0] - run[1] for run in found):.2f} s beyond it, {network:.2f} s of them in the network")
+          f"{beyond:.2f} s beyond it, of which {network:.2f} s in the network")
 
 
 def main(argv=None):
