@@ -140,6 +140,25 @@ def make_callbacks(config, device, model, rates, position):
     return [*callbacks, PreemptionGuard(saver, position)], metrics
 
 
+def graph_facts(config, rates) -> tuple:
+    """What the graphs depend on beyond the options: the number of steps, the batch of --eval_data_lst."""
+    return len(rates), Path(config.eval_data_lst).read_bytes() if config.eval_data_lst else b""
+
+
+def run_phases(config, device, model, callbacks, position) -> None:
+    """Train what is left of the run."""
+    from src.utils import run_state
+    for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
+                                                               config.train_epochs):
+        dataset, transform = make_dataset(config, device, first_epoch, first_step)
+        position.start = first_epoch * position.steps_per_epoch + first_step
+        try:
+            model.train(end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
+                        initial_epoch=first_epoch)
+        except RuntimeError as error:
+            raise transform.cause(error) from None
+
+
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
@@ -148,6 +167,8 @@ def train(config) -> None:
 
     from src.data.dataset import steps_in_epoch
     from src.utils import run_state
+    from src.utils.callbacks import KeepGraphs
+    from src.utils.compile_cache import compiled_graphs
     from src.utils.learning_rates import learning_rates
 
     ms.set_seed(config.seed)
@@ -165,15 +186,8 @@ def train(config) -> None:
               f"files go to {config.train_dir}")
     callbacks, metrics = make_callbacks(config, device, model, rates, position)
     start = time.perf_counter()
-    for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
-                                                               config.train_epochs):
-        dataset, transform = make_dataset(config, device, first_epoch, first_step)
-        position.start = first_epoch * position.steps_per_epoch + first_step
-        try:
-            model.train(end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
-                        initial_epoch=first_epoch)
-        except RuntimeError as error:
-            raise transform.cause(error) from None
+    with compiled_graphs(config, device, model.train_network, graph_facts(config, rates)) as keep:
+        run_phases(config, device, model, [*callbacks, KeepGraphs(keep)], position)
     if device.rank == 0:
         metrics.close()
         print(f"trained to step {len(rates)} in {time.perf_counter() - start:.1f} s; files are in {config.train_dir}")

@@ -3,6 +3,7 @@
 python -m benchmarks.torch_network MODULE.pt SIDE FILE.onnx writes PyTorch's own export of a saved module.
 """
 import sys
+import time
 
 import torch
 from torch import nn
@@ -41,7 +42,10 @@ class Bottleneck(nn.Module):
 
 
 class DeepLabV3(nn.Module):
-    """(N, 3, H, W) -> probabilities (N, C, H, W), H and W odd."""
+    """(N, 3, H, W) -> probabilities (N, C, H, W), H and W odd; for evaluation.
+
+    train() and requires_grad_() make it what is trained.
+    """
 
     def __init__(self, network):
         super().__init__()
@@ -56,13 +60,40 @@ class DeepLabV3(nn.Module):
         self.classifier = conv_norm(aspp.conv2, relu=False)
         self.eval()
 
-    def forward(self, image):
+    def logits(self, image):
         x = self.backbone(image)
         outs = [branch(x) for branch in self.branches]
         pooled = self.pooling(x.mean((2, 3), keepdim=True)).expand(-1, -1, x.shape[2], x.shape[3])
-        x = self.classifier(self.project(torch.cat([*outs, pooled], 1)))
-        x = functional.interpolate(x, size=image.shape[2:], mode="bilinear", align_corners=True)
-        return torch.softmax(x, 1)
+        x = functional.dropout(self.project(torch.cat([*outs, pooled], 1)), 0.7, self.training)
+        return functional.interpolate(self.classifier(x), size=image.shape[2:], mode="bilinear", align_corners=True)
+
+    def forward(self, image):
+        return torch.softmax(self.logits(image), 1)
+
+
+def operations(network, image) -> float:
+    """Multiplications and additions of the convolutions in one forward pass."""
+    total = []
+
+    def count(layer, _, out):
+        total.append(2 * layer.weight.numel() * out.shape[0] * out.shape[2] * out.shape[3])
+    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    with torch.inference_mode():
+        network(image)
+    for hook in hooks:
+        hook.remove()
+    return float(sum(total))
+
+
+def multiply_rate(side=2048, rounds=5) -> float:
+    """Operations a second that this machine reaches in a float32 product of two square matrices, the best of some."""
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        seconds.append(time.perf_counter() - start)
+    return 2 * side ** 3 / min(seconds)
 
 
 def export(module_path: str, side: int, path: str) -> None:

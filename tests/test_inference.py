@@ -12,6 +12,7 @@ from src.evaluation.inference import (
     letterbox,
     letterbox_size,
 )
+from src.nets.layers import fold_batch_norm
 from src.nets.net_factory import InferenceNetwork, create_network
 from tests.golden import DATA, STEP, set_golden
 
@@ -24,6 +25,7 @@ def test_published_modes(stride, pynative):
     golden = np.load(DATA / "eval_modes.npz")
     cell = InferenceNetwork(create_network(f"deeplab_v3_s{stride}"))
     set_golden(cell, {"network.aspp.conv2.bias": golden[f"s{stride}_conv2_bias"]})
+    fold_batch_norm(cell)    # as eval.py does
     images = [golden["image0"], golden["image1"]]
     for mode, (scales, flip) in MODES.items():
         settings = Settings(crop_size=65, scales=scales, flip=flip, batch_size=2)

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from src.nets.layers import fold_batch_norm
 from src.nets.net_factory import NETS, InferenceNetwork, TrainingNetwork, create_network, zero_init_residual
 from tests.golden import DATA, STEP, golden_shapes, set_golden
 
@@ -95,6 +96,21 @@ def test_freeze_bn_says_what_training_does(freeze_bn):
     moved = not np.array_equal(network.resnet.bn1.moving_mean.asnumpy(), np.zeros(8))
     assert moved is not freeze_bn
     assert network.resnet.bn1.gamma.requires_grad
+
+
+def test_folded_batch_norm_computes_the_same():
+    from mindspore import nn
+    network = create_network("deeplab_v3_tiny_s16", num_classes=5)
+    network.set_train(False)
+    set_golden(network)
+    names = {value.name for _, value in network.parameters_and_names()}
+    image = tensor(1, 3, 65, 97)
+    plain = network(image).asnumpy()
+    fold_batch_norm(network)
+    assert not any(isinstance(cell, nn.BatchNorm2d) for _, cell in network.cells_and_names())
+    left = [value.name for _, value in network.parameters_and_names()]
+    assert len(set(left)) == len(left) and set(left) < names
+    assert np.abs(network(image).asnumpy() - plain).max() <= 1e-5 * np.abs(plain).max()
 
 
 def test_dropout_drops_seventy_percent_in_training_only():
