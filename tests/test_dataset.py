@@ -1,8 +1,10 @@
 """MindRecord -> batches: order and draws depend on seed, epoch, sample and rank alone."""
+import threading
+
 import numpy as np
 import pytest
 
-from src.data.dataset import SampleOrder, create_dataset
+from src.data.dataset import Batches, SampleOrder, TrainingTransform, create_dataset
 from src.utils.log import InputError
 
 OPTIONS = {"seed": 3, "batch_size": 4, "crop_size": 65, "min_scale": 0.5, "max_scale": 2.0,
@@ -40,6 +42,30 @@ def test_same_seed_same_batches_whatever_the_workers(data_file):
     assert equal(first, second)
     assert equal(first, batches(data_file, workers=1000)[0]), "clamped to the cores"
     assert not equal(first, batches(data_file, seed=4)[0])
+
+
+def test_threads_make_what_one_sample_after_the_other_makes(data_file):
+    options = {name: value for name, value in OPTIONS.items() if name != "batch_size"}
+    transform, images, labels, keys = TrainingTransform(**options), [], [], []
+    for record in SampleOrder(data_file, OPTIONS["seed"], 1, 0):
+        place = np.empty((3, 65, 65), np.uint8), np.empty((65, 65), np.uint8), np.empty(1, np.int32)
+        transform(record, place)
+        for column, value in zip((images, labels, keys), place):
+            column.append(value)
+    (epoch,) = batches(data_file)
+    for number, column in enumerate((images, labels)):
+        assert np.array_equal(np.concatenate([batch[number] for batch in epoch]), np.stack(column))
+    assert np.array_equal(np.concatenate([batch[2] for batch in epoch]), np.concatenate(keys))
+
+
+def test_an_epoch_left_early_ends_its_threads(data_file):
+    before = set(threading.enumerate())
+    samples = SampleOrder(data_file, 3, 1, 0)
+    made = iter(Batches(samples, TrainingTransform(3, 65, 0.5, 2.0, OPTIONS["mean"], 6, 255), 4, 2))
+    next(made)
+    assert set(threading.enumerate()) - before
+    made.close()
+    assert not set(threading.enumerate()) - before
 
 
 def test_epochs_differ_and_can_be_begun_anywhere(data_file):

@@ -64,8 +64,27 @@ def test_windows_at_corners(scale):
         part = resize_window(image, size, (top, left, 20, 20))
         assert part.shape == (20, 20, 3)
         assert np.abs(part.astype(int) - whole[top:top + 20, left:left + 20]).mean() < 2
-        assert np.array_equal(resize_mask_window(image[:, :, 0], size, (top, left, 20, 20)),
-                              whole_mask[top:top + 20, left:left + 20])
+        for flip in (False, True):
+            mask = np.zeros((20, 24), np.uint8)
+            resize_mask_window(image[:, :, 0], size, (top, left, 20, 20), flip, mask[:, 4:])
+            expected = whole_mask[top:top + 20, left:left + 20]
+            assert np.array_equal(mask[:, 4:], expected[:, ::-1] if flip else expected) and not mask[:, :4].any()
+
+
+def test_a_place_in_a_batch_gets_what_new_arrays_get():
+    rng = np.random.default_rng(2)
+    for height, width in ((1, 1), (1, 90), (70, 1), (40, 200), (300, 61)):
+        image = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), (0, 0), 2)
+        mask = rng.integers(0, 21, (height, width), dtype=np.uint8)
+        for flip in (False, True):
+            draw = draw_transform(rng, height, width, 65, 0.5, 2.0)._replace(flip=flip)
+            pixels, labels = train_transform(image, mask, draw, 65, (104, 116, 124), 255)
+            images, masks = np.full((3, 3, 65, 65), 7, np.uint8), np.full((3, 65, 65), 7, np.uint8)
+            train_transform(image, mask, draw, 65, (104, 116, 124), 255, (images[1], masks[1]))
+            assert np.array_equal(images[1], pixels) and np.array_equal(masks[1], labels)
+            assert (images[::2] == 7).all() and (masks[::2] == 7).all()
+            whole_pixels, whole_labels = long_way(image, mask, draw, 65, 255)
+            assert np.array_equal(labels, whole_labels) and np.abs(pixels.astype(int) - whole_pixels).mean() <= 1
 
 
 def test_draws_cover_their_ranges():

@@ -1,4 +1,6 @@
 """Reading of VOC files, and errors that name the file."""
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from src.data.voc import (
     decode_image,
     decode_mask,
     format_pair,
+    is_whole_gray_png,
     palette,
     read_list,
     read_pair,
@@ -59,6 +62,31 @@ def test_damaged_files_are_named(tmp_path):
     assert decode_image(jpeg + b"trailing", "a.jpg").shape == (60, 80, 3)
 
 
+def test_whole_gray_masks_read_by_opencv_equal_pillows():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 9), (7, 1), (60, 81)):
+        mask = rng.integers(0, 256, shape, dtype=np.uint8)
+        for options in ({}, {"compress_level": 1}, {"transparency": 3}, {"dpi": (72, 72)}):
+            buffer = io.BytesIO()
+            Image.fromarray(mask).save(buffer, "png", **options)
+            assert is_whole_gray_png(buffer.getvalue()) and np.array_equal(decode_mask(buffer.getvalue(), "m"), mask)
+    palette_mask = Image.fromarray(mask)
+    palette_mask.putpalette(palette().tobytes())
+    buffer = io.BytesIO()
+    palette_mask.save(buffer, "png")
+    assert not is_whole_gray_png(buffer.getvalue())
+
+
+def test_damage_of_a_gray_mask_is_left_to_pillow():
+    png = cv2.imencode(".png", np.random.default_rng(0).integers(0, 21, (60, 80), dtype=np.uint8))[1].tobytes()
+    assert is_whole_gray_png(png) and is_whole_gray_png(png + b"more")
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        place = int(rng.integers(8, len(png)))
+        for damaged in (png[:place], png[:place] + bytes([png[place] ^ 1 << int(rng.integers(8))]) + png[place + 1:]):
+            assert not is_whole_gray_png(damaged)
+
+
 def test_list_lines_with_blanks_survive(tmp_path):
     pairs = [Pair("a.jpg", "a.png"), Pair("my pictures/a b.jpg", "m/a b.png")]
     (tmp_path / "l.txt").write_text("".join(map(format_pair, pairs)) + "\n")
@@ -84,8 +112,12 @@ def test_missing_and_binary_lists(tmp_path):
 
 def test_labels_outside_the_classes_are_named():
     check_labels(np.array([[0, 20, 255]], np.uint8), 21, 255, "m")
-    with pytest.raises(InputError, match="m: mask value 37"):
-        check_labels(np.array([[0, 37, 255]], np.uint8), 21, 255, "m")
+    for values, classes, ignored, wrong in (([0, 37, 255], 21, 255, 37), ([0, 5, 6], 6, 0, 6), ([0, 6, 7], 6, 6, 7),
+                                            ([3, 200, 255], 21, 200, 255), ([254], 254, 255, 254)):
+        with pytest.raises(InputError, match=f"m: mask value {wrong} "):
+            check_labels(np.array([values], np.uint8), classes, ignored, "m")
+    for values, classes, ignored in (([0, 5], 6, 0), ([0, 6], 6, 6), ([3, 200], 21, 200), ([254, 255], 255, 255)):
+        check_labels(np.array([values], np.uint8), classes, ignored, "m")
 
 
 def test_mask_of_another_size(tmp_path):

@@ -1,6 +1,10 @@
 """MindRecord -> batches of uint8 pictures and masks, the same for one seed whatever the number of workers."""
 import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +13,18 @@ from src.data.transforms import draw_transform, train_transform
 from src.data.voc import check_labels, decode_image, decode_mask
 from src.utils.log import InputError, first_line
 
-PREFETCH = 2    # batches each stage may hold ready; MindSpore's 16 would keep 400 MB of crops at the published sizes
+PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
+AHEAD = 2    # batches in the making, so that no thread waits for a batch's last sample
+
+
+class Record(NamedTuple):
+    """One encoded sample, and what its random draws are made from."""
+
+    data: bytes
+    label: bytes
+    name: str
+    epoch: int
+    index: int
 
 
 class SampleOrder:
@@ -39,13 +54,8 @@ class SampleOrder:
         records = ds.MindDataset(self.data_file, columns_list=["data", "label", "file_name"],
                                  sampler=ds.SubsetSampler(indices.tolist()), num_parallel_workers=1)
         rows = records.create_tuple_iterator(num_epochs=1, output_numpy=True)
-        for index, (data, label, name) in zip(indices, rows):
-            yield as_bytes(data), as_bytes(label), name, np.array([epoch, index], np.int64)
-
-
-def as_bytes(column) -> np.ndarray:
-    """A bytes column as uint8; MindSpore hands it over as one fixed-length string."""
-    return np.frombuffer(column.tobytes(), np.uint8)
+        for index, (data, label, name) in zip(indices, rows):    # MindSpore hands bytes over as one fixed-length string
+            yield Record(data.tobytes(), label.tobytes(), str(name), epoch, int(index))
 
 
 def count_samples(data_file) -> int:
@@ -83,9 +93,10 @@ class TrainingTransform:
         self.fill, self.num_classes, self.ignore_label = np.rint(mean).astype(np.uint8), num_classes, ignore_label
         self.errors = []
 
-    def __call__(self, data, label, name, key):
+    def __call__(self, record: Record, out: tuple) -> None:
+        """Write the sample to its place `out` in a batch: image (3, crop, crop), label (crop, crop), dropout_key ()."""
         try:
-            return self.transform(data, label, str(name), key)
+            self.transform(record, *out)
         except InputError as error:
             self.errors.append(error)
             raise
@@ -94,15 +105,58 @@ class TrainingTransform:
         """The error of the sample that ended the pipeline, if one did, else `error` itself."""
         return self.errors[0] if self.errors else error
 
-    def transform(self, data, label, name, key):
-        image, mask = decode_image(data.tobytes(), name), decode_mask(label.tobytes(), f"mask of {name}")
+    def transform(self, record, out_image, out_label, out_key):
+        name, mask_name = record.name, f"mask of {record.name}"
+        image, mask = decode_image(record.data, name), decode_mask(record.label, mask_name)
         if image.shape[:2] != mask.shape:
             raise InputError(f"{name}: its mask has another size")
-        check_labels(mask, self.num_classes, self.ignore_label, f"mask of {name}")
-        rng = np.random.default_rng([self.seed, *key.tolist()])
+        check_labels(mask, self.num_classes, self.ignore_label, mask_name)
+        rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
-        pixels, labels = train_transform(image, mask, draw, self.crop_size, self.fill, self.ignore_label)
-        return pixels, labels, np.array(rng.integers(2 ** 31), np.int32)
+        train_transform(image, mask, draw, self.crop_size, self.fill, self.ignore_label, (out_image, out_label))
+        out_key[...] = rng.integers(2 ** 31)
+
+
+class Batches:
+    """Batches of one device, epoch after epoch. Threads write the samples straight to their places in a batch.
+
+    OpenCV, Pillow and NumPy release Python's lock while they work; MindSpore gets a whole batch, which it copies once,
+    where a map of its own copies each sample three times.
+    """
+
+    def __init__(self, order: SampleOrder, transform: TrainingTransform, batch_size: int, workers: int):
+        self.order, self.transform, self.batch_size, self.workers = order, transform, batch_size, workers
+
+    def __len__(self):
+        return len(self.order) // self.batch_size
+
+    def __iter__(self):
+        records, making = iter(self.order), deque()
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            for _ in range(len(self)):
+                making.append(self.begin(pool, islice(records, self.batch_size)))
+                if len(making) == AHEAD:
+                    yield finish(*making.popleft())
+            while making:
+                yield finish(*making.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def begin(self, pool, records) -> tuple:
+        """A batch's arrays, and the futures that fill them."""
+        count, side = self.batch_size, self.transform.crop_size
+        batch = (np.empty((count, 3, side, side), np.uint8), np.empty((count, side, side), np.uint8),
+                 np.empty(count, np.int32))
+        places = zip(batch[0], batch[1], (batch[2][i:i + 1] for i in range(count)))
+        return batch, [pool.submit(self.transform, record, place) for record, place in zip(records, places)]
+
+
+def finish(batch: tuple, futures: list) -> tuple:
+    """The batch, once it is whole. Raises what was wrong with a sample."""
+    for future in futures:
+        future.result()
+    return batch
 
 
 def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_scale, mean, num_classes, ignore_label,
@@ -129,15 +183,13 @@ def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_sca
     cv2.setNumThreads(1)    # the workers are the parallelism
     ds.config.set_prefetch_size(PREFETCH)
     steps_in_epoch(data_file, batch_size, num_shards)
-    source = SampleOrder(data_file, seed, num_shards, shard_id, first_epoch, first_step * batch_size)
+    order = SampleOrder(data_file, seed, num_shards, shard_id, first_epoch, first_step * batch_size)
     transform = TrainingTransform(seed, crop_size, min_scale, max_scale, mean, num_classes, ignore_label)
-    dataset = ds.GeneratorDataset(source, ["data", "label", "name", "key"], shuffle=False, num_parallel_workers=1)
-    dataset = dataset.map(transform, input_columns=["data", "label", "name", "key"],
-                          output_columns=["image", "label", "dropout_key"], num_parallel_workers=workers)
-    dataset = dataset.batch(batch_size, drop_remainder=True, num_parallel_workers=1)
+    dataset = ds.GeneratorDataset(Batches(order, transform, batch_size, workers), ["image", "label", "dropout_key"],
+                                  shuffle=False, num_parallel_workers=1)
     try:
         dataset.output_shapes()    # runs the pipeline once and remembers; done here, so that it does not cost an epoch
     except RuntimeError as error:
         raise transform.cause(error) from None
-    source.epoch = first_epoch
+    order.epoch = first_epoch
     return dataset, transform

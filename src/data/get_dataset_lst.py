@@ -91,7 +91,8 @@ def make_lists(root: Path, workers: int) -> None:
         print(f"no SBD in {root / SBD}: vocaug_train_lst.txt is not written")
         return
     listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
-    extra = [name for name in dict.fromkeys(listed) if name not in set(train) | set(val)]
+    known = set(train) | set(val)
+    extra = [name for name in dict.fromkeys(listed) if name not in known]
     sbd_gray = SBD / "cls_png_gray"
     write_masks([(root / SBD / "cls" / f"{name}.mat", root / sbd_gray / f"{name}.png") for name in extra],
                 workers, "SBD")

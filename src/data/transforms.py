@@ -34,7 +34,7 @@ def draw_transform(rng: np.random.Generator, height: int, width: int, crop_size:
 
 
 def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: int,
-                    fill, ignore_label: int) -> tuple:
+                    fill, ignore_label: int, out=None) -> tuple:
     """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset.
 
     Only the part of the resized picture that the crop keeps is computed. Normalisation is left to the network:
@@ -47,6 +47,7 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
         crop_size: side of the result in pixels.
         fill: three uint8 values for the padding right and below, the rounded mean (0 once normalised).
         ignore_label: the mask's padding.
+        out: arrays of the result's shapes to write to, such as a sample's place in a batch; new ones for None.
 
     Returns:
         image (3, crop, crop) uint8 and mask (crop, crop) uint8, contiguous.
@@ -55,13 +56,17 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
     rows = min(crop_size, size[0] - draw.offset_h)
     columns = min(crop_size, size[1] - draw.offset_w)
     window = (draw.offset_h, draw.offset_w, rows, columns)
+    out_image, out_mask = out or (np.empty((3, crop_size, crop_size), np.uint8),
+                                  np.empty((crop_size, crop_size), np.uint8))
+    left = crop_size - columns if draw.flip else 0    # the padding is mirrored too
 
-    out_image = np.empty((3, crop_size, crop_size), np.uint8)
-    out_mask = np.full((crop_size, crop_size), ignore_label, np.uint8)
-    out_image[:] = np.asarray(fill, np.uint8)[:, None, None]
-    step = -1 if draw.flip else 1
-    out_image[:, :, ::step][:, :rows, :columns] = resize_window(image, size, window).transpose(2, 0, 1)
-    out_mask[:, ::step][:rows, :columns] = resize_mask_window(mask, size, window)
+    part = resize_window(image, size, window)
+    cv2.split(cv2.flip(part, 1) if draw.flip else part, list(out_image[:, :rows, left:left + columns]))
+    resize_mask_window(mask, size, window, draw.flip, out_mask[:rows, left:left + columns])
+    for plane, value in zip((*out_image, out_mask), (*fill, ignore_label)):
+        plane[rows:] = value
+        plane[:rows, :left] = value
+        plane[:rows, left + columns:] = value
     return out_image, out_mask
 
 
@@ -93,10 +98,18 @@ def cut_axis(length: int, target: int, start: int, count: int) -> tuple:
     return slice(first, last), start - begin, target / length
 
 
-def resize_mask_window(mask: np.ndarray, size: tuple, window: tuple) -> np.ndarray:
-    """The window of `mask` resized to `size` by nearest neighbour, equal to cv2.INTER_NEAREST on every pixel."""
-    indices = []
-    for length, target, start, count in zip(mask.shape, size, window[:2], window[2:]):
-        step = 1.0 / (target / length)    # in this order: OpenCV rounds the same way
-        indices.append(np.minimum(np.floor(np.arange(start, start + count) * step).astype(np.intp), length - 1))
-    return mask[indices[0]][:, indices[1]]
+def resize_mask_window(mask: np.ndarray, size: tuple, window: tuple, flip: bool, out: np.ndarray) -> None:
+    """Write the window of `mask` resized to `size` by nearest neighbour, mirrored if `flip`, to `out` (rows, columns).
+
+    Equal to cv2.INTER_NEAREST on every pixel. Whole rows are picked, of the mask and of its transpose: copying rows
+    is several times quicker than picking pixels.
+    """
+    rows, columns = (nearest_indices(*axis) for axis in zip(mask.shape, size, window[:2], window[2:]))
+    turned = cv2.transpose(mask[rows])[columns[::-1] if flip else columns]
+    cv2.transpose(turned, dst=out)
+
+
+def nearest_indices(length: int, target: int, start: int, count: int) -> np.ndarray:
+    """Source pixels of the `count` pixels from `start` of an axis of `length` resized to `target`."""
+    step = 1.0 / (target / length)    # in this order: OpenCV rounds the same way
+    return np.minimum(np.floor(np.arange(start, start + count) * step).astype(np.intp), length - 1)

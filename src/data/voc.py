@@ -1,6 +1,7 @@
 """PASCAL VOC as files: classes, palette, list files, pictures and masks read with errors that name the file."""
 import io
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from src.utils.log import InputError
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 
+PNG, GRAY_8 = b"\x89PNG\r\n\x1a\n", bytes((8, 0))    # signature; bit depth and colour type, bytes 24 and 25
 ROTATED = (5, 6, 7, 8)    # values of the EXIF orientation that swap width and height
 
 
@@ -103,12 +105,28 @@ def decode_image(data: bytes, name) -> np.ndarray:
 
     OpenCV fills what is missing of a truncated JPEG with grey; the end marker (FF D9) tells, since no scan holds one.
     """
-    if data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+    if (data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9"    # a whole file mostly ends in it: no search then
+            and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")):
         raise InputError(f"{name}: the JPEG ends too early")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:
         raise InputError(f"{name}: is not a picture that OpenCV can read")
     return image
+
+
+def is_whole_gray_png(data: bytes) -> bool:
+    """Whether `data` is a PNG of 8-bit gray numbers to its end, every chunk with its right checksum."""
+    if data[:8] != PNG or data[24:26] != GRAY_8:
+        return False
+    start = 8
+    while start + 12 <= len(data):    # a chunk: length, name, content, checksum of name and content
+        end = start + 12 + int.from_bytes(data[start:start + 4], "big")
+        if zlib.crc32(data[start + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
+            return False
+        if data[start + 4:start + 8] == b"IEND":
+            return True
+        start = end
+    return False
 
 
 def decode_mask(data: bytes, name) -> np.ndarray:
@@ -117,6 +135,10 @@ def decode_mask(data: bytes, name) -> np.ndarray:
     A palette PNG gives its indices, never its colours (OpenCV would give the colours' luminance: wrong labels
     without any error). Raises InputError for colour or 16-bit masks and for damaged files.
     """
+    if is_whole_gray_png(data):    # there OpenCV agrees, and is quicker; what is damaged is left to Pillow to explain
+        mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if mask is not None and mask.ndim == 2 and mask.dtype == np.uint8:
+            return mask
     try:
         with Image.open(io.BytesIO(data)) as mask:
             if mask.mode not in ("P", "L"):
@@ -129,10 +151,10 @@ def decode_mask(data: bytes, name) -> np.ndarray:
 
 def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name) -> None:
     """Raises InputError if `mask` holds a value that is neither a class nor ignore_label."""
-    values = np.flatnonzero(np.bincount(mask.reshape(-1), minlength=256))
-    wrong = values[(values >= num_classes) & (values != ignore_label)]
-    if wrong.size:
-        raise InputError(f"{name}: mask value {wrong[0]} is neither a class (0 to {num_classes - 1}) nor "
+    ranges = ((num_classes, ignore_label - 1), (max(num_classes, ignore_label + 1), 255))    # what is neither
+    if any(low <= high and cv2.countNonZero(cv2.inRange(mask, low, high)) for low, high in ranges):
+        wrong = mask[(mask >= num_classes) & (mask != ignore_label)].min()
+        raise InputError(f"{name}: mask value {wrong} is neither a class (0 to {num_classes - 1}) nor "
                          f"ignore_label {ignore_label}; give --num_classes, or mend the mask")
 
 
