@@ -14,10 +14,8 @@ PROBE = """
 <script>
 const errors = [];
 addEventListener("error", event => errors.push(String(event.message || event.target.src || "").slice(0, 200)), true);
-addEventListener("load", async () => {
+addEventListener("load", () => {    // before the frame's own, so that it is there when the page is dumped
   const images = [...document.images];
-  images.forEach(image => image.loading = "eager");
-  await Promise.all(images.map(image => image.decode().catch(() => errors.push("not decoded: " + image.alt))));
   const found = {
     errors, width: innerWidth, page: document.documentElement.scrollWidth,
     images: images.map(image => [image.alt, image.naturalWidth, image.clientWidth]),
@@ -25,15 +23,13 @@ addEventListener("load", async () => {
     text: document.querySelector("main").innerText,
     outside: [...document.querySelectorAll("[src], [href]")].map(part => part.src || part.href)
       .filter(address => !address.startsWith("data:"))};
-  parent.postMessage(JSON.stringify(found), "*");
+  parent.document.getElementById("found").textContent = JSON.stringify(found);
 });
 </script>
 """
 # The page in a frame as wide as the screen in question: Chromium's own windows are never as narrow as a phone.
 FRAME = """<!doctype html><body><pre id="found"></pre><iframe style="border:0;width:{width}px;height:900px"
-srcdoc="{page}"></iframe><script>
-addEventListener("message", event => document.getElementById("found").textContent = event.data);
-</script></body>"""
+srcdoc="{page}"></iframe></body>"""
 
 
 def find_browser() -> str:
@@ -56,12 +52,13 @@ def look_at(page, width: int, folder) -> dict:
     "log" holds the lines of its console.
     """
     document = page.read_text(encoding="utf-8").replace("<head>", "<head>" + PROBE, 1)
+    document = document.replace('loading="lazy"', "")
     framed = folder / f"framed_{width}.html"
     framed.write_text(FRAME.format(width=width, page=html.escape(document)), encoding="utf-8")
     done = subprocess.run(
         [find_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
          "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
-         f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=10000",
+         f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000",
          "--dump-dom", framed.as_uri()], capture_output=True, text=True, timeout=120)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
     assert found and found[1], (done.stdout[:300], done.stderr[-1000:])
