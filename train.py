@@ -35,7 +35,8 @@ def prepare_folder(train_dir: Path, config, keep: bool) -> None:
     try:
         train_dir.mkdir(parents=True, exist_ok=True)
         earlier = [path for path in train_dir.iterdir()
-                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml", "checkpoints.json")]
+                   if path.suffix == ".ckpt" or path.name in ("metrics.jsonl", "config.yaml", "checkpoints.json",
+                                                            "curves.png")]
         if earlier and not keep:
             folder = next(path for number in range(1, 10**6)
                           if not (path := train_dir / f"earlier_{number}").exists())
@@ -140,6 +141,15 @@ def make_callbacks(config, device, model, rates, position):
     return [*callbacks, PreemptionGuard(saver, position)], metrics
 
 
+def draw_curves(train_dir: Path) -> None:
+    """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
+    try:
+        from src.utils.plot import plot
+        plot(train_dir / "metrics.jsonl")
+    except Exception as error:    # a matplotlib that is missing or broken, a full disk
+        warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
+
+
 def graph_facts(config, rates) -> tuple:
     """What the graphs depend on beyond the options: the number of steps, the batch of --eval_data_lst."""
     return len(rates), Path(config.eval_data_lst).read_bytes() if config.eval_data_lst else b""
@@ -190,6 +200,7 @@ def train(config) -> None:
         run_phases(config, device, model, [*callbacks, KeepGraphs(keep)], position)
     if device.rank == 0:
         metrics.close()
+        draw_curves(Path(config.train_dir))
         print(f"trained to step {len(rates)} in {time.perf_counter() - start:.1f} s; files are in {config.train_dir}")
 
 

@@ -92,7 +92,7 @@ for mode in "${modes[@]}"; do
     step "$mode"
     rates=(--model "deeplab_v3_${size}s16") pictures=()
     [[ "$mode" == run_eval_s16 ]] || rates=(--model "deeplab_v3_${size}s8" --atrous_rates 12 24 36)
-    [[ "$mode" != run_eval_s8_multiscale_flip ]] || pictures=(--overlay_dir "$work_dir/overlays")
+    [[ "$mode" != run_eval_s8_multiscale_flip ]] || pictures=(--overlay_dir "$work_dir/overlays" --report "$work_dir/report")
     EVAL_PATH="$work_dir/$mode" DEVICE_TARGET=CPU bash "$ROOT/scripts/$mode.sh" "$data" "$work_dir/val_lst.txt" \
         "${checkpoints[0]}" --config_path "$RECIPES/${recipe}_eval.yaml" "${classes[@]}" "${rates[@]}" "${pictures[@]}"
     results+=("$work_dir/$mode/eval_result.json")
@@ -110,4 +110,5 @@ cd "$ROOT"
 "$PYTHON" -m src.evaluation.summary "${results[@]}"
 echo
 echo "overlays (picture, truth, prediction): $work_dir/overlays"
+echo "the last mode's report, for a browser: $work_dir/report/report.html"
 echo "installation $((installed - start)) s, everything else $((SECONDS - installed)) s"

@@ -23,7 +23,7 @@ class Option:
     name: str
     default: object
     group: str
-    programs: tuple
+    programs: dict    # program -> how it spells the option: its name, another one, or CAPITALS for plain arguments
     help: str
     choices: tuple    # allowed values, or empty
     bounds: tuple     # (operator's text, number) pairs, or empty
@@ -37,6 +37,11 @@ class Option:
         """Type of the value, of the elements for a list."""
         return type(self.default[0] if self.is_list else self.default)
 
+    def spelled(self, program: str) -> str:
+        """The option as one types it: --name, or NAME for plain arguments."""
+        name = self.programs.get(program, self.name)
+        return name if name.isupper() else f"--{name}"
+
 
 def read_options(path: Path = DEFAULTS) -> dict:
     """Options by name. Raises ValueError for a line of the file that does not say what an option must say."""
@@ -47,7 +52,7 @@ def read_options(path: Path = DEFAULTS) -> dict:
             group = line[3:].strip()
         if not line.strip() or line.startswith("#"):
             continue
-        found = re.fullmatch(r"(\w+):\s.*?#\s*\[([\w\s]+)\]\s*(.*?)\s*(?:\{([^{}]*)\})?", line)
+        found = re.fullmatch(r"(\w+):\s.*?#\s*\[([\w\s:]+)\]\s*(.*?)\s*(?:\{([^{}]*)\})?", line)
         if not found:
             raise ValueError(f"{path}: no '# [programs] help' on the line {line!r}")
         name, programs, text, rule = found.groups()
@@ -55,8 +60,14 @@ def read_options(path: Path = DEFAULTS) -> dict:
         bounds = tuple((part.split()[0], float(part.split()[1])) for part in rules if part[0] in "<>")
         kind = type(values[name])
         choices = tuple(kind(part) for part in rules if part[0] not in "<>")
-        options[name] = Option(name, values[name], group, tuple(programs.split()), text, choices, bounds)
+        options[name] = Option(name, values[name], group, spellings(name, programs), text, choices, bounds)
     return options
+
+
+def spellings(name: str, programs: str) -> dict:
+    """The tag "train eval:other" of option `name` as {"train": name, "eval": "other"}."""
+    parts = (program.partition(":") for program in programs.split())
+    return {program: other or name for program, _, other in parts}
 
 
 def check_value(option: Option, value, where: str):
@@ -88,17 +99,17 @@ def nearest(name: str, names) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def parse_text(option: Option):
+def parse_text(option: Option, spelled: str):
     """The function that turns command-line text into the option's type."""
     def parse(text):
         if option.kind is bool:
             if text.lower() not in ("true", "false"):
-                raise InputError(f"--{option.name} takes True or False, not {text!r}")
+                raise InputError(f"{spelled} takes True or False, not {text!r}")
             return text.lower() == "true"
         try:
             return option.kind(text)
         except ValueError:
-            raise InputError(f"--{option.name} takes {option.kind.__name__}, not {text!r}") from None
+            raise InputError(f"{spelled} takes {option.kind.__name__}, not {text!r}") from None
     return parse
 
 
@@ -119,8 +130,10 @@ def make_parser(program: str, description: str, options: dict) -> Parser:
     for option in own_options(program, options):
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
-        groups[option.group].add_argument(f"--{option.name}", help=help_text(option), type=parse_text(option),
-                                          **argument_shape(option))
+        spelled = option.spelled(program)
+        names = [spelled] if spelled.startswith("--") else []    # a plain argument has its dest for a name
+        groups[option.group].add_argument(*names, dest=option.name, help=help_text(option),
+                                          type=parse_text(option, spelled), **argument_shape(option, spelled))
     return parser
 
 
@@ -128,7 +141,9 @@ def own_options(program: str, options: dict) -> list:
     return [option for option in options.values() if program in option.programs or "all" in option.programs]
 
 
-def argument_shape(option: Option) -> dict:
+def argument_shape(option: Option, spelled: str) -> dict:
+    if not spelled.startswith("--"):
+        return {"metavar": spelled, "nargs": "*"}
     if option.kind is bool:
         return {"nargs": "?", "const": True, "metavar": "True|False"}
     return {"metavar": option.kind.__name__.upper()} | ({"nargs": "+", "action": "extend"} if option.is_list else {})
@@ -137,17 +152,18 @@ def argument_shape(option: Option) -> dict:
 def help_text(option: Option) -> str:
     rule = ", ".join([*map(str, option.choices), *(f"{sign} {limit:g}" for sign, limit in option.bounds)])
     default = " ".join(map(str, option.default)) if option.is_list else option.default
-    text = option.help + (f"; {rule}" if rule else "") + (f" (default: {default})" if default != "" else "")
+    text = option.help + (f"; {rule}" if rule else "") + (f" (default: {default})" if default not in ("", []) else "")
     return text.replace("%", "%%")
 
 
-def parse_args(program: str, description: str, argv=None):
-    """Resolved options of `program` as a frozen object: defaults <- recipes <- command line.
+def parse_args(program: str, description: str, argv=None, known=None):
+    """Resolved options of `program` as a frozen object: defaults <- `known` <- recipes <- command line.
 
     Args:
         program: name as in the tags of default_config.yaml, such as "train".
         description: first lines of --help.
         argv: list of arguments, sys.argv[1:] when None.
+        known: name -> value, what is known better than by the defaults, such as a model file's own settings.
 
     Returns:
         Frozen dataclass with one field for each option of default_config.yaml.
@@ -160,12 +176,13 @@ def parse_args(program: str, description: str, argv=None):
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         raise InputError(explain_unknown(program, unknown[0], options))
-    values = {name: option.default for name, option in options.items()}
+    values = {name: option.default for name, option in options.items()} | (known or {})
     for path in getattr(given, "config_path", []):
         values.update(read_recipe(path, options))
     for name, value in vars(given).items():
         if name != "config_path":
-            values[name] = check_value(options[name], value, f"--{name}")
+            spelled = options[name].spelled(program)
+            values[name] = check_value(dataclasses.replace(options[name], name=spelled.lstrip("-")), value, spelled)
     return freeze(values)
 
 
@@ -173,9 +190,9 @@ def explain_unknown(program: str, argument: str, options: dict) -> str:
     name = argument.split("=")[0]
     if not name.startswith("--"):
         return f"{program}.py takes options only, not {argument!r}; see --help"
-    if name[2:] in options:
+    if name[2:] in options and program not in options[name[2:]].programs:
         return f"{program}.py has no option {name}; it belongs to {', '.join(options[name[2:]].programs)}"
-    own = ["--" + option.name for option in own_options(program, options)]
+    own = [option.spelled(program) for option in own_options(program, options)]
     return f"{program}.py has no option {name}{nearest(name, [*own, '--config_path'])} (see --help)"
 
 

@@ -14,7 +14,7 @@ from src.utils.log import InputError, RunError, warn
 INPUTS = {"data_file": "data_path", "data_root": "data_path", "data_lst": "data_path", "eval_data_lst": "data_path",
           "class_names": "data_path", "ckpt_pre_trained": "load_path", "ckpt_path": "load_path",
           "ckpt_file": "load_path"}
-OUTPUTS = ("train_dir", "summary_dir", "result_file", "overlay_dir", "file_name")
+OUTPUTS = ("train_dir", "summary_dir", "result_file", "overlay_dir", "report", "file_name")
 
 
 @contextlib.contextmanager

@@ -101,6 +101,23 @@ def trained(drawn, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def exported(trained, drawn, tmp_path_factory):
+    """exported(*options) -> ONNX file of the trained tiny network."""
+    import export
+    folder, made = tmp_path_factory.mktemp("exported"), {}
+
+    def make(*options):
+        if options not in made:
+            made[options] = folder / f"{len(made)}.onnx"
+            export.main(["--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", "6",
+                         "--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "ONNX",
+                         "--input_size", "65", "--class_names", str(drawn / "classes.txt"),
+                         "--file_name", str(made[options]), *options])
+        return made[options]
+    return make
+
+
 @pytest.fixture
 def pynative():
     """Run cells without compiling them, for tests that use each shape once."""

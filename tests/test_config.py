@@ -64,7 +64,18 @@ def test_resolved_options_are_frozen_and_read_again(tmp_path):
     assert dataclasses.asdict(again) == dataclasses.asdict(config)
 
 
+def test_a_program_may_spell_an_option_otherwise(tmp_path):
+    (tmp_path / "c.yaml").write_text("model: deeplab_v3_s8\ncrop_size: 33\n")
+    config = parse_args("predict", "", ["a.jpg", "-", "--model", "x.onnx", "--batch_size", "3", "--config_path",
+                                        str(tmp_path / "c.yaml")], known={"crop_size": 65, "alpha": 0.25})
+    assert config.sources == ["a.jpg", "-"] and config.model_file == "x.onnx" and config.predict_batch == 3
+    assert config.model == "deeplab_v3_s8", "train.py's --model keeps its name in recipes"
+    assert (config.crop_size, config.alpha, config.batch_size) == (33, 0.25, 32)
+
+
 @pytest.mark.parametrize("program, argv, parts", [
+    ("predict", ["--batch_size", "0"], ["--batch_size: batch_size must be >= 1"]),
+    ("predict", ["--model_file", "x"], ["--model_file", "did you mean --model?"]),
     ("train", ["--base_lrr", "1"], ["--base_lrr", "did you mean --base_lr"]),
     ("train", ["--flip"], ["--flip", "belongs to eval"]),
     ("eval", ["--scale=0.5"], ["--scale", "did you mean --scales"]),
@@ -105,7 +116,7 @@ def test_every_shipped_recipe_parses_and_says_what_it_is(path):
 
 @pytest.mark.parametrize("program", ["train.py", "eval.py", "convert_resnet101.py", "src/data/build_seg_data.py",
                                      "src/data/get_dataset_lst.py", "src/data/sample.py", "export.py", "eval_onnx.py",
-                                     "src/tools/postprocess.py"])
+                                     "src/tools/postprocess.py", "predict.py"])
 def test_help_of_each_program(shell, program):
     result = shell(os_python(), ROOT / program, "--help")
     assert result.code == 0 and "default:" in result.out and "--config_path" in result.out

@@ -72,12 +72,15 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
                trained / "deeplab_v3_tiny_s16-2_3.ckpt"]
     single = shell(sys.executable, ROOT / "eval.py", *options, "--result_file", tmp_path / "one.json")
     assert single.code == 0, single.err
-    result = shell("bash", ROOT / "scripts/run_eval_s16.sh", *options, RANK_SIZE="2", EVAL_PATH=str(tmp_path / "two"))
+    result = shell("bash", ROOT / "scripts/run_eval_s16.sh", *options, "--report",
+                   tmp_path / "report", RANK_SIZE="2", EVAL_PATH=str(tmp_path / "two"))
     assert result.code == 0, result
     one, two = (json.loads((tmp_path / name).read_text()) for name in ("one.json", "two/eval_result.json"))
     assert one["confusion_matrix"] == two["confusion_matrix"] and one["mean_iou"] == two["mean_iou"]
     logs = [(tmp_path / f"two/device{rank}/log").read_text() for rank in range(2)]
     assert ["mean IoU" in log for log in logs] == [True, False], "rank 0 alone reports"
+    page = (tmp_path / "report/report.html").read_text()
+    assert page.count("data:image/jpeg") == 6 * 3 and "2 x CPU" in page, "pictures of both"
 
     options = [*TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 2,
                "--save_steps", 2, "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]

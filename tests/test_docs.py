@@ -41,7 +41,7 @@ def test_commands_name_what_exists(page):
         program = next(word for word in words if word.endswith((".py", ".sh")))
         assert (ROOT / program).exists(), command
         stem = program.rsplit("/")[-1][:-3]
-        known = [name for name, option in options.items() if stem in option.programs]
+        known = [option.spelled(stem)[2:] for option in options.values() if stem in option.programs]
         if known:    # programs with an argument parser of their own have tests of their own
             for word in words:
                 if word.startswith("--"):

@@ -8,28 +8,11 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
-import export
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
 MODES = {"single": [], "multiscale": ["--scales", "0.5", "1.25"], "flip": ["--flip"],
          "multiscale_flip": [*FIVE, "--flip"]}
-
-
-@pytest.fixture(scope="session")
-def exported(trained, drawn, tmp_path_factory):
-    """exported(*options) -> ONNX file of the trained tiny network."""
-    folder, made = tmp_path_factory.mktemp("exported"), {}
-
-    def make(*options):
-        if options not in made:
-            made[options] = folder / f"{len(made)}.onnx"
-            export.main(["--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", "6",
-                         "--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "ONNX",
-                         "--input_size", "65", "--class_names", str(drawn / "classes.txt"),
-                         "--file_name", str(made[options]), *options])
-        return made[options]
-    return make
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ def losses(folder):
 
 def test_what_a_run_leaves(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
-        "checkpoints.json", "config.yaml", *(f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("1_2", "2_1", "2_3")),
-        "metrics.jsonl"]
+        "checkpoints.json", "config.yaml", "curves.png",
+        *(f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("1_2", "2_1", "2_3")), "metrics.jsonl"]
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [(line["epoch"], line["step"], line["global_step"]) for line in lines] == [
         (1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 4), (2, 2, 5), (2, 3, 6)]

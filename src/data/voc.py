@@ -149,13 +149,14 @@ def decode_mask(data: bytes, name) -> np.ndarray:
         raise InputError(f"{name}: damaged mask ({error})") from None
 
 
-def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name) -> None:
+def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name,
+                 mend: str = "give --num_classes, or mend the mask") -> None:
     """Raises InputError if `mask` holds a value that is neither a class nor ignore_label."""
     ranges = ((num_classes, ignore_label - 1), (max(num_classes, ignore_label + 1), 255))    # what is neither
     if any(low <= high and cv2.countNonZero(cv2.inRange(mask, low, high)) for low, high in ranges):
         wrong = mask[(mask >= num_classes) & (mask != ignore_label)].min()
         raise InputError(f"{name}: mask value {wrong} is neither a class (0 to {num_classes - 1}) nor "
-                         f"ignore_label {ignore_label}; give --num_classes, or mend the mask")
+                         f"ignore_label {ignore_label}; {mend}")
 
 
 def picture_size(image: Image.Image) -> tuple:

@@ -44,6 +44,18 @@ def sum_over_ranks(counts: np.ndarray, device) -> np.ndarray:
     return sum(part << shift for part, shift in zip(parts.astype(np.int64), (0, 15, 30)))
 
 
+def gather(data: bytes, device) -> list:
+    """The bytes of every device, in the order of their ranks; each travels as a float32, see sum_over_ranks."""
+    if device.size == 1:
+        return [data]
+    lengths = np.zeros(device.size, np.int64)
+    lengths[device.rank] = len(data)
+    lengths = sum_over_ranks(lengths, device)
+    buffer = np.zeros((device.size, lengths.max()), np.float32)
+    buffer[device.rank, :len(data)] = np.frombuffer(data, np.uint8)
+    return [row[:length].astype(np.uint8).tobytes() for row, length in zip(all_reduce(buffer), lengths)]
+
+
 def take_statistics_of_rank_0(network, device) -> None:
     """Give every device rank 0's moving statistics: those that checkpoints hold.
 

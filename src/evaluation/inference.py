@@ -3,6 +3,7 @@
 A backend is a function `predict: (N, 3, S, S) float32 -> (N, C, S, S) float32` from normalised pictures to
 probabilities. Reading, resizing and counting run in threads while it works.
 """
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,10 +28,18 @@ class Settings:
     ignore_label: int = 255
     mean: tuple = (103.53, 116.28, 123.675)    # blue green red
     std: tuple = (57.375, 57.120, 58.395)
+    most_pixels: int = 0    # probabilities of larger pictures are summed at this size; 0 always takes the picture's
 
     def input_size(self, scale: float) -> int:
         """Side of the square input at a scale: (crop_size - 1) * scale + 1, truncated."""
         return int((self.crop_size - 1) * scale) + 1
+
+    def sum_size(self, height: int, width: int) -> tuple:
+        """Height and width at which a picture's probabilities are summed: its own, or most_pixels in its shape."""
+        if not self.most_pixels or height * width <= self.most_pixels:
+            return height, width
+        factor = (self.most_pixels / (height * width)) ** 0.5
+        return max(1, int(height * factor)), max(1, int(width * factor))
 
     def normalisation(self) -> np.ndarray:
         """(3, 256) float32: the network's input for each channel and byte; exact, and quicker than arithmetic."""
@@ -69,12 +78,17 @@ def add_resized(total, probs: np.ndarray, valid: tuple, size: tuple) -> np.ndarr
     return total
 
 
-def argmax_map(scores: np.ndarray) -> np.ndarray:
-    """(C, H, W) float32 -> (H, W) uint8: the first class with the highest score, plane by plane."""
-    best, winner = scores[0].copy(), np.zeros(scores.shape[1:], np.uint8)
+def argmax_map(scores: np.ndarray, size=None) -> np.ndarray:
+    """(C, H, W) float32 -> (H, W) uint8: the first class with the highest score, plane by plane.
+
+    With `size`, a height and width, each plane is resized to it before.
+    """
+    size = size or scores.shape[1:]
+    best, winner = cv2.resize(scores[0], size[::-1]), np.zeros(size, np.uint8)    # a copy where the size is the same
     for number in range(1, len(scores)):
-        higher = cv2.compare(scores[number], best, cv2.CMP_GT)    # 255 where this class beats all before it
-        cv2.max(best, scores[number], dst=best)
+        plane = scores[number] if scores.shape[1:] == size else cv2.resize(scores[number], size[::-1])
+        higher = cv2.compare(plane, best, cv2.CMP_GT)    # 255 where this class beats all before it
+        cv2.max(best, plane, dst=best)
         cv2.max(winner, cv2.bitwise_and(higher, number), dst=winner)
     return winner
 
@@ -104,7 +118,7 @@ class Segmenter:
         """Yield a finished Batch for every batch_size samples, in order.
 
         Args:
-            samples: sequence of whatever `load` takes.
+            samples: any number of whatever `load` takes; an iterator is read one batch ahead.
             load: sample -> (image (H, W, 3) uint8 blue green red, mask (H, W) uint8 or None).
         """
         cv2.setNumThreads(1)    # the threads here are the parallelism
@@ -126,9 +140,8 @@ class Segmenter:
 
     def inputs(self, samples, load, pool):
         """Yield (batch, whether it is the last scale, inputs (N, 3, S, S) float32, sizes within S) in order."""
-        step, scales = self.settings.batch_size, self.settings.scales
-        for first in range(0, len(samples), step):
-            chunk = samples[first:first + step]
+        scales, samples = self.settings.scales, iter(samples)
+        while chunk := list(itertools.islice(samples, self.settings.batch_size)):
             images, masks = zip(*pool.map(load, chunk))
             batch = Batch(chunk, images, masks, [None] * len(chunk), [None] * len(chunk))
             for number, scale in enumerate(scales, 1):
@@ -146,9 +159,10 @@ class Segmenter:
 
     def add(self, batch, number, probs, size, last):
         """Add one picture's probabilities at one scale; after the last scale make its class map."""
-        batch.totals[number] = add_resized(batch.totals[number], probs, size, batch.images[number].shape[:2])
+        own_size = batch.images[number].shape[:2]
+        batch.totals[number] = add_resized(batch.totals[number], probs, size, self.settings.sum_size(*own_size))
         if last:
-            batch.maps[number] = argmax_map(batch.totals[number])
+            batch.maps[number] = argmax_map(batch.totals[number], own_size)
 
 
 def ahead(executor, iterator):

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
+from src.evaluation.fixed import check_fits, in_batches
 from src.utils.log import InputError, RunError, first_line
 
 PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
 SILENT = 4    # ONNX Runtime's severity for fatal errors alone; what it raises is reported here
 
 
-def open_session(path: Path, device_target: str, device_id: int):
-    """onnxruntime.InferenceSession on that device alone.
+def open_session(path: Path, device_target: str, device_id: int, option: str = "file_name"):
+    """onnxruntime.InferenceSession on that device alone; `option` is what errors call the file.
 
     Raises InputError for a missing file, one that is no ONNX, and a device that ONNX Runtime cannot use here.
     """
@@ -20,7 +21,7 @@ def open_session(path: Path, device_target: str, device_id: int):
         raise InputError(f"--device_target {device_target}: ONNX Runtime runs on {' or '.join(PROVIDERS)} here; "
                          "give --device_target CPU")
     if not path.is_file():
-        raise InputError(f"--file_name {path}: no such file; export.py --file_format ONNX writes it")
+        raise InputError(f"--{option} {path}: no such file; export.py --file_format ONNX writes it")
     provider = PROVIDERS[device_target]
     onnxruntime.set_default_logger_severity(SILENT)
     options = onnxruntime.SessionOptions()
@@ -30,7 +31,7 @@ def open_session(path: Path, device_target: str, device_id: int):
         usable = provider in onnxruntime.get_available_providers()
         session = onnxruntime.InferenceSession(str(path), options, [(provider, settings)]) if usable else None
     except Exception as error:    # ONNX Runtime's exceptions have no common class but Exception
-        raise InputError(f"--file_name {path}: is no model that ONNX Runtime can read ({first_line(error)})") from None
+        raise InputError(f"--{option} {path}: is no model that ONNX Runtime can read ({first_line(error)})") from None
     if not usable or session.get_providers()[0] != provider:
         raise InputError(f"--device_target {device_target}: ONNX Runtime cannot use CUDA here; it needs an NVIDIA "
                          "driver, CUDA, cuDNN and onnxruntime-gpu; or give --device_target CPU")
@@ -57,17 +58,19 @@ class OnnxModel:
         path, network: its file, its name in tables.
         num_classes: channels of its output.
         names: class names it carries, or None.
-        mean, std: normalisation it was trained with, or None.
+        mean, std, crop_size: normalisation and input size it was trained with, or None.
+        device: what it runs on.
     """
 
-    def __init__(self, file_name: str, device_target: str, device_id: int = 0):
+    def __init__(self, file_name: str, device_target: str, device_id: int = 0, option: str = "file_name"):
         given = Path(file_name)
         self.path = given if given.is_file() else Path(str(given).removesuffix(".onnx") + ".onnx")
-        self.session = open_session(self.path, device_target, device_id)
+        self.where, self.device = f"--{option} {self.path}", device_target
+        self.session = open_session(self.path, device_target, device_id, option)
         about = self.session.get_modelmeta().custom_metadata_map
         self.network = f"{about.get('network', self.path.stem)} (ONNX)"
-        self.names, self.mean, self.std = (json.loads(about[key]) if key in about else None
-                                           for key in ("class_names", "mean", "std"))
+        self.names, self.mean, self.std, self.crop_size = (
+            json.loads(about[key]) if key in about else None for key in ("class_names", "mean", "std", "crop_size"))
         self.channels_last = about.get("input_format") == "NHWC"
         self.read_signature()
 
@@ -78,7 +81,7 @@ class OnnxModel:
         channels = shape[3 if self.channels_last else 1] if len(shape) == 4 else None
         classes = outputs[0].shape[1] if len(outputs[0].shape) == 4 else None
         if channels != 3 or not isinstance(classes, int) or inputs[0].type not in ("tensor(float)", "tensor(uint8)"):
-            raise InputError(f"--file_name {self.path}: is no segmentation model: one input (N, 3, H, W), float32 or "
+            raise InputError(f"{self.where}: is no segmentation model: one input (N, 3, H, W), float32 or "
                              "uint8, and one output (N, classes, H, W) are expected")
         self.input, self.pixels, self.num_classes = inputs[0].name, inputs[0].type == "tensor(uint8)", classes
         size = shape[1:3] if self.channels_last else shape[2:]
@@ -87,15 +90,7 @@ class OnnxModel:
 
     def check(self, settings) -> None:
         """Raises InputError if the evaluation's settings ask for what this model cannot do."""
-        if self.num_classes != settings.num_classes:
-            raise InputError(f"--file_name {self.path}: has {self.num_classes} classes, not {settings.num_classes}; "
-                             f"give --num_classes {self.num_classes}")
-        for scale in settings.scales:
-            side = settings.input_size(scale)
-            if any(length not in (None, side) for length in self.size):
-                raise InputError(f"--file_name {self.path}: takes {self.size[0]}x{self.size[1]} only, and scale "
-                                 f"{scale:g} of crop_size {settings.crop_size} needs {side}x{side}; export it with "
-                                 "--dynamic True, or fit --crop_size and --scales")
+        check_fits(self.where, self.num_classes, self.size, settings, "export it with --dynamic True")
 
     def make_predict(self, settings):
         """The evaluator's predict; a model with a fixed batch gets its batches, the last one filled up."""
@@ -107,12 +102,4 @@ class OnnxModel:
                 raise RunError(f"{self.path}: ONNX Runtime failed on an input of {inputs.shape}: {first_line(error)}"
                                ) from None
 
-        def predict(inputs):
-            if self.batch in (None, len(inputs)):
-                return run(inputs)
-            count = len(inputs)
-            missing = -count % self.batch
-            inputs = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), np.float32)])
-            parts = [run(inputs[first:first + self.batch]) for first in range(0, len(inputs), self.batch)]
-            return np.concatenate(parts)[:count]
-        return predict
+        return in_batches(run, self.batch)

@@ -1,10 +1,13 @@
 """What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 from src.data.voc import check_files, read_list, read_pair
 from src.device import Device
-from src.evaluation.backend import sum_over_ranks
+from src.evaluation.backend import gather, sum_over_ranks
+from src.evaluation.gallery import Gallery
+from src.evaluation.html_report import write_report
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.report import EvaluationLog, format_table, write_result
 from src.utils.checkpoint import digest
@@ -18,13 +21,27 @@ def read_pairs(config) -> list:
     return pairs
 
 
-def settings_of(config, count: int) -> Settings:
-    """The evaluator's settings for `count` pictures, from the options."""
+def chosen_scales(config) -> tuple:
+    """The scales of --scales or --scales_type."""
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
-    return Settings(config.crop_size, FIVE_SCALES if config.scales_type else tuple(config.scales), config.flip,
+    return FIVE_SCALES if config.scales_type else tuple(config.scales)
+
+
+def settings_of(config, count: int) -> Settings:
+    """The evaluator's settings for `count` pictures, from the options."""
+    return Settings(config.crop_size, chosen_scales(config), config.flip,
                     min(config.batch_size, count), config.num_classes, config.ignore_label,
                     tuple(config.image_mean), tuple(config.image_std))
+
+
+def prepare_report(folder: str) -> None:
+    """Make the folder before the work. Raises InputError if there can be none."""
+    try:
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--report {folder}: {error.strerror}") from None
 
 
 def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
@@ -37,15 +54,29 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
         model_path: the file whose digest the result keeps.
     """
     own = pairs[device.rank::device.size]
+    prepare_report(config.report)
     log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
+    gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
+
+    def on_image(*result):
+        log(*result)
+        if gallery:
+            gallery(*result)
+
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = evaluate(predict, own, load, settings, log)
+    matrix = evaluate(predict, own, load, settings, on_image)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
+    if gallery:
+        gallery.merge(gather(gallery.to_bytes(), device))
     if device.rank == 0:
         print(format_table(matrix, names))
-        write_result(config.result_file, matrix, names, {
-            "network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
-            "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-            "checkpoint_sha256": digest(model_path)})
+        extra = {"network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+                 "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+                 "checkpoint_sha256": digest(model_path)}
+        edges = gallery.boundary.summary() if gallery else {}
+        write_result(config.result_file, matrix, names, extra | edges)
         print(f"result written to {config.result_file}")
+        if gallery:
+            more = {"model": str(model_path), "list_sha256": digest(config.data_lst)}
+            print(f"report written to {write_report(config.report, matrix, gallery, names, extra | more, device)}")

@@ -61,17 +61,26 @@ def digest(path) -> str:
     return sha.hexdigest()
 
 
-def load_network(cell, path, option="ckpt_path") -> None:
-    """Set every parameter of `cell` from a whole-network checkpoint of train.py, the zoo or MindCV.
+def read_network(path, option: str) -> dict:
+    """The weights of a checkpoint of train.py, the zoo or MindCV, by the names of this network.
 
-    Raises InputError that lists what is missing, unknown or of another shape; then nothing has been loaded.
+    Raises InputError for a file that is none, or whose names belong to another network.
     """
     where = f"--{option} {path}"
     parameters = read(path, option)
     if parameters.get("channel_order") == "rgb":
         raise InputError(f"{where}: was converted for red green blue pictures, and they are read as blue green red; "
                          "convert it with --channel_order bgr")
-    problems = load_weights(cell, translate(parameters, where).weights)
+    return translate(parameters, where).weights
+
+
+def load_network(cell, path, option="ckpt_path", weights=None) -> None:
+    """Set every parameter of `cell` from a whole-network checkpoint, or from what read_network has read of it.
+
+    Raises InputError that lists what is missing, unknown or of another shape; then nothing has been loaded.
+    """
+    where = f"--{option} {path}"
+    problems = load_weights(cell, read_network(path, option) if weights is None else weights)
     if problems:
         mend = "; --num_classes must be that checkpoint's" if is_classifier(problems) else ""
         raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")

@@ -24,7 +24,7 @@ KEPT = 50    # configurations; the one unused for longest goes first
 # Options that no graph depends on: where things lie and what is written. All others are part of the digest.
 ELSEWHERE = {"compile_cache", "debug", "workers", "data_root", "data_lst", "data_file", "class_names", "train_dir",
              "ckpt_pre_trained", "ckpt_path", "filter_weight", "save_steps", "keep_checkpoint_max", "resume",
-             "eval_data_lst", "summary_dir", "result_file", "overlay_dir", "overlay_max"}
+             "eval_data_lst", "summary_dir", "result_file", "overlay_dir", "overlay_max", "report", "dump_batches"}
 
 opened = False    # MindSpore's count goes on within a process, so only its first run can use the cache
 

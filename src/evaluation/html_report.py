@@ -1,0 +1,154 @@
+"""report.html: one page, complete in itself, of an evaluation's figures, charts, pictures and settings."""
+import base64
+import datetime
+import html
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from src.data.voc import palette
+from src.utils.files import write_whole
+
+PAGE = Path(__file__).with_name("page.html")
+MOST_CONFUSIONS = 10
+PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "numpy")
+
+
+def text(value) -> str:
+    return html.escape(str(value))
+
+
+def percent(value, digits: int = 2) -> str:
+    return "-" if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def swatch(number: int) -> str:
+    red, green, blue = (int(value) for value in palette()[number])
+    return f'<span class="swatch" style="background:rgb({red} {green} {blue})"></span>'
+
+
+def rows(pairs) -> str:
+    return "\n".join(f"<tr><td>{text(name)}</td><td>{text(value)}</td></tr>" for name, value in pairs)
+
+
+def figures(matrix, gallery, extra: dict) -> str:
+    """The headline figures as items of a description list."""
+    values = [("mean IoU", percent(matrix.mean_iou) + " %"), ("boundary F", percent(gallery.boundary.mean) + " %"),
+              ("pixel accuracy", percent(matrix.pixel_accuracy) + " %"), ("pictures", f"{extra['images']:,}"),
+              ("images a second", f"{extra['images_per_s']:.2f}")]
+    first = ' class="first"'
+    return "\n".join(f"<div{first * (number == 0)}><dt>{name}</dt><dd>{value}</dd></div>"
+                     for number, (name, value) in enumerate(values))
+
+
+def class_rows(matrix, gallery, names: list) -> str:
+    """A table row for each class: IoU, boundary F, its share of the scored pixels."""
+    truth = matrix.counts.sum(1) / max(1, matrix.counts.sum())
+    lines = zip(names, matrix.iou, gallery.boundary.per_class, truth)
+    return "\n".join(
+        f"<tr><td>{swatch(number)}{text(name)}</td><td>{percent(iou)}</td><td>{percent(edge)}</td>"
+        f"<td>{percent(share)} %</td></tr>" for number, (name, iou, edge, share) in enumerate(lines))
+
+
+def confusions(matrix, names: list) -> str:
+    """The largest shares off the diagonal as a table."""
+    truth = matrix.counts.sum(1, keepdims=True)
+    shares = matrix.counts / np.maximum(1, truth)
+    np.fill_diagonal(shares, 0)
+    order = np.argsort(-shares, axis=None, kind="stable")[:MOST_CONFUSIONS]
+    pairs = [(row, column) for row, column in zip(*np.unravel_index(order, shares.shape)) if shares[row, column] > 0]
+    if not pairs:
+        return '<p class="note">No pixel is mistaken.</p>'
+    lines = "\n".join(f"<tr><td>{swatch(row)}{text(names[row])}</td>"
+                      f'<td class="left">{swatch(column)}{text(names[column])}</td>'
+                      f"<td>{percent(shares[row, column], 1)} %</td></tr>" for row, column in pairs)
+    return ('<table><thead><tr><th>truth</th><th class="left">taken for</th><th>share</th></tr></thead>\n'
+            f"<tbody>\n{lines}\n</tbody></table>")
+
+
+def picture(entry: dict, names: list) -> str:
+    """One picture with truth and prediction, its figures, and the classes in it."""
+    panels = "".join(
+        f'<div><img loading="lazy" src="data:image/jpeg;base64,{panel}" alt="{kind} of {text(entry["image"])}">'
+        f"<span>{kind}</span></div>" for kind, panel in zip(("picture", "truth", "prediction"), entry["panels"]))
+    found = "".join(f"<span>{swatch(int(number))}{text(names[int(number)])} {percent(iou, 0)}</span> "
+                    for number, iou in entry["classes"].items())
+    return (f'<figure><div class="panels">{panels}</div><figcaption><b>IoU {percent(entry["iou"])} %</b>, boundary F '
+            f'{percent(entry["boundary"])} %, {text(entry["image"])}<br>{found}</figcaption></figure>')
+
+
+def pictures(entries: list, names: list) -> str:
+    return "\n".join(picture(entry, names) for entry in entries) or '<p class="note">None.</p>'
+
+
+def mode(extra: dict) -> str:
+    """The mode in words: network, output stride, scales, mirrored or not."""
+    settings, stride = extra["settings"], re.search(r"_s(\d+)", extra["network"])
+    scales = " ".join(f"{scale:g}" for scale in settings["scales"])
+    parts = [extra["network"], f"output stride {stride[1]}" if stride else "",
+             f"{'scale' if len(settings['scales']) == 1 else 'scales'} {scales}",
+             "mirrored too" if settings["flip"] else "not mirrored", f"crop {settings['crop_size']}"]
+    return ", ".join(part for part in parts if part)
+
+
+def versions() -> str:
+    found = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            pass
+    return ", ".join(found)
+
+
+def about(extra: dict, device) -> list:
+    """What a reader needs to get the same figures, as (name, value) pairs."""
+    settings = extra["settings"]
+    return [("network", extra["network"]), ("weights", extra["model"]),
+            ("SHA-256 of the weights", extra["checkpoint_sha256"]), ("list", extra["options"]["data_lst"]),
+            ("SHA-256 of the list", extra["list_sha256"]), ("data root", extra["options"]["data_root"]),
+            ("scales", " ".join(f"{scale:g}" for scale in settings["scales"])), ("flip", settings["flip"]),
+            ("crop size", settings["crop_size"]), ("batch size", settings["batch_size"]),
+            ("mean, blue green red", " ".join(map(str, settings["mean"]))),
+            ("standard deviation", " ".join(map(str, settings["std"]))), ("ignored label", settings["ignore_label"]),
+            ("device", f"{device.size} x {device.target}"), ("versions", versions()),
+            ("written", datetime.datetime.now().astimezone().isoformat(timespec="seconds"))]
+
+
+def write_report(folder, matrix, gallery, names: list, extra: dict, device) -> Path:
+    """Write report.html into `folder` and return its path.
+
+    Args:
+        matrix: ConfusionMatrix of the whole list.
+        gallery: Gallery of the whole list.
+        extra: what the result file holds beside the figures, and "model" and "list_sha256".
+        device: Device that evaluated.
+
+    Raises:
+        RunError: the page cannot be written.
+    """
+    from src.evaluation.charts import heat_map, iou_bars
+    absent = int(np.isnan(matrix.iou).sum())
+    page = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        title=text(f"{extra['network']} on {Path(extra['options']['data_lst']).name}"), mode=text(mode(extra)),
+        figures=figures(matrix, gallery, extra), classes=class_rows(matrix, gallery, names),
+        absent=f" ({absent} never occur{'s' if absent == 1 else ''})" if absent else "",
+        bars=data_uri("image/svg+xml", iou_bars(names, matrix.iou, matrix.mean_iou)),
+        heat_map=data_uri("image/svg+xml", heat_map(names, matrix.counts)),
+        map_least=min(620, 220 + 19 * len(names)), map_most=min(900, 300 + 30 * len(names)),
+        confusions=confusions(matrix, names),
+        worst=pictures(gallery.worst, names), best=pictures(gallery.best, names),
+        about=rows(about(extra, device)),
+        options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
+    path = Path(folder) / "report.html"
+    write_whole(path, page.encode())
+    return path

@@ -1,0 +1,144 @@
+"""What predict.py is given: pictures, folders, list files and videos, and a name for what is written of each."""
+import itertools
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+
+from src.data.voc import read_text
+from src.utils.log import InputError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+class Picture(NamedTuple):
+    """A picture to predict."""
+
+    image: Path
+    mask: Path    # the truth, or None
+    name: str     # of what is written of it: a relative path without extension
+
+
+class Sources(NamedTuple):
+    """All that was given."""
+
+    pictures: list    # of Picture
+    videos: list      # (path, name) pairs
+
+
+def find_sources(sources: list, data_root: str) -> Sources:
+    """Pictures and videos that the arguments stand for.
+
+    Args:
+        sources: paths of pictures, folders, list files or videos; "-" is a list on standard input.
+        data_root: folder that paths in list files are relative to; empty is the working folder or the list's own.
+
+    Raises:
+        InputError: nothing is given, or it does not exist, is empty, or is of no known kind.
+    """
+    found, videos = [], []
+    if not any(sources):
+        raise InputError("no pictures are given: predict.py IMAGE, FOLDER, LIST, VIDEO or - for a list on standard "
+                         "input (see --help)")
+    for source in sources:
+        path = Path(source)
+        kind = kind_of(source)
+        if kind == "video":
+            videos.append(path)
+        elif kind == "folder":
+            found += pictures_in(path)
+        elif kind == "picture":
+            found.append((path, None))
+        else:
+            lines = sys.stdin.read().splitlines() if source == "-" else read_text(path, "list file").splitlines()
+            found += read_pictures(lines, source, roots(data_root, path))
+    names = unique_names([image for image, _ in found])
+    pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
+    return Sources(pictures, list(zip(videos, unique_names(videos))))
+
+
+def kind_of(source: str) -> str:
+    """"list", "folder", "picture" or "video", by the ending or, where that says nothing, by the contents."""
+    path = Path(source)
+    if source == "-":
+        return "list"
+    if not path.exists():
+        raise InputError(f"{source}: no such file or folder")
+    if path.is_dir():
+        return "folder"
+    if path.suffix.lower() in PICTURES:
+        return "picture"
+    if path.suffix.lower() in VIDEOS:
+        return "video"
+    return "picture" if cv2.haveImageReader(source) else "list" if is_text(path) else "video"
+
+
+def is_text(path: Path) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    return b"\0" not in head and head.decode("utf-8", "ignore").encode() in (head, head[:-1], head[:-2], head[:-3])
+
+
+def pictures_in(folder: Path) -> list:
+    """(picture, None) pairs of all pictures in a folder and those within, in order of their names."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    if not found:
+        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
+    return [(path, None) for path in found]
+
+
+def roots(data_root: str, list_file: Path) -> list:
+    return [Path(data_root)] if data_root else [Path(), list_file.parent]
+
+
+def read_pictures(lines: list, source: str, folders: list) -> list:
+    """(picture, mask or None) pairs of the lines "image" or "image mask"; a tab may stand between them."""
+    name = "standard input" if source == "-" else source
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        fields = [line.strip()]    # the whole line, where a picture is called so
+        if resolve(fields[0], folders) is None:
+            fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+        paths = [resolve(field, folders) for field in fields]
+        if len(fields) > 2 or None in paths:
+            missing = fields[paths.index(None)] if len(fields) <= 2 else line.strip()
+            raise InputError(f"{name}, line {number}: {missing}: no such file in "
+                             f"{' or '.join(str(folder) for folder in dict.fromkeys(folders))}; "
+                             "lines are 'image' or 'image mask', relative to --data_root")
+        pairs.append((paths[0], paths[1] if len(paths) == 2 else None))
+    if not pairs:
+        raise InputError(f"{name}: lists no pictures")
+    return pairs
+
+
+def resolve(name: str, folders: list):
+    return next((path for folder in folders if (path := folder / name).is_file()), None)
+
+
+def unique_names(paths: list) -> list:
+    """A relative name for each path: without extension, with it where two would be the same, then with a number.
+
+    Folders that all paths share are left out; a/x.jpg and b/x.jpg stay apart by theirs.
+    """
+    if not paths:
+        return []
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    shared = os.path.commonpath([path.parent for path in absolute])
+    relative = [path.relative_to(shared) for path in absolute]
+    short = [str(path.with_suffix("")) for path in relative]
+    count = Counter(name.casefold() for name in short)    # some file systems do not tell A from a
+    taken = {name for name, times in count.items() if times == 1}
+    names = []
+    for name, path in zip(short, relative):
+        if count[name.casefold()] > 1:
+            numbered = (f"{path}_{number}" for number in itertools.count(2))
+            name = next(name for name in itertools.chain([str(path)], numbered) if name.casefold() not in taken)
+            taken.add(name.casefold())
+        names.append(name)
+    return names

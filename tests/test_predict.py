@@ -1,0 +1,220 @@
+"""predict.py as users run it: each kind of model and of source, what is written, what is never written over."""
+import csv
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import eval_onnx
+import export
+import predict
+from src.data.voc import palette
+from src.evaluation.inference import Segmenter, Settings
+from src.prediction.sources import unique_names
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def options(exported, tmp_path):
+    return ["--model", exported(), "--device_target", "CPU", "--output_dir", tmp_path / "out"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """x.jpg in two folders and x.png beside one: three pictures that want one name."""
+    rng, folder = np.random.default_rng(0), tmp_path / "my photos"
+    for name in ("a/x.jpg", "b/x.jpg", "b/x.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), cv2.resize(rng.integers(0, 255, (4, 6, 3), dtype=np.uint8), (60, 40)))
+    return folder
+
+
+def class_map(path):
+    with Image.open(path) as image:
+        assert image.mode == "P" and np.array_equal(np.reshape(image.getpalette(), (-1, 3)), palette())
+        return np.array(image)
+
+
+def report_of(folder):
+    return json.loads((folder / "coverage.json").read_text())
+
+
+def test_a_list_with_masks_agrees_with_evaluation(options, drawn, exported, run, tmp_path):
+    result = run(predict.main, drawn / "voc_val_lst.txt", *options, "--flip", "--scales", 0.5, 1, "--alpha", 0.3)
+    assert result.code == 0 and f"results are in {tmp_path / 'out'}" in result.out, result
+    assert run(eval_onnx.main, "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size",
+               65, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--flip", "--scales", 0.5, 1,
+               "--result_file", tmp_path / "r.json").code == 0
+    evaluated = json.loads((tmp_path / "r.json").read_text())
+    found = report_of(tmp_path / "out")
+    assert found["mean_iou"] == pytest.approx(evaluated["mean_iou"], abs=1e-4), "crop_size comes from the file"
+    assert found["class_names"] == evaluated["class_names"] and found["settings"]["flip"]
+    rows = list(csv.DictReader((tmp_path / "out/coverage.csv").open()))
+    assert len(rows) == len(found["pictures"]) == 6
+    for row, entry in zip(rows, found["pictures"]):
+        classes = class_map(tmp_path / "out" / entry["class_map"])
+        image = cv2.imread(entry["picture"])
+        assert classes.shape == image.shape[:2] == (entry["height"], entry["width"])
+        for number, name in enumerate(found["class_names"]):
+            assert float(row[name]) == pytest.approx((classes == number).mean(), abs=1e-5)
+            assert entry["coverage"].get(name, 0) == pytest.approx(float(row[name]), abs=1e-5)
+        check_overlay(cv2.imread(str(tmp_path / "out" / entry["overlay"])), image, classes, 0.3)
+
+
+def check_overlay(canvas, image, classes, alpha):
+    """Picture, truth, prediction beside each other, a legend below; JPEG costs a few levels."""
+    height, width = classes.shape
+    assert canvas.shape[0] > height + 40 and canvas.shape[1] >= 3 * width
+    blank = (canvas.reshape(-1, 3).min(1) > 250).reshape(canvas.shape[:2])
+    top = 26    # twice the letters' 13 pixels
+    middle = top + height // 2
+    left = np.flatnonzero(~blank[middle])[0]
+    assert np.abs(canvas[top:top + height, left:left + width].astype(int) - image).mean() < 8
+    third = canvas[top:top + height, left + 2 * (width + 6):][:, :width].astype(int)
+    mixed = np.where(classes[:, :, None] > 0, (1 - alpha) * image + alpha * palette()[classes][:, :, ::-1], image)
+    assert np.abs(third - mixed).mean() < 8
+    assert (~blank[top + height:]).sum() > 100, "a legend"
+
+
+def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, tmp_path):
+    assert run(predict.main, photos, *options).code == 0
+    masks = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out/masks").rglob("*.png"))
+    assert masks == ["masks/a/x.png", "masks/b/x.jpg.png", "masks/b/x.png.png"]
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    again = run(predict.main, photos, *options, "--flip")
+    assert again.code == 2 and "is there already; --overwrite replaces it" in again.err, again
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert run(predict.main, photos, *options, "--flip", "--overwrite").code == 0
+    assert report_of(tmp_path / "out")["settings"]["flip"]
+
+
+def test_unique_names():
+    assert unique_names(["/d/a/x.jpg", "/d/b/x.jpg"]) == ["a/x", "b/x"] and unique_names(["q/x.jpg"]) == ["x"]
+    names = unique_names(["/d/x.jpg", "/d/X.png", "/d/x.jpg", "/d/x.jpg.bmp", "/d/y.jpg"])
+    assert len({name.casefold() for name in names}) == 5 and names[4] == "y"
+
+
+def test_without_mindspore_and_into_a_new_folder(options, photos, shell, tmp_path):
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked/mindspore.py").write_text("raise ImportError('MindSpore is blocked')\n")
+    plain = [str(option) for option in options[:2]]
+    for folder in ("predictions", "predictions_2"):
+        result = shell(sys.executable, ROOT / "predict.py", photos / "a/x.jpg", *plain,
+                       PYTHONPATH=str(tmp_path / "blocked"))
+        assert result.code == 0 and f"results are in {folder}:" in result.out and result.err == "", result
+        assert class_map(tmp_path / folder / "masks/x.png").shape == (40, 60)
+    assert "background" in result.out and "1 picture, " in result.out and " on CPU" in result.out
+
+
+def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, drawn, run, tmp_path):
+    assert run(export.main, "--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", 6,
+               "--ckpt_file", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--file_format", "MINDIR", "--input_size", 65,
+               "--file_name", tmp_path / "tiny").code == 0
+    (tmp_path / "tiny.mindir").rename(tmp_path / "no ending")
+    for name, model in (("onnx", options[1]), ("ckpt", trained / "deeplab_v3_tiny_s16-2_3.ckpt"),
+                        ("mindir", tmp_path / "no ending")):
+        result = run(predict.main, photos, "--model", model, "--device_target", "CPU", "--output_dir", tmp_path / name,
+                     "--class_names", drawn / "classes.txt")
+        assert result.code == 0 and "tent" in (tmp_path / name / "coverage.csv").read_text(), result
+    maps = [np.stack([class_map(path) for path in sorted((tmp_path / name / "masks").rglob("*.png"))])
+            for name in ("onnx", "ckpt", "mindir")]
+    assert len(maps[0]) == 3
+    for other in maps[1:]:
+        assert (maps[0] != other).mean() < 1e-3, "sums in another order may turn a pixel"
+    wrong = run(predict.main, photos, "--model", tmp_path / "no ending", "--scales", 0.5, "--device_target", "CPU")
+    assert wrong.code == 2 and "takes 65x65 only" in wrong.err and "a .ckpt and a .onnx any" in wrong.err
+
+
+def test_turned_as_exif_says(options, run, tmp_path):
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, :40] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6    # to be turned clockwise by 90 degrees
+    Image.fromarray(image).save(tmp_path / "turned.jpg", exif=exif, quality=98)
+    Image.fromarray(np.rot90(image, -1).copy()).save(tmp_path / "upright.jpg", quality=98)
+    result = run(predict.main, tmp_path / "turned.jpg", tmp_path / "upright.jpg", *options)
+    assert result.code == 0, result.err
+    turned, upright = (class_map(tmp_path / f"out/masks/{name}.png") for name in ("turned", "upright"))
+    assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
+
+
+def test_paths_on_standard_input(options, photos, run, monkeypatch, tmp_path):
+    import io
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{photos}/a/x.jpg\n\n{photos}/b/x.png\n"))
+    assert run(predict.main, "-", *options).code == 0
+    assert [entry["class_map"] for entry in report_of(tmp_path / "out")["pictures"]] == ["masks/a/x.png",
+                                                                                      "masks/b/x.png"]
+
+
+def test_a_video(options, drawn, run, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
+    for path in sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:6]:
+        writer.write(cv2.resize(cv2.imread(str(path)), (64, 48)))
+    writer.release()
+    result = run(predict.main, tmp_path / "clip.avi", *options)
+    assert result.code == 0 and "6 frames, " in result.out and "images/s" in result.out, result
+    video = cv2.VideoCapture(str(tmp_path / "out/videos/clip.mp4"))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert len(frames) == 6 and video.get(cv2.CAP_PROP_FPS) == pytest.approx(7) and frames[0].shape[0] > 48
+    assert frames[0][:48].std() > 10 and frames[0][48:].min() < 200, "the picture, and a legend below"
+    assert len(list(csv.reader((tmp_path / "out/coverage.csv").open()))) == 7
+    assert [path.name for path in (tmp_path / "out/videos").iterdir()] == ["clip.mp4"]
+
+
+def test_a_large_picture_is_mapped_at_its_size():
+    """Sums are kept small, the class map is not."""
+    image = np.zeros((300, 500, 3), np.uint8)
+    image[:, 250:] = 200
+
+    def by_brightness(inputs):
+        return np.stack([-inputs[:, 0], inputs[:, 0]], 1)
+    for most in (0, 10_000):
+        settings = Settings(129, (1.0, 0.5), True, 1, 2, most_pixels=most)
+        (batch,) = Segmenter(by_brightness, settings).run(iter([image]), lambda picture: (picture, None))
+        assert batch.totals[0].shape[1:] == ((300, 500) if most == 0 else (77, 129))
+        assert batch.maps[0].shape == (300, 500) and (batch.maps[0] == (image[:, :, 0] > 0)).mean() > 0.98
+
+
+def test_bad_input_is_one_line(options, photos, drawn, run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "list.txt").write_text("my photos/a/x.jpg\nno.jpg\n")
+    (tmp_path / "blank.txt").write_text("\n")
+    (tmp_path / "six.txt").write_text("a\nb\n")
+    (tmp_path / "torch.pth").write_bytes(b"PK\x03\x04 and so on")
+    good = photos / "a/x.jpg"
+    for arguments, part in (
+            ([tmp_path / "no.jpg"], "no.jpg: no such file or folder"), ([], "no pictures are given"),
+            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"), ([tmp_path / "empty"], "empty: holds no pictures"),
+            ([tmp_path / "blank.txt"], "lists no pictures"),
+            ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
+            ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
+            ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: No such file"),
+            ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
+            ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
+            ([good, "--output_dir", good], "is no folder"), ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
+        result = run(predict.main, *arguments[:1], *options, *arguments[1:])
+        assert result.code == 2 and part in result.err, result
+        assert len(result.err.strip().splitlines()) == 1 and not (tmp_path / "out").exists(), result.err
+
+
+def test_what_is_no_video_is_one_line(options, shell, tmp_path):
+    """In a process of its own: FFmpeg would talk, too."""
+    (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
+    result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
+    assert result.code == 2 and "noise.mp4: is no video" in result.err and result.err.count("\n") == 1, result
+
+
+def test_one_bad_picture_does_not_stop_the_others(options, photos, run, tmp_path):
+    (photos / "a/bad.jpg").write_text("no picture")
+    cv2.imwrite(str(photos / "mask.png"), np.full((40, 60), 9, np.uint8))
+    (tmp_path / "list.txt").write_text(f"{photos}/a/bad.jpg\n{photos}/a/x.jpg\t{photos}/mask.png\n{photos}/b/x.png\n")
+    result = run(predict.main, tmp_path / "list.txt", *options)
+    assert result.code == 2 and "error: 2 of 3 pictures cannot be read; the others are done" in result.err, result
+    assert "bad.jpg: is not a picture" in result.err and "mask value 9 is neither a class (0 to 5)" in result.err
+    assert [entry["picture"] for entry in report_of(tmp_path / "out")["pictures"]] == [f"{photos}/b/x.png"]
