@@ -114,10 +114,11 @@ def compiled_graphs(config, device, cell, facts):
         facts: see fingerprint.
 
     Yields a function that packs what was compiled so far; leaving the block does so too. Graphs are compiled without
-    a cache off the CPU, with --compile_cache "", and in the second run of a process.
+    a cache off the CPU, with --compile_cache "", in the second run of a process, and where no file was started
+    (python -c), since MindSpore reads that file.
     """
     global opened
-    if device.target != "CPU" or not config.compile_cache or opened:
+    if device.target != "CPU" or not config.compile_cache or opened or not os.path.isfile(sys.argv[0]):
         yield lambda: None
         return
     import mindspore as ms
