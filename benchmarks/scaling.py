@@ -1,6 +1,10 @@
-"""Images/s of training with 1, 2, ... workers on this machine, in one run: `python benchmarks/scaling.py`."""
+"""Images/s of training with 1, 2, ... workers on this machine, in one run: `python benchmarks/scaling.py`.
+
+Each worker has the same number of cores, however many there are, as each device of a bigger machine is one more.
+"""
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -20,20 +24,24 @@ def prepare(folder: Path) -> Path:
     return folder / "r.mindrecord0"
 
 
-def run(command) -> None:
+def run(command, cores=None) -> None:
+    """Run a program of the project, on these cores alone if they are given."""
     program, *arguments = map(str, command)
-    done = subprocess.run([sys.executable, ROOT / program, *arguments], capture_output=True, text=True)
+    bind = (lambda: os.sched_setaffinity(0, cores)) if cores else None
+    done = subprocess.run([sys.executable, ROOT / program, *arguments], capture_output=True, text=True,
+                          preexec_fn=bind)
     if done.returncode:
         sys.exit(done.stdout[-2000:] + done.stderr)
 
 
 def measure(workers: int, data_file: Path, folder: Path, options) -> float:
     """Median images/s over all workers, without the first steps, which compile."""
-    train_dir = folder / f"ckpt{workers}"
+    train_dir, cores = folder / f"ckpt{workers}", sorted(os.sched_getaffinity(0))
+    own = max(1, len(cores) // max(options.workers))    # cores of a worker
     run(["src/tools/launch.py", "--ranks", workers, "--device_target", "CPU", "--log_dir", folder / f"logs{workers}",
          "--", ROOT / "train.py", "--is_distributed", "--device_target", "CPU", "--data_file", data_file, "--train_dir",
          train_dir, "--num_classes", 6, "--model", options.model, "--crop_size", options.crop_size, "--batch_size",
-         options.batch_size, "--train_epochs", 1, "--save_steps", 10**6])
+         options.batch_size, "--train_epochs", 1, "--save_steps", 10**6], cores[:workers * own])
     lines = [json.loads(line) for line in (train_dir / "metrics.jsonl").read_text().splitlines()]
     return statistics.median(line["images_per_s"] for line in lines[2:])
 
