@@ -98,9 +98,6 @@ def calibration(config):
 
 def export(config) -> Path:
     """Write the file aside and rename it; returns its path."""
-    for name in ("image_mean", "image_std"):
-        if len(getattr(config, name)) != 3:
-            raise InputError(f"--{name}: three values are needed, blue green red")
     check_precision(config)
     path, names = target_path(config), class_names(config.num_classes, config.class_names)
     open_exporter(config)

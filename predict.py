@@ -31,9 +31,6 @@ BLANK = np.zeros((1, 1, 3), np.uint8)    # in place of a picture that cannot be 
 
 def settings_of(config, model, count: int) -> Settings:
     """The evaluator's settings, from the options and the model."""
-    for name in ("image_mean", "image_std"):
-        if len(getattr(config, name)) != 3:
-            raise InputError(f"--{name}: three values are needed, blue green red")
     return Settings(config.crop_size, chosen_scales(config), config.flip, min(config.predict_batch, max(1, count)),
                     model.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std),
                     MOST_PIXELS)

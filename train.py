@@ -17,9 +17,6 @@ def check_options(config) -> None:
     """Raises InputError for options that fit alone but not together; notes what is unusual."""
     if config.max_scale < config.min_scale:
         raise InputError(f"--max_scale {config.max_scale}: smaller than --min_scale {config.min_scale}")
-    for name in ("image_mean", "image_std"):
-        if len(getattr(config, name)) != 3:
-            raise InputError(f"--{name}: three values are needed, blue green red")
     pixels = config.batch_size * config.crop_size ** 2
     if config.ohem and config.ohem_min_kept >= pixels:
         warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "

@@ -33,6 +33,7 @@ class Option:
     help: str
     choices: tuple    # allowed values, or empty
     bounds: tuple     # (operator's text, number) pairs, or empty
+    length: int       # of a list that has one, else 0
 
     @property
     def is_list(self):
@@ -65,8 +66,10 @@ def read_options(path: Path = DEFAULTS) -> dict:
         rules = [part.strip() for part in rule.split(",")] if rule else []
         bounds = tuple((part.split()[0], float(part.split()[1])) for part in rules if part[0] in "<>")
         kind = type(values[name])
-        choices = tuple(kind(part) for part in rules if part[0] not in "<>")
-        options[name] = Option(name, values[name], group, spellings(name, programs), text, choices, bounds)
+        lengths = [int(part.split()[0]) for part in rules if part.endswith(" values")]
+        choices = tuple(kind(part) for part in rules if part[0] not in "<>" and not part.endswith(" values"))
+        options[name] = Option(name, values[name], group, spellings(name, programs), text, choices, bounds,
+                               sum(lengths))
     return options
 
 
@@ -81,6 +84,8 @@ def check_value(option: Option, value, where: str):
     if option.is_list:
         if not isinstance(value, list) or not value:
             raise InputError(f"{where}: {option.name} takes a list of {option.kind.__name__}, not {value!r}")
+        if option.length and len(value) != option.length:
+            raise InputError(f"{where}: {option.name} takes {option.length} values, not {len(value)}")
         return [check_one(option, item, where) for item in value]
     return check_one(option, value, where)
 

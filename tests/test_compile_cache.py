@@ -117,11 +117,15 @@ def test_where_graphs_are_kept(option, environment, expected, monkeypatch):
 
 def test_the_configuration_unused_for_longest_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(compile_cache, "KEPT", 2)
-    for number in range(3):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/holidays.zip").write_text("the user's")
+    os.utime(tmp_path / "kept/holidays.zip", (0, 0))
+    names = [f"deeplab_v3_s16-{number:040x}.zip" for number in range(3)]
+    for number, name in enumerate(names):
         folder = tmp_path / f"private{number}"
         folder.mkdir()
-        graphs = compile_cache.CompiledGraphs(tmp_path / "kept" / f"{number}.zip", folder)
+        graphs = compile_cache.CompiledGraphs(tmp_path / "kept" / name, folder)
         (folder / "graph").write_text("compiled")
         graphs.keep()
         os.utime(graphs.packed, (number, number))
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["1.zip", "2.zip"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [*names[1:], "holidays.zip"]

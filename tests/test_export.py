@@ -118,7 +118,7 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
     (["--file_format", "MINDIR", "--precision", "int8"], "--precision int8: with --file_format ONNX only"),
     (["--file_format", "ONNX", "--precision", "int8"], "--data_lst is not given"),
     (["--file_format", "ONNX", "--precision", "int8", "--dynamic", "False", "--export_batch_size", 2], "picture by"),
-    (["--file_format", "ONNX", "--image_mean", 1, 2], "--image_mean: three values"),
+    (["--file_format", "ONNX", "--image_mean", 1, 2], "image_mean takes 3 values, not 2"),
 ])
 def test_errors_are_one_line(options, run, changes, part):
     result = run(export.main, *options, *changes)

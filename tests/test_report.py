@@ -21,7 +21,7 @@ PARTS = {"mode", "figures", "classes", "bars", "confusion", "heatmap", "worst", 
 def reported(drawn, exported, tmp_path_factory):
     """(folder, result) of an ONNX evaluation with a report."""
     folder = tmp_path_factory.mktemp("reported")
-    (folder / "names.txt").write_text("background\nball\n<b>&box\ntent\nstar\nring\n")
+    (folder / "names.txt").write_text("background\nball\n<b>&box\ncost $5_{ to $9\n星\nring\n")
     eval_onnx.main([str(part) for part in (
         "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size", 65, "--data_root",
         drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names", folder / "names.txt", "--result_file",
@@ -38,9 +38,9 @@ def test_the_page_in_a_browser(reported, width, tmp_path):
     assert set(page["parts"]) >= PARTS
     assert len(page["images"]) == 2 + 6 * 3, "two charts; half of the six pictures are the best, half the worst"
     assert all(natural > 50 and shown > 50 for _, natural, shown in page["images"])
-    for text in (f"{100 * result['mean_iou']:.2f} %", f"{100 * result['pixel_accuracy']:.2f} %", "<b>&box",
-                 f"{100 * result['mean_boundary_f']:.2f} %", "output stride 16", result["checkpoint_sha256"],
-                 "voc_val_lst.txt", "Csurka"):
+    for text in (f"{100 * result['mean_iou']:.2f} %", f"{100 * result['pixel_accuracy']:.2f} %",
+                 f"{100 * result['mean_boundary_f']:.2f} %", "<b>&box", "$5_{ to", "星", "output stride 16",
+                 result["checkpoint_sha256"], "voc_val_lst.txt", "Csurka"):
         assert text in page["text"], text
     best, worst = (page["text"].index(title) for title in ("The best pictures", "The worst pictures"))
     assert worst < best

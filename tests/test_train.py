@@ -155,7 +155,7 @@ BAD = [
     (["--data_file", "missing.mindrecord0"], "missing.mindrecord0: no such file"),
     (["--batch_size", "25"], "--batch_size 25: larger than the 24 samples"),
     (["--max_scale", "0.1"], "--max_scale 0.1: smaller than --min_scale 0.5"),
-    (["--image_mean", "1", "2"], "--image_mean: three values"),
+    (["--image_mean", "1", "2"], "image_mean takes 3 values, not 2"),
     (["--num_classes", "3"], "is neither a class (0 to 2)"),
     (["--train_dir", "/dev/null/ckpt"], "--train_dir /dev/null/ckpt: cannot be written"),
     (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is no MindSpore checkpoint"),

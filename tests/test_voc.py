@@ -60,6 +60,8 @@ def test_damaged_files_are_named(tmp_path):
         with pytest.raises(InputError, match="m.png"):
             decode_mask(data, "m.png")
     assert decode_image(jpeg + b"trailing", "a.jpg").shape == (60, 80, 3)
+    motion = jpeg + b"\xff\xd8 a film \xff\xda that a phone appended"
+    assert decode_image(motion, "a.jpg").shape == (60, 80, 3)
 
 
 def test_whole_gray_masks_read_by_opencv_equal_pillows():

@@ -91,8 +91,9 @@ std::string ReadFile(const std::string &path) {
 }
 
 int FirstByte(const std::string &path) {
+  errno = 0;
   std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw InputError(path + ": no such file, or it cannot be read");
+  if (!stream) throw InputError(path + ": " + (errno != 0 ? std::strerror(errno) : "cannot be read"));
   return stream.get();
 }
 

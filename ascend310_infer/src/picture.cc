@@ -75,17 +75,27 @@ InputError Damaged(const std::string &name, const Source &source) {
   return InputError(name + ": damaged mask (" + source.message.data() + ")");
 }
 
+// Whether a JPEG has a scan (FF DA) without an end (FF D9) after it; the segments before it are stepped over.
+bool IsCut(const std::string &bytes) {
+  const auto byte = [&bytes](size_t place) { return static_cast<size_t>(static_cast<unsigned char>(bytes[place])); };
+  size_t place = 2;
+  while (place + 1 < bytes.size() && byte(place) == 0xFF) {
+    if (byte(place + 1) == 0xDA) return bytes.find("\xff\xd9", place) == std::string::npos;
+    if (byte(place + 1) == 0xFF) {
+      ++place;  // a filling byte
+    } else {
+      if (place + 3 >= bytes.size()) return false;
+      place += 2 + 256 * byte(place + 2) + byte(place + 3);
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 cv::Mat DecodeImage(const std::string &bytes, const std::string &name) {
-  // OpenCV fills what is missing of a truncated JPEG with grey; the end marker tells, since no scan holds one.
-  if (bytes.compare(0, 2, "\xff\xd8") == 0) {
-    const size_t scan = bytes.rfind("\xff\xda");
-    const size_t end = bytes.rfind("\xff\xd9");
-    if (scan != std::string::npos && (end == std::string::npos || end < scan)) {
-      throw InputError(name + ": the JPEG ends too early");
-    }
-  }
+  // OpenCV fills what is missing of a truncated JPEG with grey.
+  if (bytes.compare(0, 2, "\xff\xd8") == 0 && IsCut(bytes)) throw InputError(name + ": the JPEG ends too early");
   cv::Mat image;
   if (!bytes.empty()) {
     const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char *>(bytes.data()));

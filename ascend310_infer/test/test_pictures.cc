@@ -36,6 +36,7 @@ void ImagesAreDecoded() {
   CHECK(segment::DecodeImage(jpeg, "x").size() == picture.size());
   const std::string cut = jpeg.substr(0, jpeg.size() / 2);
   CHECK(Has(Thrown<InputError>([&] { segment::DecodeImage(cut, "cut.jpg"); }), "cut.jpg: the JPEG ends too early"));
+  CHECK(segment::DecodeImage(jpeg + "\xff\xd8 a film \xff\xda after it", "motion.jpg").size() == picture.size());
   for (const std::string bytes : {"", "text", "\xff\xd8", "\xff\xd8\xff\xd9"}) {
     CHECK(Has(Thrown<InputError>([&] { segment::DecodeImage(bytes, "a.jpg"); }), "a.jpg: is not a picture"));
   }

@@ -14,6 +14,7 @@ from src.utils.log import InputError
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 
+Image.MAX_IMAGE_PIXELS = None    # lists name the user's own pictures, and OpenCV has a limit of its own
 PNG, GRAY_8 = b"\x89PNG\r\n\x1a\n", bytes((8, 0))    # signature; bit depth and colour type, bytes 24 and 25
 ROTATED = (5, 6, 7, 8)    # values of the EXIF orientation that swap width and height
 
@@ -100,13 +101,26 @@ def read_bytes(path) -> bytes:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
 
+def is_cut(data: bytes) -> bool:
+    """Whether a JPEG has a scan (FF DA) without an end (FF D9) after it.
+
+    No scan holds the end's two bytes; the segments before it may, as thumbnails do, and phones append what they like.
+    """
+    place = 2
+    while data[place:place + 1] == b"\xff":    # a segment: FF, kind, length, content; FF may fill before the kind
+        kind = data[place + 1:place + 2]
+        if kind == b"\xda":
+            return data.find(b"\xff\xd9", place) < 0
+        place += 1 if kind == b"\xff" else 2 + int.from_bytes(data[place + 2:place + 4], "big")
+    return False
+
+
 def decode_image(data: bytes, name) -> np.ndarray:
     """Encoded picture -> (H, W, 3) uint8, blue green red. Raises InputError for what is no picture or ends too early.
 
-    OpenCV fills what is missing of a truncated JPEG with grey; the end marker (FF D9) tells, since no scan holds one.
+    OpenCV fills what is missing of a truncated JPEG with grey.
     """
-    if (data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9"    # a whole file mostly ends in it: no search then
-            and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")):
+    if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None:

@@ -1,5 +1,6 @@
 """Charts of a result as SVG, by matplotlib without a screen; imported only where a report is asked for."""
 import io
+import warnings
 
 import matplotlib
 import numpy as np
@@ -9,7 +10,9 @@ from matplotlib.figure import Figure
 ACCENT, MARK, GREY, INK = "#2563a8", "#c2410c", "#d8dde3", "#1f2933"
 MOST_NUMBERS = 30    # classes; with more the cells are too small to write in
 STYLE = {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
-         "axes.edgecolor": GREY, "svg.fonttype": "path", "svg.hashsalt": "report"}
+         "axes.edgecolor": GREY, "svg.hashsalt": "report",
+         "svg.fonttype": "none",    # the page's reader has fonts for names in all alphabets
+         "text.parse_math": False}    # a class may be called $
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -20,7 +23,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 def to_svg(figure: Figure) -> bytes:
     data = io.BytesIO()
-    figure.savefig(data, format="svg", metadata={"Date": None}, transparent=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")    # only the layout is drawn with matplotlib's own font
+        figure.savefig(data, format="svg", metadata={"Date": None}, transparent=True)
     return data.getvalue()
 
 

@@ -8,18 +8,20 @@ folder of its own, and packs that again when something was compiled; nothing is 
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from src.utils.log import warn
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = 50    # configurations; the one unused for longest goes first
+OWN_NAME = re.compile(r"deeplab_v3_\w+-[0-9a-f]{40}\.zip")    # the user may keep other files in the folder
 
 # Options that no graph depends on: where things lie and what is written. All others are part of the digest.
 ELSEWHERE = {"compile_cache", "debug", "workers", "data_root", "data_lst", "data_file", "class_names", "train_dir",
@@ -77,11 +79,12 @@ class CompiledGraphs:
         try:
             with zipfile.ZipFile(self.packed) as archive:
                 archive.extractall(self.folder)    # compares checksums
-            os.utime(self.packed)
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
             warn(f"{self.packed}: damaged ({error}); the graphs are compiled anew")
             for path in self.folder.iterdir():
                 shutil.rmtree(path)
+        with suppress(OSError):    # another user's cache may be read, but not marked as used
+            os.utime(self.packed)
 
     def state(self) -> list:
         return [(path, path.stat().st_mtime_ns) for path in sorted(self.folder.rglob("*")) if path.is_file()]
@@ -98,11 +101,15 @@ class CompiledGraphs:
                 for path, _ in self.known:
                     archive.write(path, path.relative_to(self.folder))
             os.replace(aside, self.packed)
-            for old in sorted(self.packed.parent.glob("*.zip"), key=lambda path: -path.stat().st_mtime)[KEPT:]:
+            own = [path for path in self.packed.parent.glob("*.zip") if OWN_NAME.fullmatch(path.name)]
+            for old in sorted(own, key=lambda path: -path.stat().st_mtime)[KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             warn(f"--compile_cache {self.packed.parent}: cannot be written ({error.strerror}); "
                  "the next start compiles again")
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
 
 
 @contextmanager
