@@ -46,15 +46,17 @@ def make_cell(options, stride):
 
 
 def make_pair(options, stride, folder):
-    """MindSpore's predict and the exported model of the same weights."""
+    """MindSpore's predict as eval.py makes it, the exported model of the same weights, and the network as loaded."""
     import mindspore as ms
     import onnx
 
     from src.export.onnx_graph import build_model
-    cell = make_cell(options, stride)
+    from src.nets.layers import fold_batch_norm
+    cell, folded = make_cell(options, stride), make_cell(options, stride)
+    fold_batch_norm(folded)
     path = f"{folder}/{stride}.onnx"
     onnx.save(build_model(cell.network, {}), path)
-    return lambda inputs: cell(ms.Tensor(inputs)).asnumpy(), OnnxModel(path, "CPU"), cell
+    return lambda inputs: folded(ms.Tensor(inputs)).asnumpy(), OnnxModel(path, "CPU"), cell
 
 
 def random_images(shape):
