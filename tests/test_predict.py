@@ -13,7 +13,8 @@ import export
 import predict
 from src.data.voc import palette
 from src.evaluation.inference import Segmenter, Settings
-from src.prediction.sources import unique_names
+from src.prediction.results import Results, coverage
+from src.prediction.sources import Picture, unique_names
 from tests.conftest import ROOT
 
 
@@ -208,6 +209,33 @@ def test_what_is_no_video_is_one_line(options, shell, tmp_path):
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
     result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
     assert result.code == 2 and "noise.mp4: is no video" in result.err and result.err.count("\n") == 1, result
+
+
+def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "bad.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    data = (tmp_path / "bad.avi").read_bytes()
+    (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
+    result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
+    assert result.code == 2 and "warning: " in result.err and "bad.avi: holds no frame" in result.err, result
+    assert "error: 1 of 2 pictures and videos cannot be read; the others are done" in result.err
+    assert [entry["picture"] for entry in report_of(tmp_path / "out")["pictures"]] == [f"{photos}/a/x.jpg"]
+    assert len((tmp_path / "out/coverage.csv").read_text().splitlines()) == 2
+    alone = run(predict.main, tmp_path / "bad.avi", *options, "--overwrite")
+    assert alone.code == 2 and alone.err.count("\n") == 1 and "holds no frame" in alone.err, alone
+
+
+def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):
+    """Picture, truth and prediction of 22,000 pixels each."""
+    classes = np.tile(np.arange(22_000) // 11_000, (20, 1)).astype(np.uint8)
+    picture = Picture(tmp_path / "wide.png", tmp_path / "mask.png", "wide")
+    results = Results(tmp_path / "out", ["ground", "tent"], 0.6, 255)
+    results.write_picture(picture, np.zeros((20, 22_000, 3), np.uint8), classes, classes, coverage(classes, 2), 1.0)
+    with Image.open(tmp_path / "out/overlays/wide.jpg") as overlay:
+        assert overlay.width == 65_500
+    assert np.array_equal(class_map(tmp_path / "out/masks/wide.png"), classes), "the class map keeps its size"
 
 
 def test_one_bad_picture_does_not_stop_the_others(options, photos, run, tmp_path):

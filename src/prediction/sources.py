@@ -29,6 +29,15 @@ class Sources(NamedTuple):
     pictures: list    # of Picture
     videos: list      # (path, name) pairs
 
+    @property
+    def count(self) -> int:
+        return len(self.pictures) + len(self.videos)
+
+    @property
+    def kinds(self) -> str:
+        """What they are, for messages."""
+        return " and ".join(kind for kind, some in zip(self._fields, self) if some)
+
 
 def find_sources(sources: list, data_root: str) -> Sources:
     """Pictures and videos that the arguments stand for.
