@@ -15,7 +15,7 @@ from src.data.voc import palette
 from src.evaluation.inference import Segmenter, Settings
 from src.prediction.models import settings_beside
 from src.prediction.results import Results, coverage
-from src.prediction.sources import Picture, unique_names
+from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT
 
 
@@ -91,6 +91,17 @@ def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, 
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert run(predict.main, photos, *options, "--flip", "--overwrite").code == 0
     assert report_of(tmp_path / "out")["settings"]["flip"]
+
+
+def test_its_own_results_are_no_pictures_to_predict(options, photos, run, tmp_path):
+    for folder in ("first", ""):    # beside the pictures, and among them
+        (photos / folder / "masks").mkdir(parents=True)
+        (photos / folder / "masks/x.png").write_bytes((photos / "b/x.png").read_bytes())
+    assert len(pictures_in(photos)) == 5, "masks alone may be anybody's"
+    assert run(predict.main, photos / "b", *options[:-1], photos / "first", "--overwrite").code == 0
+    assert run(predict.main, photos / "b", *options[:-1], photos, "--overwrite").code == 0
+    assert [str(path.relative_to(photos)) for path, _ in pictures_in(photos)] == ["a/x.jpg", "b/x.jpg", "b/x.png"]
+    assert len(pictures_in(photos / "first/masks")) == 3, "asked for by name"
 
 
 def test_unique_names():
