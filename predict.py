@@ -54,9 +54,9 @@ def read_picture(num_classes: int, ignore_label: int, bad: dict, picture):
         return BLANK, None
 
 
-def predict_pictures(pictures: list, predict, settings: Settings, results) -> tuple:
+def predict_pictures(sources, predict, settings: Settings, results) -> tuple:
     """Predict and write all pictures; returns (pictures a second, errors of those that cannot be read)."""
-    bad, start = {}, time.perf_counter()
+    pictures, bad, start = sources.pictures, {}, time.perf_counter()
     load = partial(read_picture, settings.num_classes, settings.ignore_label, bad)
     with ThreadPoolExecutor() as pool, progress(len(pictures), "predict", "image") as bar:
         writing = []
@@ -67,7 +67,7 @@ def predict_pictures(pictures: list, predict, settings: Settings, results) -> tu
             for picture, image, truth, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
                 bar.update()
                 if picture in bad:
-                    if len(pictures) > 1:
+                    if sources.count > 1:
                         bar.clear()
                         warn(str(bad[picture]))
                     continue
@@ -87,12 +87,21 @@ def score(matrix: ConfusionMatrix, truth, class_map):
     return own.mean_iou if own.counts.any() else None
 
 
-def predict_videos(videos: list, predict, settings: Settings, results) -> None:
-    """Predict and write all videos, and say how fast."""
-    for path, name in videos:
-        shares, size, rate = annotate(path, results.video_path(name), predict, settings, results.names, results.alpha)
+def predict_videos(sources, predict, settings: Settings, results) -> list:
+    """Predict and write all videos, and say how fast; returns the errors of those that cannot be read."""
+    bad = []
+    for path, name in sources.videos:
+        try:
+            shares, size, rate = annotate(path, results.video_path(name), predict, settings, results.names,
+                                          results.alpha)
+        except InputError as error:
+            bad.append(error)
+            if sources.count > 1:
+                warn(str(error))
+            continue
         results.add_video(path, name, shares, size)
         print(f"{path}: {len(shares)} frames, {rate:.2f} images/s")
+    return bad
 
 
 def say(results, pictures: int, rate: float) -> None:
@@ -120,23 +129,24 @@ def run(config, model, sources) -> None:
     check_targets(results.targets(sources), config.overwrite)
     print(f"{model.network}: {model.num_classes} classes, on {model.device}")
     predict = model.make_predict(settings)
-    rate, bad = predict_pictures(sources.pictures, predict, settings, results) if sources.pictures else (0, [])
-    if bad and len(bad) == len(sources.pictures) and not sources.videos:
-        raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} pictures can be read")
-    predict_videos(sources.videos, predict, settings, results)
+    rate, bad = predict_pictures(sources, predict, settings, results) if sources.pictures else (0, [])
+    good = len(sources.pictures) - len(bad)
+    bad += predict_videos(sources, predict, settings, results)
+    if len(bad) == sources.count:
+        raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
     results.write_tables({"network": model.network, "model": str(model.path), "model_sha256": digest(model.path),
                           "class_names": names, "settings": dataclasses.asdict(settings)})
-    say(results, len(sources.pictures) - len(bad), rate)
+    say(results, good, rate)
     if bad:
-        raise InputError(f"{len(bad)} of {len(sources.pictures)} pictures cannot be read; the others are done")
+        raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")
 
 
 def main(argv=None):
     parse = partial(parse_args, "predict", __doc__, argv)
     config = parse()
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
-    for path, _ in sources.videos:
-        open_video(path).release()
+    if sources.count == len(sources.videos) == 1:
+        open_video(sources.videos[0][0]).release()
     run(*open_model(parse), sources)
 
 

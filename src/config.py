@@ -186,7 +186,7 @@ def parse_args(program: str, description: str, argv=None, known=None):
     """
     options = read_options()
     parser = make_parser(program, description, options)
-    given, unknown = parser.parse_known_args(argv)
+    given, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
     if unknown:
         raise InputError(explain_unknown(program, unknown[0], options))
     values = {name: option.default for name, option in options.items()} | (known or {})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import check_data
+from src.data import check_data, survey
 from src.data.sample import draw_pair
 from src.data.survey import gray_levels
 from src.data.voc import Pair, format_pair, palette
@@ -124,6 +124,28 @@ def test_pictures_that_repeat(data, run):
     assert ("contradiction", "train", "images/good1.jpg") not in found
     assert "val images/alike.jpg" in found["near_leak", "train+val", "images/good3.jpg"]["detail"]
     assert sum(kind.startswith("near") for kind, *_ in found) == 1, "drawn pictures of one kind are not alike"
+
+
+def test_pictures_that_all_look_alike_are_told_once_each(monkeypatch):
+    """Frames of a video: as many findings as pictures, not their number squared; the nearest is named."""
+    monkeypatch.setattr(survey, "BLOCK", 7)
+    rng = np.random.default_rng(0)
+    scene, steps = (rng.normal(size=(32, 32)) for _ in range(2))
+    facts = []
+    for index in range(40):
+        job = survey.Job("train" if index < 25 else "val", index, "", "")
+        thumb = np.uint8(np.clip(128 + 30 * scene + 0.15 * (index % 25) * steps, 0, 255))
+        facts.append(survey.Facts(job, key=bytes([index]), thumb=thumb + (index > 24)))
+    found = survey.alike_pictures(facts)
+    pairs = {(one.job.index, other.job.index): value for one, other, value in found}
+    assert len(pairs) == len(found) <= 80 and all(value > survey.ALIKE for value in pairs.values())
+    rows = np.stack([one.thumb.reshape(-1) for one in facts])
+    all_pairs = np.corrcoef(rows)
+    for index in range(40):
+        before = range(0 if index < 25 else 25, index)
+        for others in (before, range(25, 40) if index < 25 else range(25)):
+            told = [value for pair, value in pairs.items() if index in pair and set(pair) & set(others)]
+            assert not others or max(told) == pytest.approx(all_pairs[index, list(others)].max(), abs=1e-5)
 
 
 def test_classes_that_are_missing(data, run):

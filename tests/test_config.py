@@ -73,6 +73,11 @@ def test_a_program_may_spell_an_option_otherwise(tmp_path):
     assert (config.crop_size, config.alpha, config.batch_size) == (33, 0.25, 32)
 
 
+def test_plain_arguments_may_stand_among_the_options():
+    config = parse("predict", "a.jpg", "--model", "m.onnx", "b.jpg", "--flip")
+    assert config.sources == ["a.jpg", "b.jpg"] and config.model_file == "m.onnx" and config.flip
+
+
 @pytest.mark.parametrize("program, argv, parts", [
     ("predict", ["--batch_size", "0"], ["--batch_size: batch_size must be >= 1"]),
     ("predict", ["--model_file", "x"], ["--model_file", "did you mean --model?"]),

@@ -8,6 +8,7 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
+from src.evaluation.onnx_model import noted
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
@@ -111,3 +112,7 @@ def test_launcher(options, drawn, exported, shell, tmp_path):
     assert counts(tmp_path / "onnx_eval/eval_result.json").shape == (6, 6)
     dry = shell("bash", ROOT / "scripts/run_eval_onnx.sh", "my data", "--dry-run", FILE_NAME="b c.onnx")
     assert dry.code == 0 and "'b c.onnx'" in dry.out.replace("b\\ c.onnx", "'b c.onnx'")
+
+
+def test_metadata_of_other_programs_are_left_alone():
+    assert [noted(text) for text in ("[1, 2, 3]", "513x513", "", "null")] == [[1, 2, 3], None, None, None]

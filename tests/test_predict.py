@@ -13,7 +13,9 @@ import export
 import predict
 from src.data.voc import palette
 from src.evaluation.inference import Segmenter, Settings
-from src.prediction.sources import unique_names
+from src.prediction.models import settings_beside
+from src.prediction.results import Results, coverage
+from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT
 
 
@@ -91,6 +93,17 @@ def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, 
     assert report_of(tmp_path / "out")["settings"]["flip"]
 
 
+def test_its_own_results_are_no_pictures_to_predict(options, photos, run, tmp_path):
+    for folder in ("first", ""):    # beside the pictures, and among them
+        (photos / folder / "masks").mkdir(parents=True)
+        (photos / folder / "masks/x.png").write_bytes((photos / "b/x.png").read_bytes())
+    assert len(pictures_in(photos)) == 5, "masks alone may be anybody's"
+    assert run(predict.main, photos / "b", *options[:-1], photos / "first", "--overwrite").code == 0
+    assert run(predict.main, photos / "b", *options[:-1], photos, "--overwrite").code == 0
+    assert [str(path.relative_to(photos)) for path, _ in pictures_in(photos)] == ["a/x.jpg", "b/x.jpg", "b/x.png"]
+    assert len(pictures_in(photos / "first/masks")) == 3, "asked for by name"
+
+
 def test_unique_names():
     assert unique_names(["/d/a/x.jpg", "/d/b/x.jpg"]) == ["a/x", "b/x"] and unique_names(["q/x.jpg"]) == ["x"]
     names = unique_names(["/d/x.jpg", "/d/X.png", "/d/x.jpg", "/d/x.jpg.bmp", "/d/y.jpg"])
@@ -126,6 +139,15 @@ def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, dr
         assert (maps[0] != other).mean() < 1e-3, "sums in another order may turn a pixel"
     wrong = run(predict.main, photos, "--model", tmp_path / "no ending", "--scales", 0.5, "--device_target", "CPU")
     assert wrong.code == 2 and "takes 65x65 only" in wrong.err and "a .ckpt and a .onnx any" in wrong.err
+
+
+@pytest.mark.parametrize("text", ["model: {name: deeplab}\ncrop_size: '513'", "model: resnet50\nimage_std: [0, 1, 1]",
+                                  "- model", "text", "a: [", ""])
+def test_a_foreign_config_beside_a_checkpoint_is_left_alone(text, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    assert settings_beside(tmp_path / "network.ckpt") == {}
+    (tmp_path / "config.yaml").write_text("crop_size: 65\nmodel: {}\nimage_mean: [1, 2, 3]\nown: 1\n")
+    assert settings_beside(tmp_path / "network.ckpt") == {"crop_size": 65, "image_mean": [1.0, 2.0, 3.0]}
 
 
 def test_turned_as_exif_says(options, run, tmp_path):
@@ -208,6 +230,33 @@ def test_what_is_no_video_is_one_line(options, shell, tmp_path):
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
     result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
     assert result.code == 2 and "noise.mp4: is no video" in result.err and result.err.count("\n") == 1, result
+
+
+def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "bad.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    data = (tmp_path / "bad.avi").read_bytes()
+    (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
+    result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
+    assert result.code == 2 and "warning: " in result.err and "bad.avi: holds no frame" in result.err, result
+    assert "error: 1 of 2 pictures and videos cannot be read; the others are done" in result.err
+    assert [entry["picture"] for entry in report_of(tmp_path / "out")["pictures"]] == [f"{photos}/a/x.jpg"]
+    assert len((tmp_path / "out/coverage.csv").read_text().splitlines()) == 2
+    alone = run(predict.main, tmp_path / "bad.avi", *options, "--overwrite")
+    assert alone.code == 2 and alone.err.count("\n") == 1 and "holds no frame" in alone.err, alone
+
+
+def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):
+    """Picture, truth and prediction of 22,000 pixels each."""
+    classes = np.tile(np.arange(22_000) // 11_000, (20, 1)).astype(np.uint8)
+    picture = Picture(tmp_path / "wide.png", tmp_path / "mask.png", "wide")
+    results = Results(tmp_path / "out", ["ground", "tent"], 0.6, 255)
+    results.write_picture(picture, np.zeros((20, 22_000, 3), np.uint8), classes, classes, coverage(classes, 2), 1.0)
+    with Image.open(tmp_path / "out/overlays/wide.jpg") as overlay:
+        assert overlay.width == 65_500
+    assert np.array_equal(class_map(tmp_path / "out/masks/wide.png"), classes), "the class map keeps its size"
 
 
 def test_one_bad_picture_does_not_stop_the_others(options, photos, run, tmp_path):

@@ -95,6 +95,11 @@ def test_list_lines_with_blanks_survive(tmp_path):
     assert read_list(tmp_path / "l.txt") == pairs
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "l.txt").write_bytes(b"\xef\xbb\xbfa.jpg a.png\r\n")
+    assert read_list(tmp_path / "l.txt") == [Pair("a.jpg", "a.png")]
+
+
 @pytest.mark.parametrize("text, part", [
     ("", "is empty"), ("\n \n", "is empty"), ("a.jpg a.png\nb.jpg\n", "line 2: 1 fields"),
     ("a b c\n", "line 1: 3 fields")])

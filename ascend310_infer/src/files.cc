@@ -42,6 +42,7 @@ std::vector<std::string> ReadLines(const std::string &path) {
   if (!IsUtf8(text) || text.find('\0') != std::string::npos) {
     throw InputError(path + ": is not a text file");
   }
+  if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);  // the mark some editors begin with
   for (char &character : text) {
     character = character == '\r' ? '\n' : character;
   }

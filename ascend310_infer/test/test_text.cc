@@ -56,6 +56,7 @@ void ListsAreRead() {
   const auto pairs = segment::ReadList(Scratch("a.jpg b.png\r\n\n  c d.jpg\te f.png \r\xC3\xA4.jpg  \xC3\xA4.png"));
   CHECK(pairs.size() == 3 && pairs[0].image == "a.jpg" && pairs[0].mask == "b.png");
   CHECK(pairs[1].image == "c d.jpg" && pairs[1].mask == "e f.png" && pairs[2].image == "\xC3\xA4.jpg");
+  CHECK(segment::ReadList(Scratch("\xEF\xBB\xBF" "a.jpg b.png"))[0].image == "a.jpg");
 }
 
 void WrongListsAreNamed() {

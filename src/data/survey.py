@@ -1,6 +1,7 @@
 """What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
 import hashlib
 import io
+import itertools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -150,19 +151,41 @@ def same_pictures(facts: list) -> list:
 
 
 def alike_pictures(facts: list) -> list:
-    """(one, other, correlation) of pictures that look alike and are not equal: scaled, brightened, encoded again."""
+    """(one, other, correlation) of pictures that look alike and are not equal: scaled, brightened, encoded again.
+
+    Of each picture its nearest among those before it in its own set, and its nearest in the other set: frames of a
+    video are all alike, and every pair of them would be their number squared.
+    """
     facts = list({one.key: one for one in facts if one.key and one.thumb.std() > FLAT}.values())
     if len(facts) < 2:
         return []
     rows = np.stack([one.thumb for one in facts]).reshape(len(facts), -1).astype(np.float32)
     rows -= rows.mean(1, keepdims=True)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    found = []
-    for first in range(0, len(rows), BLOCK):
-        for second in range(first, len(rows), BLOCK):
-            close = rows[first:first + BLOCK] @ rows[second:second + BLOCK].T
-            for i, j in np.argwhere(close > ALIKE):
-                one, other = facts[first + i], facts[second + j]
-                if first + i < second + j:
-                    found.append((one, other, float(close[i, j])))
-    return found
+    pairs = {}
+    for mates, values in nearest_pictures(rows, np.array([one.job.set for one in facts])):
+        pairs.update({(min(i, mates[i]), max(i, mates[i])): float(values[i]) for i in np.flatnonzero(mates >= 0)})
+    return [(facts[i], facts[j], value) for (i, j), value in sorted(pairs.items())]
+
+
+def nearest_pictures(rows: np.ndarray, sets: np.ndarray) -> list:
+    """The nearest of those before it in its set, and the nearest in another set, of each of the normalised `rows`.
+
+    Returns:
+        Two (mates, values): (N,) int64 row numbers, -1 where none has more than ALIKE, and (N,) float32 correlations.
+    """
+    best = [(np.full(len(rows), -1), np.full(len(rows), ALIKE, np.float32)) for _ in range(2)]
+    numbers = np.arange(len(rows))
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+    for a, b in itertools.product(blocks, blocks):
+        same = sets[a, None] == sets[b]
+        masks = same & (numbers[b] < numbers[a, None]), ~same
+        if not any(mask.any() for mask in masks):
+            continue
+        close = rows[a] @ rows[b].T
+        for mask, (mates, values) in zip(masks, best):
+            allowed = np.where(mask, close, -1)
+            places, found = allowed.argmax(1), allowed.max(1)
+            nearer = found > values[a]
+            mates[a][nearer], values[a][nearer] = numbers[b][places[nearer]], found[nearer]
+    return best

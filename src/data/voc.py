@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 def read_text(path, what: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")    # some editors begin with a mark
     except OSError as error:
         raise InputError(f"{what} {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

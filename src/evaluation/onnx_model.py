@@ -51,6 +51,14 @@ def arrange(inputs: np.ndarray, settings, pixels: bool, channels_last: bool) -> 
     return np.ascontiguousarray(inputs.transpose(0, 2, 3, 1) if channels_last else inputs)
 
 
+def noted(text: str):
+    """A value of the metadata; None for what export.py did not write."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 class OnnxModel:
     """A model written by export.py, or any with one picture input and one probability output.
 
@@ -70,7 +78,7 @@ class OnnxModel:
         about = self.session.get_modelmeta().custom_metadata_map
         self.network = f"{about.get('network', self.path.stem)} (ONNX)"
         self.names, self.mean, self.std, self.crop_size = (
-            json.loads(about[key]) if key in about else None for key in ("class_names", "mean", "std", "crop_size"))
+            noted(about.get(key, "null")) for key in ("class_names", "mean", "std", "crop_size"))
         self.channels_last = about.get("input_format") == "NHWC"
         self.read_signature()
 

@@ -2,6 +2,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from src.data.sheet import shorten
 from src.data.voc import palette
 
 LEAST_WIDTH = 300    # pixels; below that a legend cannot be read
@@ -40,26 +41,17 @@ def panels(images: list, captions: list, entries: list, least_rows: int = 0) -> 
         left = (total - used) // 2 + number * (width + gap)
         canvas.paste(Image.fromarray(np.ascontiguousarray(image[:, :, ::-1])), (left, above))
         if captions:
-            text = shortened(captions[number], font, width)
+            text = shorten(captions[number], font, width)
             pen.text((left + size // 4, size), text, INK, font, anchor="lm")
     draw_legend(pen, rows, font, size, above + height + gap // 2)
     return np.asarray(canvas)[:, :, ::-1]
-
-
-def shortened(text: str, font, width: int) -> str:
-    """The text as it is, or cut to fit."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
 
 
 def legend_rows(entries: list, font, size: int, width: int) -> list:
     """Rows of (left edge, class number, text) that fit the width."""
     rows, left = [], 0
     for number, text in entries:
-        text = shortened(text, font, width - 3 * size)
+        text = shorten(text, font, width - 3 * size)
         needed = int(font.getlength(text)) + 3 * size
         if not rows or left + needed > width:
             rows.append([])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import yaml
 
-from src.config import read_options
+from src.config import check_value, read_options
 from src.device import open_device
 from src.evaluation.onnx_model import OnnxModel
 from src.utils.log import InputError
@@ -54,14 +54,25 @@ def open_target(target: str, device_id: int, candidates: tuple, opener):
     return opener(candidates[-1], device_id)
 
 
+def accepted(values: dict) -> dict:
+    """Of what a file says of its network, what the options would take; the file may be somebody else's."""
+    options, kept = read_options(), {}
+    for name in OF_THE_NETWORK:
+        try:
+            kept[name] = check_value(options[name], values[name], "")
+        except (KeyError, InputError):
+            pass
+    return kept
+
+
 def settings_beside(path: Path) -> dict:
     """What is known of a checkpoint's network: config.yaml that train.py wrote beside it, and the file's own name."""
-    known, networks = {}, read_options()["model"].choices
+    saved, networks = None, read_options()["model"].choices
     try:
         saved = yaml.safe_load((path.parent / "config.yaml").read_text())
-        known = {name: saved[name] for name in OF_THE_NETWORK if name in saved}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         pass    # none there, or somebody else's
+    known = accepted(saved) if isinstance(saved, dict) else {}
     named = next((name for name in networks if path.name.startswith(name)), None)
     return known | ({"model": named} if named else {})
 
@@ -115,4 +126,4 @@ def open_model(parse):
         device = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
         model = MindirModel(path, "model", device.target)
     said = {"image_mean": model.mean, "image_std": model.std, "crop_size": model.crop_size}
-    return parse(known={name: value for name, value in said.items() if value}), model
+    return parse(known=accepted(said)), model

@@ -9,15 +9,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.data.voc import palette
+from src.data.sheet import fit
+from src.data.voc import palette, size_text
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.report import overlay
 from src.prediction.drawing import legend_entries, panels, percent
 from src.utils.files import write_whole
-from src.utils.log import InputError
+from src.utils.log import InputError, RunError
 
 DEFAULT_FOLDER = "predictions"
 JPEG_QUALITY = 92
+LONGEST = 65500    # pixels of a side that libjpeg writes
 
 
 def free_folder(given: str) -> Path:
@@ -110,8 +112,10 @@ class Results:
             drawn = [image, overlay(image, truth, self.alpha), *drawn]
             captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou)}"]
             occurring |= coverage(truth, len(self.names)) > 0
-        canvas = panels(drawn, captions, legend_entries(shares, occurring, self.names))
-        _, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        canvas = fit(panels(drawn, captions, legend_entries(shares, occurring, self.names)), LONGEST)
+        whole, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not whole:
+            raise RunError(f"{overlay_path}: OpenCV cannot write {size_text(canvas)} as JPEG")
         write_whole(overlay_path, data.tobytes())
 
     def write_tables(self, about: dict) -> None:

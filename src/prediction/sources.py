@@ -14,6 +14,8 @@ from src.utils.log import InputError
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
+RESULTS = ("masks", "overlays")    # folders of pictures that predict.py writes
+
 
 class Picture(NamedTuple):
     """A picture to predict."""
@@ -28,6 +30,15 @@ class Sources(NamedTuple):
 
     pictures: list    # of Picture
     videos: list      # (path, name) pairs
+
+    @property
+    def count(self) -> int:
+        return len(self.pictures) + len(self.videos)
+
+    @property
+    def kinds(self) -> str:
+        """What they are, for messages."""
+        return " and ".join(kind for kind, some in zip(self._fields, self) if some)
 
 
 def find_sources(sources: list, data_root: str) -> Sources:
@@ -84,11 +95,21 @@ def is_text(path: Path) -> bool:
 
 
 def pictures_in(folder: Path) -> list:
-    """(picture, None) pairs of all pictures in a folder and those within, in order of their names."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    """(picture, None) pairs of all pictures in a folder and those within, in order of their names.
+
+    What predict.py wrote in folders within is left out, so that it can be run on the working folder again.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()
+                   and not is_result(path, folder))
     if not found:
         raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
     return [(path, None) for path in found]
+
+
+def is_result(path: Path, folder: Path) -> bool:
+    """Whether predict.py wrote the picture: it is in a folder of RESULTS within `folder`, beside a coverage.json."""
+    within = path.relative_to(folder).parents
+    return any(parent.name in RESULTS and (folder / parent).with_name("coverage.json").is_file() for parent in within)
 
 
 def roots(data_root: str, list_file: Path) -> list:

@@ -45,7 +45,6 @@ def annotate(path, target: Path, predict, settings, names: list, alpha: float) -
     """
     capture = open_video(path)
     aside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    target.parent.mkdir(parents=True, exist_ok=True)
     total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     rate = capture.get(cv2.CAP_PROP_FPS)
     writer, shares, start = None, [], time.perf_counter()
@@ -79,6 +78,7 @@ class Writer:
 
 def open_writer(path: Path, rate: float, shape: tuple) -> Writer:
     """A writer of frames like the first drawn one, made even, which the codec asks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     rate = rate if 0 < rate < 1000 else 25.0    # what some files say is nonsense
     writer = Writer(path, rate, (shape[0] + shape[0] % 2, shape[1] + shape[1] % 2))
     if not writer.video.isOpened():
