@@ -28,6 +28,14 @@ def check_options(config) -> None:
              f"a multiple of {stride} plus 1 does, such as {nearest}")
 
 
+def read_evaluation_pairs(config) -> list:
+    """The pairs of --eval_data_lst. Raises InputError where a file is missing."""
+    from src.data.voc import check_files, read_list
+    pairs = read_list(config.eval_data_lst)
+    check_files(pairs, config.data_root, config.eval_data_lst)
+    return pairs
+
+
 def prepare_folder(train_dir: Path, config, keep: bool) -> None:
     """Make train_dir, save the resolved options; an earlier run's files, if not to `keep`, go to a folder there."""
     try:
@@ -118,12 +126,11 @@ def make_evaluation(config, device, network):
     """() -> mean IoU of the network on --eval_data_lst, at one scale, each device its share of the list."""
     from functools import partial
 
-    from src.data.voc import check_files, read_list, read_pair
+    from src.data.voc import read_pair
     from src.evaluation.backend import make_predict, sum_over_ranks, take_statistics_of_rank_0
     from src.evaluation.inference import Settings, evaluate
     from src.nets.net_factory import InferenceNetwork
-    pairs = read_list(config.eval_data_lst)
-    check_files(pairs, config.data_root, config.eval_data_lst)
+    pairs = read_evaluation_pairs(config)
     share = pairs[device.rank::device.size]
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
                         config.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std))
@@ -188,6 +195,8 @@ def run_phases(config, device, model, callbacks, position) -> None:
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
+    if config.eval_data_lst:    # before anything of an earlier run is moved
+        read_evaluation_pairs(config)
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     import mindspore as ms
 

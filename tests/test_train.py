@@ -175,6 +175,14 @@ def test_bad_input_is_one_line_and_exit_code_2(options, shell, tmp_path, changes
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
+def test_a_wrong_evaluation_list_moves_nothing_of_an_earlier_run(options, run, tmp_path):
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt/metrics.jsonl").write_text("{}")
+    result = run(train.main, *options, "--train_epochs", 1, "--eval_data_lst", tmp_path / "missing.txt")
+    assert result.code == 2 and "missing.txt" in result.err
+    assert [path.name for path in (tmp_path / "ckpt").iterdir()] == ["metrics.jsonl"]
+
+
 def test_an_even_crop_is_noted(options, run):
     result = run(train.main, *options, "--crop_size", 64, "--train_epochs", 1, "--batch_size", 24)
     assert result.code == 0 and "--crop_size 64" in result.err and "such as 65" in result.err
