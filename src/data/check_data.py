@@ -14,6 +14,7 @@ from src.config import parse_args
 from src.data.sheet import draw_sheet, fit, labelled, save_sheet
 from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
 from src.data.voc import class_names, decode_image, decode_mask, read_list
+from src.utils.files import write_whole
 from src.utils.log import InputError, RunError, progress, run_program, styled
 
 # What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
@@ -206,9 +207,7 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
     """All figures and all findings, aside first."""
     findings = [{"kind": kind, "severity": KINDS[kind][0], "set": set_name, "item": str(item), "detail": detail}
                 for kind, set_name, item, detail in found]
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False))
-    os.replace(aside, path)
+    write_whole(path, json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False).encode())
 
 
 def check(config) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.data.own_data import make_own_lists
-from src.data.voc import Pair, decode_mask, read_bytes, read_text, write_list
+from src.data.voc import Pair, decode_mask, png_bytes, read_bytes, read_text, write_list
+from src.utils.files import write_whole
 from src.utils.log import InputError, progress, run_program
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
@@ -49,9 +50,7 @@ def write_gray(job) -> bool:
                 return False
         except InputError:
             pass    # damaged: written again
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    Image.fromarray(mask).save(aside, "png")
-    os.replace(aside, target)
+    write_whole(target, png_bytes(Image.fromarray(mask)))
     return True
 
 

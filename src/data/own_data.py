@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.data.voc import Pair, picture_size, read_bytes, read_text, write_list
+from src.data.voc import Pair, picture_size, png_bytes, read_bytes, read_text, write_list
+from src.utils.files import write_whole
 from src.utils.log import InputError, progress, warn
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -116,9 +117,7 @@ def convert(job, table) -> np.ndarray:
     if size != labels.shape[::-1]:
         raise InputError(f"{mask}: {labels.shape[1]}x{labels.shape[0]} where its picture {image} has "
                          f"{size[0]}x{size[1]}")
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    Image.fromarray(labels).save(aside, "png")
-    os.replace(aside, target)
+    write_whole(target, png_bytes(Image.fromarray(labels)))
     return np.bincount(labels.reshape(-1), minlength=256)
 
 

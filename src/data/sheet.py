@@ -1,13 +1,12 @@
 """Contact sheets: many pictures with their labels drawn over, on one page that can be looked at."""
-import os
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from src.data.voc import palette
+from src.data.voc import palette, png_bytes
 from src.evaluation.report import overlay
+from src.utils.files import write_whole
 
 INK, PAPER, ALARM = (30, 30, 30), (250, 250, 250), (190, 20, 20)    # red green blue
 TEXT, LINE = 13, 17    # height of the letters and of a line, pixels
@@ -105,8 +104,4 @@ def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names: 
 
 def save_sheet(page: Image.Image, path) -> None:
     """Write the PNG aside and rename it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    page.save(aside, "png")
-    os.replace(aside, path)
+    write_whole(path, png_bytes(page))

@@ -1,6 +1,5 @@
 """PASCAL VOC as files: classes, palette, list files, pictures and masks read with errors that name the file."""
 import io
-import os
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from src.utils.files import write_whole
 from src.utils.log import InputError
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -88,10 +88,15 @@ def write_list(root: Path, name: str, pairs: list) -> None:
     for pair in pairs:
         if not (root / pair.image).is_file():
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
-    aside = root / f".{name}.{os.getpid()}"
-    aside.write_text("".join(map(format_pair, pairs)), encoding="utf-8")
-    os.replace(aside, root / name)
+    write_whole(root / name, "".join(map(format_pair, pairs)).encode())
     print(f"{name}: {len(pairs)} pairs")
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """The picture as a PNG file's content."""
+    data = io.BytesIO()
+    image.save(data, "png")
+    return data.getvalue()
 
 
 def read_bytes(path) -> bytes:

@@ -1,7 +1,6 @@
 """What an evaluation leaves behind: the table on the console, the JSON file, pictures with class maps drawn over."""
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import cv2
 import numpy as np
 
 from src.data.voc import palette
-from src.utils.log import RunError, progress, styled
+from src.utils.files import write_whole
+from src.utils.log import progress, styled
 
 
 def format_table(matrix, names) -> str:
@@ -31,14 +31,7 @@ def write_result(path, matrix, names, extra: dict) -> None:
     result = {"mean_iou": none_if_nan(matrix.mean_iou), "pixel_accuracy": none_if_nan(matrix.pixel_accuracy),
               "class_names": list(names), "per_class_iou": [none_if_nan(iou) for iou in matrix.iou.tolist()],
               "confusion_matrix": matrix.counts.tolist(), **extra}
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(result, indent=1))
-        os.replace(aside, path)
-    except OSError as error:
-        raise RunError(f"--result_file {path}: cannot be written ({error.strerror})") from None
+    write_whole(path, json.dumps(result, indent=1).encode(), "--result_file")
 
 
 def none_if_nan(value: float):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from src.data.sheet import fit
-from src.data.voc import palette, size_text
+from src.data.voc import palette, png_bytes, size_text
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.report import overlay
 from src.prediction.drawing import legend_entries, panels, percent
@@ -52,9 +52,7 @@ def palette_png(class_map: np.ndarray) -> bytes:
     """(H, W) uint8 class numbers as a PNG of mode P in VOC's colours."""
     image = Image.fromarray(class_map)
     image.putpalette(palette().tobytes())
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    return data.getvalue()
+    return png_bytes(image)
 
 
 class Results:

@@ -5,8 +5,8 @@ from pathlib import Path
 from src.utils.log import RunError
 
 
-def write_whole(path, data: bytes) -> None:
-    """Write `data` to `path`, its folder made if missing. Raises RunError that names the file."""
+def write_whole(path, data: bytes, option: str = "") -> None:
+    """Write `data` to `path`, its folder made if missing. Raises RunError that names the file (and `option`)."""
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -14,7 +14,7 @@ def write_whole(path, data: bytes) -> None:
         aside.write_bytes(data)
         os.replace(aside, path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from None
+        raise RunError(f"{f'{option} ' if option else ''}{path}: cannot be written ({error.strerror})") from None
     finally:
         remove(aside)
 
