@@ -108,6 +108,8 @@ def export(config) -> Path:
             write_onnx(config, cell, names, aside)
         else:
             from src.export.mindspore_formats import write_mindspore
+            from src.nets.layers import fold_batch_norm
+            fold_batch_norm(cell.network)    # build_model does the same for ONNX
             area = (config.input_size, config.input_size)
             shape = (3, *area) if config.input_format == "NCHW" else (*area, 3)
             write_mindspore(cell, (config.export_batch_size, *shape), config.input_type, config.file_format, aside,

@@ -15,6 +15,7 @@ import eval as eval_program
 from src.data.voc import format_pair, read_list
 from src.export.mindir import to_version_1
 from src.export.mindspore_formats import write_mindspore
+from src.nets.layers import fold_batch_norm
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.tools import postprocess
 from src.utils import checkpoint
@@ -58,6 +59,7 @@ def model(trained, tmp_path_factory):
     path = tmp_path_factory.mktemp("mindir") / "tiny model.mindir"
     network = InferenceNetwork(create_network("deeplab_v3_tiny_s16", 6))
     checkpoint.load_network(network, trained / "deeplab_v3_tiny_s16-2_3.ckpt")
+    fold_batch_norm(network)    # as export.py does
     write_mindspore(network, (1, 3, 65, 65), "float32", "MINDIR", path, to_version_1)
     return path
 

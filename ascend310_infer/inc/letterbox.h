@@ -16,8 +16,8 @@ Table NormalisationTable(const std::array<double, 3> &mean, const std::array<dou
 // Size of a picture whose long side becomes `side`; the short one truncated, at least 1.
 cv::Size LetterboxSize(int height, int width, int side);
 
-// Resize an 8-bit blue green red picture to long side `side`, normalise, and fill `out`, (3, side, side) floats:
-// the picture in the corner, 0 in the rest. Returns the size that the picture takes there.
+// Resize an 8-bit blue green red picture to long side `side`, normalise, and put it in the corner of `out`, (3, side,
+// side) floats; the rest stays as it is. Returns the size that the picture takes there.
 cv::Size Letterbox(const cv::Mat &image, int side, const Table &table, float *out);
 
 // The class of each pixel: planes of `probs`, each `rows` x `stride` floats, cut to `valid`, resized to `size`; of the

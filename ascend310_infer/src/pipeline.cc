@@ -58,7 +58,7 @@ class Stages {
   Batch Read(size_t first) const {
     const double start = ThreadMilliseconds();
     Batch batch;
-    batch.input.resize(static_cast<size_t>(shape_.batch) * 3 * plane_);
+    batch.input.resize(static_cast<size_t>(shape_.batch) * 3 * plane_);  // 0 beside the pictures and for missing ones
     const size_t last = std::min(first + static_cast<size_t>(shape_.batch), pairs_.size());
     for (size_t number = first; number < last; ++number) {
       try {

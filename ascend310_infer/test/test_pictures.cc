@@ -79,13 +79,13 @@ void SizesAreTruncatedExactly() {
 void LetterboxNormalises() {
   const cv::Mat image = Random(30, 40, CV_8UC3);
   const auto table = segment::NormalisationTable({103.53, 116.28, 123.675}, {57.375, 57.12, 58.395});
-  std::vector<float> out(3 * 40 * 40, 9.0F);
+  std::vector<float> out(3 * 40 * 40, 9.0F);  // stays beside the picture
   CHECK(segment::Letterbox(image, 40, table, out.data()) == cv::Size(40, 30));
   for (int row = 0; row < 40; ++row) {
     for (int column = 0; column < 40; ++column) {
       const float found = out[static_cast<size_t>(2 * 1600 + row * 40 + column)];
       const double level = row < 30 ? image.at<cv::Vec3b>(row, column)[2] : 0;
-      CHECK(found == (row < 30 ? static_cast<float>((level - 123.675) / 58.395) : 0.0F));
+      CHECK(found == (row < 30 ? static_cast<float>((level - 123.675) / 58.395) : 9.0F));
     }
   }
 }
@@ -94,7 +94,7 @@ void ClassMapsTakeTheFirstOfEqualScores() {
   cv::Mat planes(5 * 8, 8, CV_32F);
   cv::RNG random(2);
   for (int i = 0; i < planes.rows * planes.cols; ++i) planes.ptr<float>()[i] = static_cast<float>(random.uniform(0, 3));
-  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(6, 7), cv::Size(6, 7));
+  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(6, 7), cv::Size(6, 7));  // 42: 2 x 16 + 10
   for (int row = 0; row < 7; ++row) {
     for (int column = 0; column < 6; ++column) {
       const auto score = [&](int number) { return planes.at<float>(number * 8 + row, column); };

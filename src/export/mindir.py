@@ -9,7 +9,6 @@ REFERENCE = "REF::"    # a node's op_type names its primitive so
 
 # Operator -> (its name in version 1, {position of the input: attribute that takes its place}).
 SETTINGS = {
-    "BatchNorm": ("BatchNorm", {5: "is_training", 6: "epsilon", 7: "momentum", 8: "format"}),
     "BiasAdd": ("BiasAdd", {2: "format"}),
     "BroadcastTo": ("BroadcastTo", {1: "shape"}),
     "Concat": ("Concat", {1: "axis"}),
