@@ -1,4 +1,4 @@
-"""A training step beside PyTorch eager: time in turns within one run, peak memory in a process each.
+"""A training step beside PyTorch eager: time in turns within one run; memory, and time again, in a process each.
 
     python benchmarks/training.py step [--batch_sizes 2 8]      # also needs: pip install torch
     python benchmarks/training.py memory [--batch_sizes 2 8]
@@ -91,18 +91,23 @@ def step_part(options):
 
 
 def memory_part(options):
-    print("| batch | MindSpore GB | PyTorch GB | ratio |\n| --- | --- | --- | --- |")
+    print("| batch | MindSpore GB | PyTorch GB | ratio | MindSpore s | PyTorch s | ratio |\n"
+          "| --- | --- | --- | --- | --- | --- | --- |")
     for size in options.batch_sizes:
-        peaks = []
+        sides = []
         for side in ("mindspore", "torch"):
             command = [sys.executable, __file__, "memory", "--side", side, "--batch_sizes", str(size), "--model",
                        options.model, "--crop_size", str(options.crop_size)]
-            peaks.append(float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout))
-        print(f"| {size} | {peaks[0]:.2f} | {peaks[1]:.2f} | {peaks[0] / peaks[1]:.2f} |", flush=True)
+            printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            sides.append([float(word) for word in printed.split()])
+        (ours_gb, ours_s), (theirs_gb, theirs_s) = sides
+        print(f"| {size} | {ours_gb:.2f} | {theirs_gb:.2f} | {ours_gb / theirs_gb:.2f} | {ours_s:.2f} | {theirs_s:.2f} "
+              f"| {ours_s / theirs_s:.2f} |", flush=True)
 
 
 def one_side(options):
-    """Print the peak memory, in GB, of a process that only builds and runs this side's step twice.
+    """Print the peak memory, in GB, of a process that only builds and runs this side's step three times, and the
+    seconds of the faster of the last two.
 
     PyTorch's side reads the weights from a MindSpore network, whose import it would not have; so what stands before its
     first step is the less precise figure, and a process that imported both is what MindSpore's side has too.
@@ -112,9 +117,12 @@ def one_side(options):
         step, _ = torch_step(network)
     else:
         import torch  # noqa: F401  as much is loaded as on the other side
-    for _ in range(2):
-        step(*batch_of(options.batch_sizes[0], options.crop_size))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    batch, seconds = batch_of(options.batch_sizes[0], options.crop_size), []
+    for _ in range(3):    # the first compiles
+        start = time.perf_counter()
+        step(*batch)
+        seconds.append(time.perf_counter() - start)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, min(seconds[1:]))
 
 
 def main(argv=None):

@@ -29,7 +29,7 @@ struct Summary {
   double predict_ms = 0;       // by the clock
   double read_ms = 0;          // reading, decoding, letterbox: processor time of their thread
   double write_ms = 0;         // class map, PNG, counting: processor time of their thread
-  double copy_ms = 0;          // of probabilities, by the clock
+  double copy_ms = 0;          // of the probabilities that are needed, by the clock
   std::vector<std::string> bad;  // one line for each picture that could not be read
 };
 

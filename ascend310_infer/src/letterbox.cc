@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <opencv2/core.hpp>
 #include <opencv2/core/hal/intrin.hpp>
 #include <opencv2/imgproc.hpp>
@@ -39,6 +40,24 @@ void Raise(const cv::Mat &scores, uchar number, cv::Mat *best, cv::Mat *winner) 
       known[i] = number;
     }
   }
+}
+
+// The highest of `count` values.
+float Highest(const float *values, size_t count) {
+  float highest = -std::numeric_limits<float>::infinity();
+  size_t i = 0;
+#if CV_SIMD128
+  std::array<cv::v_float32x4, 4> lanes;
+  lanes.fill(cv::v_setall_f32(highest));
+  for (; i + 16 <= count; i += 16) {
+    for (size_t part = 0; part < 4; ++part) {
+      lanes[part] = cv::v_max(lanes[part], cv::v_load(values + i + 4 * part));
+    }
+  }
+  highest = cv::v_reduce_max(cv::v_max(cv::v_max(lanes[0], lanes[1]), cv::v_max(lanes[2], lanes[3])));
+#endif
+  for (; i < count; ++i) highest = std::max(highest, values[i]);
+  return highest;
 }
 
 }  // namespace
@@ -78,17 +97,27 @@ cv::Size Letterbox(const cv::Mat &image, int side, const Table &table, float *ou
   return size;
 }
 
-cv::Mat ClassMap(const float *probs, int num_classes, int rows, int stride, cv::Size valid, cv::Size size) {
-  const size_t plane_size = static_cast<size_t>(rows) * static_cast<size_t>(stride);
+std::vector<uchar> Candidates(const float *probs, int num_classes, size_t plane, size_t count) {
+  const float least = 0.99F / static_cast<float>(num_classes);  // a hundredth for rounding, float16's too
+  std::vector<uchar> candidates;
+  for (int number = 0; number < num_classes; ++number) {
+    const float highest = Highest(probs + static_cast<size_t>(number) * plane, count);
+    if (highest >= least) candidates.push_back(static_cast<uchar>(number));
+  }
+  return candidates;
+}
+
+cv::Mat ClassMap(const float *probs, const std::vector<uchar> &candidates, int side, cv::Size valid, cv::Size size) {
+  const size_t plane_size = static_cast<size_t>(side) * static_cast<size_t>(side);
   cv::Mat best;
   cv::Mat resized;
-  cv::Mat winner = cv::Mat::zeros(size, CV_8U);
-  for (int number = 0; number < num_classes; ++number) {
+  cv::Mat winner(size, CV_8U, cv::Scalar(candidates.empty() ? 0 : candidates.front()));
+  for (const uchar number : candidates) {
     // OpenCV has no view of constant data; resize only reads.
-    const cv::Mat plane(rows, stride, CV_32F, const_cast<float *>(probs) + plane_size * static_cast<size_t>(number));
+    const cv::Mat plane(side, side, CV_32F, const_cast<float *>(probs) + plane_size * number);
     const cv::Mat corner = plane(cv::Rect(cv::Point(), valid));
-    cv::resize(corner, number == 0 ? best : resized, size);
-    if (number > 0) Raise(resized, static_cast<uchar>(number), &best, &winner);
+    cv::resize(corner, best.empty() ? best : resized, size);
+    if (!resized.empty()) Raise(resized, number, &best, &winner);
   }
   return winner;
 }

@@ -23,7 +23,8 @@ constexpr double kSecondsBetweenLines = 10;
 struct Sample {
   Pair pair;
   cv::Mat mask;
-  cv::Size valid;  // what the picture takes of the network's input
+  cv::Size valid;                 // what the picture takes of the network's input
+  std::vector<uchar> candidates;  // classes that can win
 };
 
 struct Batch {
@@ -73,15 +74,22 @@ class Stages {
     return batch;
   }
 
-  // Keep what is needed of the probabilities: without --dump_probs only the rows that pictures take.
-  void Keep(const Batch &batch, const float *probs, std::vector<float> *kept) const {
-    kept->resize(batch.samples.size() * static_cast<size_t>(shape_.classes) * plane_);
-    for (size_t number = 0; number < batch.samples.size(); ++number) {
-      const int rows = options_.dump_probs ? shape_.size : batch.samples[number].valid.height;
-      const size_t count = static_cast<size_t>(rows) * static_cast<size_t>(shape_.size);
-      for (size_t plane = 0; plane < static_cast<size_t>(shape_.classes); ++plane) {
-        const size_t place = (number * static_cast<size_t>(shape_.classes) + plane) * plane_;
-        std::memcpy(kept->data() + place, probs + place, count * sizeof(float));
+  // Keep what is needed of the probabilities: without --dump_probs the rows that pictures take, of their candidates.
+  void Keep(const float *probs, Batch *batch, std::vector<float> *kept) const {
+    const size_t step = static_cast<size_t>(shape_.classes) * plane_;
+    kept->resize(batch->samples.size() * step);
+    for (size_t number = 0; number < batch->samples.size(); ++number) {
+      Sample &sample = batch->samples[number];
+      const float *from = probs + number * step;
+      float *to = kept->data() + number * step;
+      const size_t count = static_cast<size_t>(sample.valid.height) * static_cast<size_t>(shape_.size);
+      sample.candidates = Candidates(from, shape_.classes, plane_, count);
+      if (options_.dump_probs) {
+        std::memcpy(to, from, step * sizeof(float));
+      } else {
+        for (const uchar plane : sample.candidates) {
+          std::memcpy(to + plane * plane_, from + plane * plane_, count * sizeof(float));
+        }
       }
     }
   }
@@ -100,7 +108,7 @@ class Stages {
     const std::string image_path = Join(options_.dataset_path, pair.image);
     const std::string mask_path = Join(options_.mask_path, pair.mask);
     const cv::Mat image = DecodeImage(ReadFile(image_path), image_path);
-    Sample sample{pair, DecodeMask(ReadFile(mask_path), mask_path), {}};
+    Sample sample{pair, DecodeMask(ReadFile(mask_path), mask_path), {}, {}};
     if (image.size() != sample.mask.size()) {
       throw InputError(mask_path + ": " + SizeText(sample.mask) + " where its picture " + image_path + " has " +
                        SizeText(image));
@@ -112,8 +120,7 @@ class Stages {
 
   void WriteSample(const Sample &sample, const float *probs) const {
     const std::string stem = Join(Join(options_.output_dir, "result_Files"), Stem(sample.pair.image));
-    const cv::Mat map =
-        ClassMap(probs, shape_.classes, shape_.size, shape_.size, sample.valid, sample.mask.size());
+    const cv::Mat map = ClassMap(probs, sample.candidates, shape_.size, sample.valid, sample.mask.size());
     matrix_->Update(sample.mask, map);
     std::vector<uchar> png;
     cv::imencode(".png", map, png);
@@ -182,7 +189,7 @@ Summary Run(const std::vector<Pair> &pairs, const Options &options, const ModelS
     const Clock::time_point before = Clock::now();
     const float *result = predict(batch.input);
     const Clock::time_point after = Clock::now();
-    stages.Keep(batch, result, &kept);
+    stages.Keep(result, &batch, &kept);
     summary.copy_ms += Milliseconds(Clock::now() - after);
     summary.predict_ms += Milliseconds(after - before);
     ++summary.calls;

@@ -2,6 +2,7 @@
 #include "inc/predictor.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -73,6 +74,12 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
     throw InputError(where + "gives " + ShapeText(out) + " for " + ShapeText(in) + ", no probabilities of classes");
   }
   shape_.classes = static_cast<int>(out[1]);
+  const auto *probs = static_cast<const float *>(data_.get());
+  float sum = 0;  // of the first pixel
+  for (int64_t number = 0; number < out[1]; ++number) sum += probs[number * out[2] * out[3]];
+  if (!(std::abs(sum - 1) < 0.01F)) {
+    throw InputError(where + "gives numbers that sum to " + std::to_string(sum) + " in a pixel, no probabilities");
+  }
 }
 
 void Predictor::Resize(const Options &options) {

@@ -1,5 +1,6 @@
 // Decoding, letterbox sizes and class maps.
 #include <algorithm>
+#include <cmath>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -94,7 +95,8 @@ void ClassMapsTakeTheFirstOfEqualScores() {
   cv::Mat planes(5 * 8, 8, CV_32F);
   cv::RNG random(2);
   for (int i = 0; i < planes.rows * planes.cols; ++i) planes.ptr<float>()[i] = static_cast<float>(random.uniform(0, 3));
-  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(6, 7), cv::Size(6, 7));  // 42: 2 x 16 + 10
+  const std::vector<uchar> all{0, 1, 2, 3, 4};
+  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), all, 8, cv::Size(6, 7), cv::Size(6, 7));  // 2 x 16 + 10
   for (int row = 0; row < 7; ++row) {
     for (int column = 0; column < 6; ++column) {
       const auto score = [&](int number) { return planes.at<float>(number * 8 + row, column); };
@@ -103,7 +105,34 @@ void ClassMapsTakeTheFirstOfEqualScores() {
       CHECK(map.at<uchar>(row, column) == best);
     }
   }
-  CHECK(segment::ClassMap(planes.ptr<float>(), 5, 8, 8, cv::Size(8, 1), cv::Size(400, 1)).size() == cv::Size(400, 1));
+  CHECK(segment::ClassMap(planes.ptr<float>(), all, 8, cv::Size(8, 1), cv::Size(400, 1)).size() == cv::Size(400, 1));
+  CHECK(cv::countNonZero(segment::ClassMap(planes.ptr<float>(), {}, 8, cv::Size(8, 8), cv::Size(8, 8))) == 0);
+}
+
+void CandidatesAreAllThatWin() {
+  constexpr int kClasses = 7;
+  constexpr int kSide = 9;
+  constexpr size_t kPlane = kSide * kSide;
+  cv::RNG random(4);
+  for (int trial = 0; trial < 50; ++trial) {
+    std::vector<float> probs(kClasses * kPlane);
+    for (size_t pixel = 0; pixel < kPlane; ++pixel) {
+      float sum = 0;
+      for (size_t number = 0; number < kClasses; ++number) {  // later classes are ever less likely
+        const double score = random.gaussian(1) - 1.2 * static_cast<double>(number);
+        sum += probs[number * kPlane + pixel] = static_cast<float>(std::exp(score));
+      }
+      for (size_t number = 0; number < kClasses; ++number) probs[number * kPlane + pixel] /= sum;
+    }
+    const std::vector<uchar> found = segment::Candidates(probs.data(), kClasses, kPlane, kPlane);
+    CHECK(!found.empty() && found.size() < kClasses && std::is_sorted(found.begin(), found.end()));
+    const auto map = [&](const std::vector<uchar> &classes) {
+      return segment::ClassMap(probs.data(), classes, kSide, cv::Size(9, 6), cv::Size(50, 31));
+    };
+    CHECK(cv::countNonZero(map(found) != map({0, 1, 2, 3, 4, 5, 6})) == 0);
+  }
+  const std::vector<float> even(2 * 3, 0.5F);
+  CHECK(segment::Candidates(even.data(), 2, 3, 3).size() == 2);
 }
 
 }  // namespace
@@ -114,5 +143,6 @@ Tests PictureTests() {
           {"labels are checked", LabelsAreChecked},
           {"sizes are truncated exactly", SizesAreTruncatedExactly},
           {"letterbox normalises", LetterboxNormalises},
-          {"class maps take the first of equal scores", ClassMapsTakeTheFirstOfEqualScores}};
+          {"class maps take the first of equal scores", ClassMapsTakeTheFirstOfEqualScores},
+          {"candidates are all that win", CandidatesAreAllThatWin}};
 }

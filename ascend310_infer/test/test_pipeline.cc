@@ -1,5 +1,6 @@
 // The whole run with a network of its own making: three classes that follow the picture's channels.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <opencv2/imgcodecs.hpp>
 
@@ -14,6 +15,19 @@ namespace fs = std::filesystem;
 
 constexpr int kSide = 17;
 constexpr int kPictures = 7;
+
+// Probabilities of three classes that follow the channels.
+std::vector<float> Softmax(const std::vector<float> &input) {
+  std::vector<float> probs(input.size());
+  const size_t plane = kSide * kSide;
+  for (size_t i = 0; i < input.size(); ++i) {
+    const size_t first = i / (3 * plane) * 3 * plane + i % plane;
+    float sum = 0;
+    for (size_t channel = 0; channel < 3; ++channel) sum += std::exp(input[first + channel * plane]);
+    probs[i] = std::exp(input[i]) / sum;
+  }
+  return probs;
+}
 
 // A fresh folder of pictures 0.png, 1.png, ... and masks, all of class 0 and void; removed again.
 class Folder {
@@ -42,8 +56,9 @@ class Folder {
   std::string Path(const std::string &name) const { return (root_ / name).string(); }
 
   segment::Summary Run(int batch, segment::ConfusionMatrix *matrix) const {
-    return segment::Run(pairs, options, {batch, kSide, 3}, [](const std::vector<float> &input) { return input.data(); },
-                        matrix);
+    std::vector<float> probs;
+    const auto predict = [&probs](const std::vector<float> &input) { return (probs = Softmax(input)).data(); };
+    return segment::Run(pairs, options, {batch, kSide, 3}, predict, matrix);
   }
 
   std::vector<segment::Pair> pairs;

@@ -15,7 +15,7 @@ GAP, BATCH_TILE = 8, 440    # pixels between tiles; width of a crop beside its l
 
 def labelled(image: np.ndarray, mask: np.ndarray, ignore_label: int, alpha: float = 0.6) -> np.ndarray:
     """The picture (H, W, 3) uint8 BGR with class colours over it and ignored pixels in white stripes."""
-    mixed = overlay(image, np.where(mask == ignore_label, 255, mask).astype(np.uint8), alpha)
+    mixed = overlay(image, mask, alpha, ignore_label)
     rows, columns = np.indices(mask.shape)
     striped = (mask == ignore_label) & ((rows + columns) // 3 % 2 == 0)
     return np.where(striped[:, :, None], np.uint8(255), mixed)

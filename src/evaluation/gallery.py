@@ -36,7 +36,7 @@ class Gallery:
         iou = matrix.mean_iou
         if np.isnan(iou) or not self.is_among_kept(iou):
             return
-        drawn = (image, overlay(image, mask), overlay(image, class_map))
+        drawn = (image, overlay(image, mask, ignore_label=self.ignore_label), overlay(image, class_map))
         self.shown.append({
             "number": self.seen, "image": str(sample.image), "iou": iou,
             "boundary": sum(scores.values()) / len(scores),

@@ -55,7 +55,7 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
     """
     own = pairs[device.rank::device.size]
     prepare_report(config.report)
-    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max)
+    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max, config.ignore_label, device)
     gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
 
     def on_image(*result):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from src.data.voc import palette
+from src.device import Device
 from src.utils.files import write_whole
 from src.utils.log import progress, styled
 
@@ -43,9 +44,9 @@ def colour(class_map: np.ndarray) -> np.ndarray:
     return palette()[class_map][:, :, ::-1]
 
 
-def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6) -> np.ndarray:
+def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6, ignore_label: int = 255) -> np.ndarray:
     """The picture with the classes' colours laid over; background and ignored pixels are left as they are."""
-    painted = (class_map > 0) & (class_map < 255)
+    painted = (class_map > 0) & (class_map != ignore_label)
     mixed = cv2.addWeighted(image, 1 - alpha, np.ascontiguousarray(colour(class_map)), alpha, 0)
     return np.where(painted[:, :, None], mixed, image)
 
@@ -53,20 +54,24 @@ def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6) -> np.
 class EvaluationLog:
     """Progress of an evaluation and its pictures, as evaluate's `on_image`.
 
-    A bar on a terminal; elsewhere a line every ten seconds.
+    A bar on a terminal; elsewhere a line every ten seconds. Of several devices each writes those of the list's first
+    `overlay_max` pictures that are its own, under the names that one device would give them.
     """
 
-    def __init__(self, total: int, overlay_dir: str, overlay_max: int):
+    def __init__(self, total: int, overlay_dir: str, overlay_max: int, ignore_label: int, device: Device):
         self.bar, self.total, self.done = progress(total, "evaluate", "image"), total, 0
         self.folder, self.most = Path(overlay_dir) if overlay_dir else None, overlay_max
+        self.ignore_label, self.device = ignore_label, device
         self.start = self.said = time.perf_counter()
 
     def __call__(self, sample, image, mask, class_map):
+        number = self.done * self.device.size + self.device.rank + 1    # in the list
         self.done += 1
-        if self.folder and self.done <= self.most:
+        if self.folder and number <= self.most:
             self.folder.mkdir(parents=True, exist_ok=True)
-            side_by_side = np.hstack([image, overlay(image, mask), overlay(image, class_map)])
-            cv2.imwrite(str(self.folder / f"{self.done:04d}_{Path(sample.image).stem}.png"), side_by_side)
+            side_by_side = np.hstack([image, overlay(image, mask, ignore_label=self.ignore_label),
+                                      overlay(image, class_map)])
+            cv2.imwrite(str(self.folder / f"{number:04d}_{Path(sample.image).stem}.png"), side_by_side)
         self.bar.update()
         if self.bar.disable and time.perf_counter() - self.said > 10:
             self.said = time.perf_counter()

@@ -65,8 +65,8 @@ def find_sources(sources: list, data_root: str) -> Sources:
         elif kind == "picture":
             found.append((path, None))
         else:
-            lines = sys.stdin.read().splitlines() if source == "-" else read_text(path, "list file").splitlines()
-            found += read_pictures(lines, source, roots(data_root, path))
+            text = sys.stdin.read().removeprefix("\ufeff") if source == "-" else read_text(path, "list file")
+            found += read_pictures(text.splitlines(), source, roots(data_root, path))
     names = unique_names([image for image, _ in found])
     pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
     return Sources(pictures, list(zip(videos, unique_names(videos))))
