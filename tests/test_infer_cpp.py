@@ -124,6 +124,7 @@ def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_pa
     assert rescored["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-4)
     second = shell("bash", LAUNCHER, model, drawn, "", drawn / "voc_val_lst.txt", "CPU")
     assert second.code == 0 and (tmp_path / "acc.log.1").read_text() == acc, "an earlier run gets a number"
+    assert (tmp_path / "acc.log").read_text() == acc, "the same without all probabilities being kept"
 
 
 def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):
@@ -200,6 +201,14 @@ def test_cut_model_is_refused(infer, model, tmp_path):
     (tmp_path / "cut.mindir").write_bytes(model.read_bytes()[:100000])
     result = infer(mindir=tmp_path / "cut.mindir")
     assert result.code == 2 and "cut.mindir: cannot be built for CPU" in result.err, result
+
+
+def test_a_model_without_softmax_is_refused(infer, tmp_path):
+    network = create_network("deeplab_v3_tiny_s16", 6).set_train(False)
+    fold_batch_norm(network)
+    write_mindspore(network, (1, 3, 65, 65), "float32", "MINDIR", tmp_path / "logits.mindir", to_version_1)
+    result = infer(mindir=tmp_path / "logits.mindir")
+    assert result.code == 2 and "no probabilities; export it with its softmax" in result.err, result
 
 
 def test_damaged_inputs(program, model):

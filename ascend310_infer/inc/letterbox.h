@@ -21,12 +21,12 @@ cv::Size LetterboxSize(int height, int width, int side);
 // side) floats; the rest stays as it is. Returns the size that the picture takes there.
 cv::Size Letterbox(const cv::Mat &image, int side, const Table &table, float *out);
 
-// The classes that can be a pixel's highest, in order: those with a value of 1 / num_classes among the first `count` of
-// their plane. A pixel's probabilities sum to 1, resized or not, so that its highest is never less.
+// The classes that can be a pixel's highest, in order: those with a value of 0.99 / num_classes or more among the first
+// `count` of their plane. A pixel's probabilities sum to 1, resized or not, so that its highest is never less.
 std::vector<uchar> Candidates(const float *probs, int num_classes, size_t plane, size_t count);
 
 // The class of each pixel: the candidates' planes of `probs`, each `side` x `side` floats, cut to `valid`, resized to
-// `size`; of the highest values the first class. 8-bit, `size`.
+// `size`; of the highest values the first class, without candidates class 0. 8-bit, `size`.
 cv::Mat ClassMap(const float *probs, const std::vector<uchar> &candidates, int side, cv::Size valid, cv::Size size);
 
 }  // namespace segment

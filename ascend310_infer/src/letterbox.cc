@@ -3,14 +3,24 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <opencv2/core.hpp>
 #include <opencv2/core/hal/intrin.hpp>
+#include <opencv2/core/version.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
 namespace segment {
 namespace {
+
+#if CV_SIMD128
+cv::v_float32x4 IsHigher(const cv::v_float32x4 &value, const cv::v_float32x4 &before) {
+#if CV_VERSION_MAJOR > 4 || (CV_VERSION_MAJOR == 4 && CV_VERSION_MINOR >= 9)
+  return cv::v_gt(value, before);  // the operators are gone from later versions, and this is not in earlier ones
+#else
+  return value > before;
+#endif
+}
+#endif
 
 // Where a value of `scores` is higher than in `best`, it becomes the best and its class `number`; all continuous and of
 // one size. OpenCV's vectors, of 16 bytes on every machine: three operators of OpenCV took 3.5 times as long.
@@ -27,8 +37,9 @@ void Raise(const cv::Mat &scores, uchar number, cv::Mat *best, cv::Mat *winner) 
     for (int part = 0; part < 4; ++part) {
       const cv::v_float32x4 value = cv::v_load(score + i + 4 * part);
       const cv::v_float32x4 before = cv::v_load(highest + i + 4 * part);
-      higher[static_cast<size_t>(part)] = cv::v_reinterpret_as_u32(value > before);
-      cv::v_store(highest + i + 4 * part, cv::v_max(value, before));
+      const cv::v_float32x4 mask = IsHigher(value, before);
+      higher[static_cast<size_t>(part)] = cv::v_reinterpret_as_u32(mask);
+      cv::v_store(highest + i + 4 * part, cv::v_select(mask, value, before));
     }
     const cv::v_uint8x16 raised = cv::v_pack_b(higher[0], higher[1], higher[2], higher[3]);
     cv::v_store(known + i, cv::v_select(raised, numbers, cv::v_load(known + i)));
@@ -42,22 +53,16 @@ void Raise(const cv::Mat &scores, uchar number, cv::Mat *best, cv::Mat *winner) 
   }
 }
 
-// The highest of `count` values.
-float Highest(const float *values, size_t count) {
-  float highest = -std::numeric_limits<float>::infinity();
-  size_t i = 0;
-#if CV_SIMD128
-  std::array<cv::v_float32x4, 4> lanes;
-  lanes.fill(cv::v_setall_f32(highest));
-  for (; i + 16 <= count; i += 16) {
-    for (size_t part = 0; part < 4; ++part) {
-      lanes[part] = cv::v_max(lanes[part], cv::v_load(values + i + 4 * part));
-    }
+// Whether one of `count` values is `least` or more. The inner loop has no way out, so that compilers use vectors.
+bool Reaches(const float *values, size_t count, float least) {
+  constexpr size_t kStep = 1024;
+  for (size_t first = 0; first < count; first += kStep) {
+    const size_t last = std::min(first + kStep, count);
+    int found = 0;
+    for (size_t i = first; i < last; ++i) found |= static_cast<int>(values[i] >= least);
+    if (found != 0) return true;
   }
-  highest = cv::v_reduce_max(cv::v_max(cv::v_max(lanes[0], lanes[1]), cv::v_max(lanes[2], lanes[3])));
-#endif
-  for (; i < count; ++i) highest = std::max(highest, values[i]);
-  return highest;
+  return false;
 }
 
 }  // namespace
@@ -101,8 +106,9 @@ std::vector<uchar> Candidates(const float *probs, int num_classes, size_t plane,
   const float least = 0.99F / static_cast<float>(num_classes);  // a hundredth for rounding, float16's too
   std::vector<uchar> candidates;
   for (int number = 0; number < num_classes; ++number) {
-    const float highest = Highest(probs + static_cast<size_t>(number) * plane, count);
-    if (highest >= least) candidates.push_back(static_cast<uchar>(number));
+    if (Reaches(probs + static_cast<size_t>(number) * plane, count, least)) {
+      candidates.push_back(static_cast<uchar>(number));
+    }
   }
   return candidates;
 }

@@ -78,7 +78,8 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   float sum = 0;  // of the first pixel
   for (int64_t number = 0; number < out[1]; ++number) sum += probs[number * out[2] * out[3]];
   if (!(std::abs(sum - 1) < 0.01F)) {
-    throw InputError(where + "gives numbers that sum to " + std::to_string(sum) + " in a pixel, no probabilities");
+    throw InputError(where + "gives numbers that sum to " + std::to_string(sum) +
+                     " in a pixel, no probabilities; export it with its softmax, as export.py does");
   }
 }
 

@@ -1,6 +1,7 @@
 // Decoding, letterbox sizes and class maps.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
@@ -133,6 +134,10 @@ void CandidatesAreAllThatWin() {
   }
   const std::vector<float> even(2 * 3, 0.5F);
   CHECK(segment::Candidates(even.data(), 2, 3, 3).size() == 2);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> rows{1, nan, 0.2F, 0.9F, 0, nan, 0.8F, 0.1F};  // two classes of four pixels
+  CHECK(segment::Candidates(rows.data(), 2, 4, 2) == std::vector<uchar>{0});
+  CHECK(segment::Candidates(rows.data(), 2, 4, 4) == (std::vector<uchar>{0, 1}));
 }
 
 }  // namespace

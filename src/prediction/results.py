@@ -107,7 +107,7 @@ class Results:
         write_whole(mask_path, palette_png(class_map))
         drawn, captions, occurring = [overlay(image, class_map, self.alpha)], [], shares > 0
         if truth is not None:
-            drawn = [image, overlay(image, truth, self.alpha), *drawn]
+            drawn = [image, overlay(image, truth, self.alpha, self.matrix.ignore_label), *drawn]
             captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou)}"]
             occurring |= coverage(truth, len(self.names)) > 0
         canvas = fit(panels(drawn, captions, legend_entries(shares, occurring, self.names)), LONGEST)
