@@ -163,9 +163,10 @@ def test_turned_as_exif_says(options, run, tmp_path):
     assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
 
 
-def test_paths_on_standard_input(options, photos, run, monkeypatch, tmp_path):
+@pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors begin a file so
+def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_path):
     import io
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{photos}/a/x.jpg\n\n{photos}/b/x.png\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{mark}{photos}/a/x.jpg\n\n{photos}/b/x.png\n"))
     assert run(predict.main, "-", *options).code == 0
     assert [entry["class_map"] for entry in report_of(tmp_path / "out")["pictures"]] == ["masks/a/x.png",
                                                                                       "masks/b/x.png"]
@@ -257,6 +258,17 @@ def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):
     with Image.open(tmp_path / "out/overlays/wide.jpg") as overlay:
         assert overlay.width == 65_500
     assert np.array_equal(class_map(tmp_path / "out/masks/wide.png"), classes), "the class map keeps its size"
+
+
+def test_ignored_pixels_of_a_mask_are_not_painted(tmp_path):
+    picture = Picture(tmp_path / "p.png", tmp_path / "m.png", "p")
+    image, classes = np.full((64, 64, 3), 100, np.uint8), np.zeros((64, 64), np.uint8)
+    seen = []
+    for ignored in (9, 255):
+        results = Results(tmp_path / str(ignored), ["ground", "tent"], 0.6, ignored)
+        results.write_picture(picture, image, classes + 9, classes, coverage(classes, 2), None)
+        seen.append(cv2.imread(str(tmp_path / f"{ignored}/overlays/p.jpg")))
+    assert seen[0].shape == seen[1].shape and np.abs(seen[0].astype(int) - seen[1]).max() > 50
 
 
 def test_one_bad_picture_does_not_stop_the_others(options, photos, run, tmp_path):

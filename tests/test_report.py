@@ -9,8 +9,10 @@ import pytest
 import eval as evaluation
 import eval_onnx
 from src.data.voc import Pair
+from src.device import Device
 from src.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_scores
 from src.evaluation.gallery import KEPT, Gallery
+from src.evaluation.report import EvaluationLog
 from tests.browser import look_at
 from tests.conftest import TINY
 
@@ -62,6 +64,20 @@ def square(top, size, shape=(200, 300)):
     mask = np.zeros(shape, np.uint8)
     mask[top:top + size, 100:100 + size] = 1
     return mask
+
+
+def test_overlays_leave_the_ignored_and_are_numbered_by_the_list(tmp_path):
+    """Of rank 1 of 2, which has the pictures 2, 4 and 6 of the list; the first four are drawn."""
+    image, classes = np.full((4, 6, 3), 100, np.uint8), np.full((4, 6), 1, np.uint8)
+    mask = np.repeat(np.array([[0, 0, 1, 1, 7, 7]], np.uint8), 4, 0)    # 7 is ignored
+    log = EvaluationLog(3, str(tmp_path), 4, 7, Device("CPU", 1, 2))
+    for name in "abc":
+        log(Pair(f"{name}.jpg", f"{name}.png"), image, mask, classes)
+    log.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0002_a.png", "0004_b.png"]
+    truth = cv2.imread(str(tmp_path / "0002_a.png"))[:, 6:12]
+    painted = (truth != 100).any(2)
+    assert painted[:, 2:4].all() and not painted[:, :2].any() and not painted[:, 4:].any()
 
 
 def test_boundary_scores():

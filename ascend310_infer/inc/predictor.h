@@ -24,6 +24,7 @@ class Predictor {
 
  private:
   void Resize(const Options &options);
+  void CheckOutput(const std::string &where);  // of the first Predict; sets the number of classes
   void Predict();
 
   std::string path_;

@@ -69,6 +69,11 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   shape_ = {static_cast<int>(in[0]), static_cast<int>(in[2]), 0};
   std::memset(inputs_[0].MutableData(), 0, inputs_[0].DataSize());
   Predict();  // its time is no measure of the others', and the output's shape is known after it
+  CheckOutput(where);
+}
+
+void Predictor::CheckOutput(const std::string &where) {
+  const std::vector<int64_t> &in = inputs_[0].Shape();
   const std::vector<int64_t> &out = outputs_[0].Shape();
   if (out.size() != 4 || out[0] != in[0] || out[1] < 2 || out[1] > 255 || out[2] != in[2] || out[3] != in[3]) {
     throw InputError(where + "gives " + ShapeText(out) + " for " + ShapeText(in) + ", no probabilities of classes");

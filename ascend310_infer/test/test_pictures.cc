@@ -93,21 +93,25 @@ void LetterboxNormalises() {
 }
 
 void ClassMapsTakeTheFirstOfEqualScores() {
-  cv::Mat planes(5 * 8, 8, CV_32F);
+  constexpr int kSide = 40;
+  cv::Mat planes(5 * kSide, kSide, CV_32F);
   cv::RNG random(2);
   for (int i = 0; i < planes.rows * planes.cols; ++i) planes.ptr<float>()[i] = static_cast<float>(random.uniform(0, 3));
   const std::vector<uchar> all{0, 1, 2, 3, 4};
-  const cv::Mat map = segment::ClassMap(planes.ptr<float>(), all, 8, cv::Size(6, 7), cv::Size(6, 7));  // 2 x 16 + 10
-  for (int row = 0; row < 7; ++row) {
-    for (int column = 0; column < 6; ++column) {
-      const auto score = [&](int number) { return planes.at<float>(number * 8 + row, column); };
+  const auto map = [&](const std::vector<uchar> &classes, cv::Size valid, cv::Size size) {
+    return segment::ClassMap(planes.ptr<float>(), classes, kSide, valid, size);
+  };
+  const cv::Mat found = map(all, cv::Size(37, 39), cv::Size(37, 39));
+  for (int row = 0; row < found.rows; ++row) {
+    for (int column = 0; column < found.cols; ++column) {
+      const auto score = [&](int number) { return planes.at<float>(number * kSide + row, column); };
       int best = 0;
       for (int number = 1; number < 5; ++number) best = score(number) > score(best) ? number : best;
-      CHECK(map.at<uchar>(row, column) == best);
+      CHECK(found.at<uchar>(row, column) == best);
     }
   }
-  CHECK(segment::ClassMap(planes.ptr<float>(), all, 8, cv::Size(8, 1), cv::Size(400, 1)).size() == cv::Size(400, 1));
-  CHECK(cv::countNonZero(segment::ClassMap(planes.ptr<float>(), {}, 8, cv::Size(8, 8), cv::Size(8, 8))) == 0);
+  CHECK(map(all, cv::Size(40, 1), cv::Size(400, 1)).size() == cv::Size(400, 1));
+  CHECK(cv::countNonZero(map({}, cv::Size(8, 8), cv::Size(8, 8))) == 0);
 }
 
 void CandidatesAreAllThatWin() {

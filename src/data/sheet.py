@@ -1,5 +1,4 @@
 """Contact sheets: many pictures with their labels drawn over, on one page that can be looked at."""
-
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
