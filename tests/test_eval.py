@@ -100,9 +100,13 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
 
 
 def test_bad_checkpoints(options, run, tmp_path, drawn):
-    (tmp_path / "text.ckpt").write_text("no checkpoint\n")
+    for name in ("text.ckpt", "net.onnx", "net.mindir", "net.pth"):
+        (tmp_path / name).write_text("no checkpoint\n")
     for changes, parts in (
             (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no MindSpore checkpoint"]),
+            (["--ckpt_path", tmp_path / "net.onnx"], ["an exported network; eval_onnx.py evaluates it"]),
+            (["--ckpt_path", tmp_path / "net.mindir"], ["an exported network; scripts/run_infer_cpp.sh"]),
+            (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
             (["--num_classes", 9, "--class_names", ""], ["aspp.conv2.weight has shape (6, 32, 1, 1), not (9,"]),

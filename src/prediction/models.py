@@ -6,6 +6,7 @@ import yaml
 from src.config import check_value, read_options
 from src.device import open_device
 from src.evaluation.onnx_model import OnnxModel
+from src.utils.checkpoint import OF_PYTORCH
 from src.utils.log import InputError
 
 CLASSIFIER = "network.aspp.conv2.weight"    # its first length is the number of classes
@@ -37,9 +38,8 @@ def kind_of(path) -> str:
         if head[length + 1:length + 2] == b"\x0a":
             return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
-    raise InputError(f"--model {path}: " + (
-        "weights of PyTorch; convert_resnet101.py makes a checkpoint of them" if is_torch else
-        "is no checkpoint of MindSpore, no ONNX and no MINDIR"))
+    what = OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
+    raise InputError(f"--model {path}: {what}")
 
 
 def open_target(target: str, device_id: int, candidates: tuple, opener):

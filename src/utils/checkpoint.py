@@ -9,6 +9,12 @@ from src.utils.weights import BACKBONE, CLASSIFIER, misfits, shorten, translate
 RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
             "(convert_resnet101.py turns it)")
 
+# What other files are by their ending, and which program takes them.
+OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
+ELSEWHERE = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
+             ".onnx": "an exported network; eval_onnx.py evaluates it, predict.py takes it",
+             ".mindir": "an exported network; scripts/run_infer_cpp.sh evaluates it, predict.py takes it"}
+
 
 def save(cell, path, notes=None) -> None:
     """Write all parameters of `cell` to `path`: aside first, renamed when complete.
@@ -44,8 +50,8 @@ def read(path, option: str) -> dict:
         raise InputError(f"--{option} is not given")
     if not Path(path).is_file():
         raise InputError(f"--{option} {path}: no such file")
-    if Path(path).suffix in (".pth", ".pt", ".safetensors"):
-        raise InputError(f"--{option} {path}: weights of PyTorch; convert_resnet101.py makes a checkpoint of them")
+    if Path(path).suffix in ELSEWHERE:
+        raise InputError(f"--{option} {path}: {ELSEWHERE[Path(path).suffix]}")
     try:
         return ms.load_checkpoint(str(path))
     except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
