@@ -4,22 +4,11 @@ import sys
 from src.config import parse_args
 from src.data.voc import class_names
 from src.device import open_device
-from src.evaluation.backend import make_predict
+from src.evaluation.backend import load_trained, make_predict
 from src.evaluation.program import evaluate_pairs, read_pairs, settings_of
 from src.modelarts import storage
 from src.utils.compile_cache import compiled_graphs
 from src.utils.log import run_program
-
-
-def load_network(config):
-    """The network of --model with the weights of --ckpt_path, ready for the evaluator."""
-    from src.nets.layers import fold_batch_norm
-    from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils import checkpoint
-    network = InferenceNetwork(create_network(config.model, config.num_classes, config.atrous_rates))
-    checkpoint.load_network(network, config.ckpt_path)
-    fold_batch_norm(network)
-    return network
 
 
 def run(config) -> None:
@@ -28,7 +17,7 @@ def run(config) -> None:
     names = class_names(config.num_classes, config.class_names)
     settings = settings_of(config, len(pairs))
     device = open_device(config.device_target, config.device_id, config.is_distributed)
-    network = load_network(config)
+    network = load_trained(config.model, config.num_classes, config.atrous_rates, config.ckpt_path, "ckpt_path")
     predict = make_predict(network, settings.batch_size)
     with compiled_graphs(config, device, network, settings):
         evaluate_pairs(config, pairs, settings, predict, names, config.model, config.ckpt_path, device)

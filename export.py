@@ -56,7 +56,7 @@ def load(config):
     """InferenceNetwork with the checkpoint's weights and the input that the options ask for."""
     from src.nets.net_factory import InferenceNetwork, create_network
     from src.utils.checkpoint import load_network
-    network = create_network(config.export_model, config.num_classes, config.atrous_rates)
+    network = create_network(config.export_model, config.num_classes, config.atrous_rates, draw=False)
     cell = InferenceNetwork(network, config.input_type, config.input_format, config.image_mean, config.image_std)
     load_network(cell, config.ckpt_file, "ckpt_file")
     return cell

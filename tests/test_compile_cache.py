@@ -83,6 +83,20 @@ def test_evaluation_from_kept_graphs_and_from_damaged_ones(shell, drawn, trained
     assert np.sum(plain) > 0 and plain == first == second == third
 
 
+def test_prediction_from_kept_graphs(shell, drawn, trained, tmp_path):
+    maps, written = [], []
+    for number, cache in enumerate((tmp_path / "cache", tmp_path / "cache", "")):
+        out = tmp_path / f"out{number}"    # other folders and colours share the graphs
+        done = shell(sys.executable, ROOT / "predict.py", drawn / "voc_val_lst.txt", "--data_root", drawn, "--model",
+                     trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--device_target", "CPU", "--scales", "0.5", "1.0",
+                     "--alpha", f"0.{number}", "--output_dir", out, "--compile_cache", cache)
+        assert done.code == 0, done.err
+        maps.append({path.name: path.read_bytes() for path in (out / "masks").rglob("*.png")})
+        written.append([(path, path.stat().st_ino) for path in (tmp_path / "cache").glob("*.zip")])
+    assert len(maps[0]) == 6 and maps[0] == maps[1] == maps[2]
+    assert len(written[0]) == 1 and written[0] == written[1] == written[2]
+
+
 def test_training_from_kept_graphs_gives_the_same_losses(shell, drawn, tmp_path):
     figures, written = [], []
     for number in range(2):

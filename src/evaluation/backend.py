@@ -2,6 +2,20 @@
 import numpy as np
 
 
+def load_trained(model: str, num_classes: int, atrous_rates, path, option: str, weights=None):
+    """InferenceNetwork called `model` with a checkpoint's weights, BatchNorm folded into the convolutions.
+
+    Raises InputError, see src.utils.checkpoint.load_network, which `path`, `option` and `weights` are for.
+    """
+    from src.nets.layers import fold_batch_norm
+    from src.nets.net_factory import InferenceNetwork, create_network
+    from src.utils.checkpoint import load_network
+    network = InferenceNetwork(create_network(model, num_classes, atrous_rates, draw=False))
+    load_network(network, path, option, weights)
+    fold_batch_norm(network)
+    return network
+
+
 def make_predict(network, batch_size: int):
     """predict(inputs (N, 3, S, S) float32, N <= batch_size) -> probabilities (N, C, S, S) float32.
 

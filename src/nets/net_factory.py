@@ -2,11 +2,13 @@
 
 Both cells hold the network as `network`, so parameters have the names of the published checkpoints: network.resnet....
 """
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
+from mindspore.nn.utils import no_init_parameters
 
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
 
@@ -21,11 +23,15 @@ NETS = {
 }
 
 
-def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
-    """The network called `name` in NETS; raises ValueError that lists the names for any other."""
+def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False, draw=True) -> DeepLabV3:
+    """The network called `name` in NETS; raises ValueError that lists the names for any other.
+
+    Without `draw` its parameters have no values, which saves a second where a checkpoint sets every one of them.
+    """
     if name not in NETS:
         raise ValueError(f"unknown network {name!r}; known are {', '.join(NETS)}")
-    return NETS[name](num_classes=num_classes, atrous_rates=tuple(atrous_rates), freeze_bn=freeze_bn)
+    with nullcontext() if draw else no_init_parameters():
+        return NETS[name](num_classes=num_classes, atrous_rates=tuple(atrous_rates), freeze_bn=freeze_bn)
 
 
 def zero_init_residual(network) -> None:

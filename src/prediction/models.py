@@ -5,8 +5,10 @@ import yaml
 
 from src.config import check_value, read_options
 from src.device import open_device
+from src.evaluation.backend import load_trained, make_predict
 from src.evaluation.onnx_model import OnnxModel
-from src.utils.checkpoint import OF_PYTORCH
+from src.utils.checkpoint import OF_PYTORCH, read_network
+from src.utils.compile_cache import compiled_graphs
 from src.utils.log import InputError
 
 CLASSIFIER = "network.aspp.conv2.weight"    # its first length is the number of classes
@@ -87,24 +89,25 @@ class CheckpointModel:
 
     def __init__(self, config):
         self.path, self.network = config.model_file, config.model
-        self.device = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device).target
-        from src.nets.net_factory import InferenceNetwork, create_network  # MindSpore, once its environment stands
-        from src.utils import checkpoint
-        weights = checkpoint.read_network(self.path, "model")
+        self.opened = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
+        self.device, self.config = self.opened.target, config
+        weights = read_network(self.path, "model")
         if CLASSIFIER not in weights:
             raise InputError(f"--model {self.path}: a backbone alone, without the classifier; train.py "
                              "--ckpt_pre_trained starts from it")
         self.num_classes = weights[CLASSIFIER].shape[0]
-        self.cell = InferenceNetwork(create_network(self.network, self.num_classes, config.atrous_rates))
-        checkpoint.load_network(self.cell, self.path, "model", weights)
+        self.cell = load_trained(self.network, self.num_classes, config.atrous_rates, self.path, "model", weights)
 
     def check(self, settings) -> None:
         """Any settings will do."""
 
     def make_predict(self, settings):
         """The evaluator's predict."""
-        from src.evaluation.backend import make_predict
         return make_predict(self.cell, settings.batch_size)
+
+    def kept_graphs(self, settings):
+        """Within it the graphs are taken from --compile_cache, see src.utils.compile_cache.compiled_graphs."""
+        return compiled_graphs(self.config, self.opened, self.cell, settings)
 
 
 def open_model(parse):

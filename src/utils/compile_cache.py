@@ -27,7 +27,7 @@ OWN_NAME = re.compile(r"deeplab_v3_\w+-[0-9a-f]{40}\.zip")    # the user may kee
 ELSEWHERE = {"compile_cache", "debug", "workers", "data_root", "data_lst", "data_file", "class_names", "train_dir",
              "ckpt_pre_trained", "ckpt_path", "filter_weight", "save_steps", "keep_checkpoint_max", "resume",
              "eval_data_lst", "summary_dir", "result_file", "overlay_dir", "overlay_max", "report",
-             "dump_batches", "check_dir", "sheet_max"}
+             "dump_batches", "check_dir", "sheet_max", "sources", "model_file", "output_dir", "overwrite", "alpha"}
 
 opened = False    # MindSpore's count goes on within a process, so only its first run can use the cache
 
