@@ -6,7 +6,6 @@ import dataclasses
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.program import chosen_scales
 from src.prediction.drawing import percent
-from src.prediction.models import CheckpointModel, open_model
+from src.prediction.models import kept_graphs, open_model
 from src.prediction.results import Results, check_targets, coverage, free_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
@@ -130,7 +129,7 @@ def run(config, model, sources) -> None:
     check_targets(results.targets(sources), config.overwrite)
     print(f"{model.network}: {model.num_classes} classes, on {model.device}")
     predict = model.make_predict(settings)
-    with model.kept_graphs(settings) if isinstance(model, CheckpointModel) else nullcontext():
+    with kept_graphs(config, model, settings):
         rate, bad = predict_pictures(sources, predict, settings, results) if sources.pictures else (0, [])
         good = len(sources.pictures) - len(bad)
         bad += predict_videos(sources, predict, settings, results)

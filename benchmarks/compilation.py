@@ -1,4 +1,4 @@
-"""First and second start of the programs that compile, graphs kept between: `python benchmarks/compilation.py`.
+"""First and later starts of the programs that compile, graphs kept between: `python benchmarks/compilation.py`.
 
 Each start is a process of its own on a drawn sample, the cache at first an empty folder; the weights are untrained.
 Training is cut after its second step. Of the later starts, whose graphs are all kept, the medians are printed.
@@ -42,10 +42,12 @@ def training_start(options, cache, folder, data_file) -> tuple:
             break
     process.stdout.close()
     process.wait()
+    if len(ends) < 2:
+        raise SystemExit("train.py failed")
     return ends[0] - began, ends[1] - ends[0]
 
 
-def seconds(*arguments) -> float:
+def run_time(*arguments) -> float:
     """From the start of a process, see start, to its end."""
     began = time.perf_counter()
     process = start(*arguments)
@@ -56,14 +58,14 @@ def seconds(*arguments) -> float:
 
 
 def evaluation_time(options, cache, folder, checkpoint) -> float:
-    return seconds("eval.py", cache, "--num_classes", 6, *shape(options), "--batch_size", 1, "--data_root",
+    return run_time("eval.py", cache, "--num_classes", 6, *shape(options), "--batch_size", 1, "--data_root",
                    folder / "data", "--data_lst", folder / "one.txt", "--scales_type", 1, "--flip", "--ckpt_path",
                    checkpoint, "--result_file", folder / "result.json")
 
 
 def prediction_time(options, cache, folder, checkpoint) -> float:
     picture = folder / "data" / (folder / "one.txt").read_text().split()[0]
-    return seconds("predict.py", cache, picture, "--model", checkpoint, "--net", options.model, "--crop_size",
+    return run_time("predict.py", cache, picture, "--model", checkpoint, "--net", options.model, "--crop_size",
                    options.crop_size, "--output_dir", folder / "predicted", "--overwrite")
 
 

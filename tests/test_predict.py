@@ -1,6 +1,7 @@
 """predict.py as users run it: each kind of model and of source, what is written, what is never written over."""
 import csv
 import json
+import shutil
 import sys
 
 import cv2
@@ -203,13 +204,14 @@ def test_a_large_picture_is_mapped_at_its_size():
         assert batch.maps[0].shape == (300, 500) and (batch.maps[0] == (image[:, :, 0] > 0)).mean() > 0.98
 
 
-def test_bad_input_is_one_line(options, photos, drawn, run, tmp_path):
+def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "list.txt").write_text("my photos/a/x.jpg\nno.jpg\n")
     (tmp_path / "blank.txt").write_text("\n")
     (tmp_path / "six.txt").write_text("a\nb\n")
     (tmp_path / "torch.pth").write_bytes(b"PK\x03\x04 and so on")
+    shutil.copy(trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "kept.onnx")
     good = photos / "a/x.jpg"
     for arguments, part in (
             ([tmp_path / "no.jpg"], "no.jpg: no such file or folder"), ([], "no pictures are given"),
@@ -219,6 +221,7 @@ def test_bad_input_is_one_line(options, photos, drawn, run, tmp_path):
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: No such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
+            ([good, "--model", tmp_path / "kept.onnx"], "kept.onnx: a checkpoint, which MindSpore reads by"),
             ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
             ([good, "--output_dir", good], "is no folder"), ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])

@@ -1,11 +1,14 @@
-"""A MindSpore network as the evaluator's predict function, and one result from all devices."""
+"""A checkpoint as a network and as the evaluator's predict function, and one result from all devices."""
 import numpy as np
 
 
 def load_trained(model: str, num_classes: int, atrous_rates, path, option: str, weights=None):
     """InferenceNetwork called `model` with a checkpoint's weights, BatchNorm folded into the convolutions.
 
-    Raises InputError, see src.utils.checkpoint.load_network, which `path`, `option` and `weights` are for.
+    The device must be open, since this imports MindSpore.
+
+    Args:
+        path, option, weights: as src.utils.checkpoint.load_network takes them; it raises InputError.
     """
     from src.nets.layers import fold_batch_norm
     from src.nets.net_factory import InferenceNetwork, create_network

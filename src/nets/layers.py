@@ -38,7 +38,7 @@ class ChannelBias(nn.Cell):
 
 
 def fold_batch_norm(network) -> None:
-    """Put each BatchNorm's moving statistics into the convolution before it, in place; for evaluation alone.
+    """Put each BatchNorm's moving statistics into the convolution before it, in place; where nothing is trained.
 
     The network computes the same within rounding and reads each feature map once less. Convolution and BatchNorm stand
     one after the other among a cell's children. gamma and the statistics are gone afterwards, so checkpoints are

@@ -26,7 +26,7 @@ NETS = {
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False, draw=True) -> DeepLabV3:
     """The network called `name` in NETS; raises ValueError that lists the names for any other.
 
-    Without `draw` its parameters have no values, which saves a second where a checkpoint sets every one of them.
+    With draw=False the parameters have no values yet: a checkpoint must set every one, and a second is saved.
     """
     if name not in NETS:
         raise ValueError(f"unknown network {name!r}; known are {', '.join(NETS)}")

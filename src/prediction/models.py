@@ -1,4 +1,5 @@
 """A network to predict with, from a checkpoint, an ONNX file or a MINDIR; only what the file needs is imported."""
+from contextlib import nullcontext
 from pathlib import Path
 
 import yaml
@@ -16,7 +17,7 @@ OF_THE_NETWORK = ("model", "atrous_rates", "image_mean", "image_std", "crop_size
 
 
 def kind_of(path) -> str:
-    """"checkpoint", "onnx" or "mindir", by the first bytes; the name does not matter.
+    """"checkpoint", "onnx" or "mindir", by the first bytes and not by the name.
 
     All three are protobufs. ONNX begins with a number (its version), a MINDIR with a text (its version), a checkpoint
     with a message whose first field is the text of a name.
@@ -38,6 +39,9 @@ def kind_of(path) -> str:
         if b"MindSpore" in head:
             return "mindir"
         if head[length + 1:length + 2] == b"\x0a":
+            if Path(path).suffix != ".ckpt":
+                raise InputError(f"--model {path}: a checkpoint, which MindSpore reads by the ending .ckpt only; "
+                                 "mend: rename it")
             return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
     what = OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
@@ -82,15 +86,15 @@ def settings_beside(path: Path) -> dict:
 class CheckpointModel:
     """A checkpoint in MindSpore.
 
-    Attributes: as those of OnnxModel.
+    Attributes: as those of OnnxModel; also `cell`, what runs, and `place`, the opened src.device.Device.
     """
 
     names = None
 
     def __init__(self, config):
         self.path, self.network = config.model_file, config.model
-        self.opened = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
-        self.device, self.config = self.opened.target, config
+        self.place = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
+        self.device = self.place.target
         weights = read_network(self.path, "model")
         if CLASSIFIER not in weights:
             raise InputError(f"--model {self.path}: a backbone alone, without the classifier; train.py "
@@ -105,9 +109,12 @@ class CheckpointModel:
         """The evaluator's predict."""
         return make_predict(self.cell, settings.batch_size)
 
-    def kept_graphs(self, settings):
-        """Within it the graphs are taken from --compile_cache, see src.utils.compile_cache.compiled_graphs."""
-        return compiled_graphs(self.config, self.opened, self.cell, settings)
+
+def kept_graphs(config, model, settings):
+    """Within it a checkpoint's graphs are taken from --compile_cache and kept there; exported files are left as is."""
+    if not isinstance(model, CheckpointModel):
+        return nullcontext()
+    return compiled_graphs(config, model.place, model.cell, settings)
 
 
 def open_model(parse):

@@ -11,7 +11,7 @@ RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in th
 
 # What other files are by their ending, and which program takes them.
 OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
-ELSEWHERE = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
+OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
              ".onnx": "an exported network; eval_onnx.py evaluates it, predict.py takes it",
              ".mindir": "an exported network; scripts/run_infer_cpp.sh evaluates it, predict.py takes it"}
 
@@ -50,8 +50,8 @@ def read(path, option: str) -> dict:
         raise InputError(f"--{option} is not given")
     if not Path(path).is_file():
         raise InputError(f"--{option} {path}: no such file")
-    if Path(path).suffix in ELSEWHERE:
-        raise InputError(f"--{option} {path}: {ELSEWHERE[Path(path).suffix]}")
+    if Path(path).suffix in OTHER_FILES:
+        raise InputError(f"--{option} {path}: {OTHER_FILES[Path(path).suffix]}")
     try:
         return ms.load_checkpoint(str(path))
     except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
