@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = ("train", "eval", "export", "eval_onnx", "convert_resnet101", "src/data/get_dataset_lst",
-            "src/data/build_seg_data", "src/data/sample", "src/tools/postprocess", "src/tools/get_multicards_json",
-            "src/tools/launch")
+PROGRAMS = ("train", "eval", "predict", "export", "eval_onnx", "convert_resnet101", "src/data/get_dataset_lst",
+            "src/data/build_seg_data", "src/data/check_data", "src/data/sample", "src/tools/postprocess",
+            "src/tools/get_multicards_json", "src/tools/launch")
 EXPORT = """
 import sys, os
 os.environ.setdefault("GLOG_v", "3")
