@@ -20,6 +20,7 @@ from benchmarks.scaling import prepare
 
 
 def shape(options) -> tuple:
+    """Options of train.py and eval.py that choose the network and its input."""
     return "--model", options.model, "--crop_size", options.crop_size
 
 
@@ -59,14 +60,14 @@ def run_time(*arguments) -> float:
 
 def evaluation_time(options, cache, folder, checkpoint) -> float:
     return run_time("eval.py", cache, "--num_classes", 6, *shape(options), "--batch_size", 1, "--data_root",
-                   folder / "data", "--data_lst", folder / "one.txt", "--scales_type", 1, "--flip", "--ckpt_path",
-                   checkpoint, "--result_file", folder / "result.json")
+                    folder / "data", "--data_lst", folder / "one.txt", "--scales_type", 1, "--flip", "--ckpt_path",
+                    checkpoint, "--result_file", folder / "result.json")
 
 
 def prediction_time(options, cache, folder, checkpoint) -> float:
     picture = folder / "data" / (folder / "one.txt").read_text().split()[0]
     return run_time("predict.py", cache, picture, "--model", checkpoint, "--net", options.model, "--crop_size",
-                   options.crop_size, "--output_dir", folder / "predicted", "--overwrite")
+                    options.crop_size, "--output_dir", folder / "predicted", "--overwrite")
 
 
 def start_all(options, folder, data_file) -> tuple:
