@@ -3,9 +3,9 @@ import sys
 from pathlib import Path
 
 from src.config import parse_args
+from src.console import InputError, run_program
 from src.device import prepare_environment
-from src.utils.log import InputError, run_program
-from src.utils.weights import BACKBONE, CLASSIFIER, STEM, misfits, shorten, torch_names, translate
+from src.weights.names import BACKBONE, CLASSIFIER, STEM, misfits, shorten, torch_names, translate
 
 ORDERS = {"rgb": "red green blue", "bgr": "blue green red"}
 
@@ -26,8 +26,8 @@ def read_source(config) -> tuple:
     """
     import numpy as np
 
-    from src.utils.checkpoint import digest
-    from src.utils.formats import read_arrays
+    from src.weights.checkpoint import digest
+    from src.weights.formats import read_arrays
     where = f"--src {config.src}"
     values, notes = read_arrays(config.src, "src")
     translation = translate(values, where)
@@ -56,7 +56,7 @@ def to_mindspore(config) -> None:
     """Write --src as a checkpoint of train.py, its stem's input channels in --channel_order."""
     import numpy as np
 
-    from src.utils.checkpoint import save_arrays
+    from src.weights.checkpoint import save_arrays
     weights, order, sha = read_source(config)
     if order == config.channel_order:
         print(f"stem: left as it is, {ORDERS[order]}")
@@ -72,7 +72,7 @@ def to_mindspore(config) -> None:
 
 def to_torch(config) -> None:
     """Write a whole network as .safetensors for docs/deeplab_v3_torch.py."""
-    from src.utils.formats import write_safetensors
+    from src.weights.formats import write_safetensors
     weights, order, sha = read_source(config)
     if CLASSIFIER[0] not in weights:
         raise InputError(f"--src {config.src}: a backbone alone; --to torch takes a whole trained network")

@@ -2,13 +2,13 @@
 import sys
 
 from src.config import parse_args
-from src.data.voc import class_names
+from src.console import run_program
+from src.data.labels import class_names
 from src.device import open_device
-from src.evaluation.backend import load_trained, make_predict
-from src.evaluation.program import evaluate_pairs, read_pairs, settings_of
+from src.evaluation.run import evaluate_pairs, read_pairs, settings_of
 from src.modelarts import storage
+from src.models.mindspore_engine import load_trained, make_predict
 from src.utils.compile_cache import compiled_graphs
-from src.utils.log import run_program
 
 
 def run(config) -> None:

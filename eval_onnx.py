@@ -3,11 +3,11 @@ import dataclasses
 import sys
 
 from src.config import parse_args
-from src.data.voc import class_names
+from src.console import run_program
+from src.data.labels import class_names
 from src.device import Device
-from src.evaluation.onnx_model import OnnxModel
-from src.evaluation.program import evaluate_pairs, read_pairs, settings_of
-from src.utils.log import run_program
+from src.evaluation.run import evaluate_pairs, read_pairs, settings_of
+from src.models.onnxruntime_engine import OnnxModel
 
 
 def main(argv=None):

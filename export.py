@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 from src.config import parse_args
-from src.data.voc import class_names, decode_image, read_bytes, read_list
+from src.console import InputError, RunError, counted, run_program
+from src.data.labels import class_names
+from src.data.lists import read_list
+from src.data.pictures import decode_image, read_bytes
 from src.device import open_device
 from src.evaluation.inference import Settings
 from src.export.quantise import calibration_inputs
 from src.modelarts import storage
-from src.utils.log import InputError, RunError, counted, run_program
 
 
 def target_path(config) -> Path:
@@ -55,7 +57,7 @@ def open_exporter(config) -> None:
 def load(config):
     """InferenceNetwork with the checkpoint's weights and the input that the options ask for."""
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_network
+    from src.weights.checkpoint import load_network
     network = create_network(config.export_model, config.num_classes, config.atrous_rates, draw=False)
     cell = InferenceNetwork(network, config.input_type, config.input_format, config.image_mean, config.image_std)
     load_network(cell, config.ckpt_file, "ckpt_file")
@@ -64,7 +66,7 @@ def load(config):
 
 def metadata(config, network, names: list) -> dict:
     """What a user of the ONNX file must know, as texts; lists are JSON."""
-    from src.utils.checkpoint import digest
+    from src.weights.checkpoint import digest
     return {"network": config.export_model, "output_stride": str(network.output_stride),
             "atrous_rates": json.dumps(config.atrous_rates), "class_names": json.dumps(names),
             "channel_order": "BGR", "mean": json.dumps(config.image_mean), "std": json.dumps(config.image_std),

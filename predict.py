@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from src.config import parse_args
-from src.data.voc import check_labels, class_names, decode_image, decode_mask, read_bytes, size_text
+from src.console import InputError, progress, run_program, warn
+from src.data.labels import check_labels, class_names
+from src.data.pictures import decode_image, decode_mask, read_bytes, size_text
+from src.drawing.panels import percent
 from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.program import chosen_scales
-from src.prediction.drawing import percent
-from src.prediction.models import kept_graphs, open_model
+from src.evaluation.run import chosen_scales
+from src.models.model import kept_graphs, open_model
 from src.prediction.results import Results, check_targets, coverage, free_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
-from src.utils.checkpoint import digest
-from src.utils.log import InputError, progress, run_program, warn
+from src.weights.checkpoint import digest
 
 MOST_PIXELS = 1 << 20    # 1 megapixel: 21 planes of a 12-megapixel photo would take 1 GB
 FEW = 10    # pictures whose classes the console tells

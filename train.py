@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from src.config import parse_args, to_yaml
+from src.console import InputError, progress, run_program, warn
 from src.device import open_device
 from src.modelarts import storage
-from src.utils.log import InputError, progress, run_program, warn
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 
@@ -30,7 +30,7 @@ def check_options(config) -> None:
 
 def read_evaluation_pairs(config) -> list:
     """The pairs of --eval_data_lst. Raises InputError where a file is missing."""
-    from src.data.voc import check_files, read_list
+    from src.data.lists import check_files, read_list
     pairs = read_list(config.eval_data_lst)
     check_files(pairs, config.data_root, config.eval_data_lst)
     return pairs
@@ -77,7 +77,7 @@ def build_model(config, device, rates):
     from mindspore import nn
 
     from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
-    from src.utils.checkpoint import load_pretrained
+    from src.weights.checkpoint import load_pretrained
 
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
@@ -108,8 +108,8 @@ def make_dataset(config, device, first_epoch, first_step):
 
 def dump_batches(config, device, position) -> None:
     """The first --dump_batches batches of this run, at most to the end of its epoch, as pages in train_dir."""
-    from src.data.sheet import batch_page, save_sheet
-    from src.data.voc import class_names
+    from src.data.labels import class_names
+    from src.drawing.sheets import batch_page, save_sheet
     names = class_names(config.num_classes, config.class_names)
     dataset, transform = make_dataset(config, device, *divmod(position.start, position.steps_per_epoch))
     batches = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
@@ -126,9 +126,10 @@ def make_evaluation(config, device, network):
     """() -> mean IoU of the network on --eval_data_lst, at one scale, each device its share of the list."""
     from functools import partial
 
-    from src.data.voc import read_pair
-    from src.evaluation.backend import make_predict, sum_over_ranks, take_statistics_of_rank_0
+    from src.data.pictures import read_pair
+    from src.device import sum_over_ranks, take_statistics_of_rank_0
     from src.evaluation.inference import Settings, evaluate
+    from src.models.mindspore_engine import make_predict
     from src.nets.net_factory import InferenceNetwork
     pairs = read_evaluation_pairs(config)
     share = pairs[device.rank::device.size]
@@ -150,7 +151,7 @@ def make_evaluation(config, device, network):
 
 def make_callbacks(config, device, model, rates, position):
     """(callbacks, metrics): all of them on rank 0; elsewhere those that every device must take part in."""
-    from src.utils.callbacks import CheckpointSaver, EvaluationInTraining, Metrics, PreemptionGuard, TrainingLog
+    from src.training.callbacks import CheckpointSaver, EvaluationInTraining, Metrics, PreemptionGuard, TrainingLog
     train_dir, metrics, saver, callbacks = Path(config.train_dir), None, None, []
     if device.rank == 0:
         metrics = Metrics(train_dir, config.summary_dir, position.start)
@@ -167,7 +168,7 @@ def make_callbacks(config, device, model, rates, position):
 def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
-        from src.utils.plot import plot
+        from src.tools.plot import plot
         plot(train_dir / "metrics.jsonl")
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
@@ -180,7 +181,7 @@ def graph_facts(config, rates) -> tuple:
 
 def run_phases(config, device, model, callbacks, position) -> None:
     """Train what is left of the run."""
-    from src.utils import run_state
+    from src.training import state as run_state
     for first_epoch, end_epoch, first_step in run_state.phases(position.start, position.steps_per_epoch,
                                                                config.train_epochs):
         dataset, transform = make_dataset(config, device, first_epoch, first_step)
@@ -201,8 +202,8 @@ def train(config) -> None:
     import mindspore as ms
 
     from src.data.dataset import steps_in_epoch
-    from src.utils import run_state
-    from src.utils.callbacks import KeepGraphs
+    from src.training import state as run_state
+    from src.training.callbacks import KeepGraphs
     from src.utils.compile_cache import compiled_graphs
     from src.utils.learning_rates import learning_rates
 

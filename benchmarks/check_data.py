@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.data.voc import Pair, format_pair
+from src.data.lists import Pair, format_pair
 
 
 def link_pairs(source: Path, folder: Path, pairs: int) -> Path:

@@ -80,7 +80,7 @@ def start_all(options, folder, data_file) -> tuple:
 def untrained(options, path) -> None:
     """A checkpoint as train.py writes it, made in a process that ends before the clock starts."""
     subprocess.run([sys.executable, "-c", "import sys; from src.nets.net_factory import InferenceNetwork, "
-                    "create_network; from src.utils.checkpoint import save; "
+                    "create_network; from src.weights.checkpoint import save; "
                     "save(InferenceNetwork(create_network(sys.argv[1], 6)), sys.argv[2])", options.model, str(path)],
                    cwd=ROOT, check=True)
 

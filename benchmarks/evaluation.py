@@ -22,7 +22,8 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 import cv2
 import numpy as np
 
-from src.data.voc import read_list, read_pair
+from src.data.lists import read_list
+from src.data.pictures import read_pair
 from src.device import open_device
 from src.evaluation.inference import (
     FIVE_SCALES,
@@ -72,7 +73,7 @@ def golden_cell(stride):
 
 
 def mindspore_predict(cell, batch_size=1):
-    from src.evaluation.backend import make_predict
+    from src.models.mindspore_engine import make_predict
     from src.nets.layers import fold_batch_norm
     fold_batch_norm(cell)
     return make_predict(cell, batch_size)

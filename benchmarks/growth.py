@@ -25,7 +25,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 os.environ.setdefault("GLOG_v", "3")
-from src.data.voc import Pair, decode_mask, format_pair, read_list, read_pair
+from src.data.lists import Pair, format_pair, read_list
+from src.data.pictures import decode_mask, read_pair
 
 CURVES = {    # axis: (its name, the values, the work measured along it)
     "images": ("pictures", (80, 160, 320, 640), ("record", "input", "evaluation")),

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("GLOG_v", "3")
 from benchmarks.peak_memory import run_measured
-from src.data.voc import read_list, read_pair
+from src.data.lists import read_list
+from src.data.pictures import read_pair
 from src.evaluation.inference import Settings, add_resized, argmax_map, letterbox, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.export.mindir import to_version_1

@@ -24,7 +24,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 os.environ.setdefault("GLOG_v", "3")
-from src.data.voc import decode_mask, format_pair, read_list
+from src.data.lists import format_pair, read_list
+from src.data.pictures import decode_mask
 
 BATCH, CROP, SCALES = 32, 513, (0.5, 2.0)
 MEAN, STD = np.float32([103.53, 116.28, 123.675]), np.float32([57.375, 57.120, 58.395])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.utils import run_state
+from src.training import state as run_state
 
 
 def start(data_file, train_dir) -> subprocess.Popen:

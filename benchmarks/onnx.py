@@ -23,10 +23,11 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 import numpy as np
 
 from benchmarks.peak_memory import run_measured
-from src.data.voc import format_pair, read_list, read_pair
+from src.data.lists import format_pair, read_list
+from src.data.pictures import read_pair
 from src.device import open_device
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
-from src.evaluation.onnx_model import OnnxModel
+from src.models.onnxruntime_engine import OnnxModel
 
 SHAPES = [(1, 257, 257), (1, 513, 513), (3, 257, 257), (3, 385, 513)]
 MODES = [("s16", (1.0,), False), ("s8", (1.0,), False), ("s8", FIVE_SCALES, False), ("s8", FIVE_SCALES, True)]
@@ -35,7 +36,7 @@ MODES = [("s16", (1.0,), False), ("s8", (1.0,), False), ("s8", FIVE_SCALES, Fals
 def make_cell(options, stride):
     """InferenceNetwork of the stride, with the golden weights or the checkpoint's."""
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_network
+    from src.weights.checkpoint import load_network
     from tests.golden import DATA, set_golden
     cell = InferenceNetwork(create_network(f"deeplab_v3_{stride}", options.num_classes))
     if options.ckpt_file:

@@ -107,7 +107,7 @@ results+=("$work_dir/run_eval_onnx/eval_result.json")
 
 step "held-out pictures, percent"
 cd "$ROOT"
-"$PYTHON" -m src.evaluation.summary "${results[@]}"
+"$PYTHON" -m src.tools.summary "${results[@]}"
 echo
 echo "overlays (picture, truth, prediction): $work_dir/overlays"
 echo "the last mode's report, for a browser: $work_dir/report/report.html"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from src.utils.log import InputError
+from src.console import InputError
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
 EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, the command line replaces both. "

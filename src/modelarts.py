@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from src.utils.log import InputError, RunError, counted, warn
+from src.console import InputError, RunError, counted, warn
 
 # Options that name files, and the local folder that a relative path of each belongs to.
 INPUTS = {"data_file": "data_path", "data_root": "data_path", "data_lst": "data_path", "eval_data_lst": "data_path",

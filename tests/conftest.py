@@ -16,7 +16,7 @@ PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 os.environ[PROTOBUF] = "python"
 sys.path.insert(0, str(ROOT))
 
-from src.utils.log import run_program
+from src.console import run_program
 
 
 class Result(NamedTuple):

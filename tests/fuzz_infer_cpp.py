@@ -13,8 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.data.voc import Pair, read_list, read_pair
-from src.utils.log import InputError
+from src.console import InputError
+from src.data.lists import Pair, read_list
+from src.data.pictures import read_pair
 
 CHUNK = 50
 TIMEOUT = 60    # seconds for a run: a hang

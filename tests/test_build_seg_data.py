@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data
-from src.data.voc import palette
+from src.drawing.palette import palette
 
 
 def records(path):

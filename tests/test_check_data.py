@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from src.data import check_data, survey
+from src.data.lists import Pair, format_pair
 from src.data.sample import draw_pair
 from src.data.survey import gray_levels
-from src.data.voc import Pair, format_pair, palette
+from src.drawing.palette import palette
 
 FOLDERS = ("images", "masks")
 

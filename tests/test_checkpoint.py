@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
+from src.console import InputError, RunError
 from src.nets.net_factory import InferenceNetwork, create_network
-from src.utils import checkpoint
-from src.utils.log import InputError, RunError
+from src.weights import checkpoint
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 import train
+from src.console import InputError
 from src.data.class_weights import class_weights, median_frequency_weights, read_class_weights
-from src.utils.log import InputError
 from tests.conftest import TINY
 
 
@@ -16,7 +16,8 @@ def test_median_frequency():
 
 
 def test_auto_reads_every_mask_of_the_training_set(drawn):
-    from src.data.voc import read_list, read_pair
+    from src.data.lists import read_list
+    from src.data.pictures import read_pair
     masks = [read_pair(drawn, pair, 6, 255)[1] for pair in read_list(drawn / "voc_train_lst.txt")]
     weights = class_weights("auto", drawn / "train.mindrecord0", 6, 255)
     assert weights == pytest.approx(median_frequency_weights(masks, 6)) and weights[0] < 1 < weights[1:].max()

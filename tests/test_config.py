@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from src.config import parse_args, read_options, to_yaml
-from src.utils.log import InputError
+from src.console import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -98,7 +98,7 @@ def test_the_table_fits_80_columns():
     import numpy as np
 
     from src.evaluation.metrics import ConfusionMatrix
-    from src.evaluation.report import format_table
+    from src.evaluation.results import format_table
     matrix = ConfusionMatrix(3, 255)
     matrix.counts = np.diag([10 ** 12, 5, 0])
     lines = format_table(matrix, ["road", "a class with a name beyond all measure", "another name of that kind"])
@@ -124,5 +124,5 @@ def test_help_is_quick_grouped_and_complete(shell, program):
 
 
 def test_help_of_the_summary(shell):
-    result = shell(sys.executable, "-m", "src.evaluation.summary", "--help", cwd=ROOT)
+    result = shell(sys.executable, "-m", "src.tools.summary", "--help", cwd=ROOT)
     assert result.code == 0 and result.out.startswith("usage: ") and result.err == ""

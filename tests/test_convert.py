@@ -7,9 +7,9 @@ import pytest
 
 import convert_resnet101
 import train
-from src.utils.formats import write_safetensors
-from src.utils.log import InputError
-from src.utils.weights import torch_names
+from src.console import InputError
+from src.weights.formats import write_safetensors
+from src.weights.names import torch_names
 from tests.conftest import ROOT, TINY
 from tests.golden import DATA, STEP, golden_shapes, golden_weight
 
@@ -58,7 +58,7 @@ def features(path, model, image):
     import mindspore as ms
 
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_pretrained
+    from src.weights.checkpoint import load_pretrained
     cell = InferenceNetwork(create_network(model))
     load_pretrained(cell, path, False)
     return cell.network.resnet(ms.Tensor(image)).asnumpy()
@@ -111,7 +111,7 @@ def test_mindspore_classifiers(tmp_path, run, down_sample, head, dtype):
 
 @pytest.mark.usefixtures("pynative")
 def test_channel_order_and_notes(tmp_path, run):
-    from src.utils.checkpoint import digest
+    from src.weights.checkpoint import digest
     network = random_resnet(**TINY_SIZE)
     source = save_as(network, tmp_path / "a.pth")
     short = ["--src", source, "--model", "deeplab_v3_tiny_s16"]
@@ -171,7 +171,7 @@ def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, r
     import mindspore as ms
 
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_network
+    from src.weights.checkpoint import load_network
     source, target = trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "a.safetensors"
     result = run(convert_resnet101.main, "--src", source, "--dst", target, "--to", "torch", "--model", model,
                  "--atrous_rates", 2, 4, 6)
@@ -270,7 +270,7 @@ def test_bad_sources_are_one_line(tmp_path, run, name, part):
 def test_pytorch_is_optional_and_named_when_missing(tmp_path, monkeypatch):
     import sys
 
-    from src.utils.formats import read_arrays
+    from src.weights.formats import read_arrays
     network = random_resnet(**TINY_SIZE)
     paths = [save_as(network, tmp_path / name) for name in ("a.pth", "a.safetensors")]
     monkeypatch.setitem(sys.modules, "torch", None)

@@ -4,8 +4,8 @@ import threading
 import numpy as np
 import pytest
 
+from src.console import InputError
 from src.data.dataset import Batches, SampleOrder, TrainingTransform, create_dataset
-from src.utils.log import InputError
 
 OPTIONS = {"seed": 3, "batch_size": 4, "crop_size": 65, "min_scale": 0.5, "max_scale": 2.0,
            "mean": (103.53, 116.28, 123.675), "num_classes": 6, "ignore_label": 255}

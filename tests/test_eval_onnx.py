@@ -8,7 +8,7 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
-from src.evaluation.onnx_model import noted
+from src.models.onnxruntime_engine import noted
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]

@@ -57,7 +57,7 @@ def test_mindir_is_read_again_and_written_twice(options, checkpoint, run, tmp_pa
     import mindspore as ms
 
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import load_network
+    from src.weights.checkpoint import load_network
     for _ in range(2):    # MindSpore writes read-only files
         result = run(export.main, *options, "--file_format", "MINDIR", "--input_size", 65,
                      "--export_batch_size", shape[0], *extra)

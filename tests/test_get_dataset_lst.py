@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from src.data import get_dataset_lst
-from src.data.voc import read_list
+from src.data.lists import read_list
 
 
 def test_real_voc_and_sbd(voc_root, run):

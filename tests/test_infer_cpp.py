@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 import eval as eval_program
-from src.data.voc import format_pair, read_list
+from src.console import RunError
+from src.data.lists import format_pair, read_list
 from src.export.mindir import to_version_1
 from src.export.mindspore_formats import write_mindspore
 from src.nets.layers import fold_batch_norm
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.tools import postprocess
-from src.utils import checkpoint
-from src.utils.log import RunError
+from src.weights import checkpoint
 from tests.conftest import ROOT, TINY
 from tests.fuzz_infer_cpp import fuzz
 

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from src.config import parse_args
+from src.console import InputError, RunError
 from src.modelarts import localize, storage
-from src.utils.log import InputError, RunError
 from tests.conftest import ROOT, TINY
 
 # file.copy_parallel as moxing has it; object storage is the folder OBS, each copy is noted there.

@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data, get_dataset_lst
+from src.data.lists import read_list
 from src.data.own_data import class_map, read_colors, split
-from src.data.voc import palette, read_list, read_pair
+from src.data.pictures import read_pair
+from src.drawing.palette import palette
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
 COLORS = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 128, 255), 255: (255, 255, 255)}

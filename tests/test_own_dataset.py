@@ -74,7 +74,7 @@ def test_every_command(tmp_path, shell):
 def make_foreign_network(path):
     """A whole tiny network with 21 classes, as a checkpoint."""
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.utils.checkpoint import save
+    from src.weights.checkpoint import save
     save(InferenceNetwork(create_network("deeplab_v3_tiny_s16", 21)), path)
 
 

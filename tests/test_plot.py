@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import train
-from src.utils import plot
+from src.tools import plot
 from tests.conftest import ROOT, TINY
 
 
@@ -31,7 +31,7 @@ def coloured(path):
 
 def test_the_four_curves(shell, tmp_path):
     write(tmp_path / "metrics.jsonl", 60, [(20, 0.3), (40, 0.6), (60, 0.5)])
-    result = shell(sys.executable, "-m", "src.utils.plot", tmp_path / "metrics.jsonl", cwd=ROOT)
+    result = shell(sys.executable, "-m", "src.tools.plot", tmp_path / "metrics.jsonl", cwd=ROOT)
     assert result.code == 0 and f"{tmp_path}/curves.png drawn" in result.out, result
     assert min(coloured(tmp_path / "curves.png")) > 500
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.jsonl"]

@@ -12,9 +12,9 @@ from PIL import Image
 import eval_onnx
 import export
 import predict
-from src.data.voc import palette
+from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
-from src.prediction.models import settings_beside
+from src.models.model import settings_beside
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT

@@ -8,11 +8,11 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
-from src.data.voc import Pair
+from src.data.lists import Pair
 from src.device import Device
 from src.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_scores
-from src.evaluation.gallery import KEPT, Gallery
-from src.evaluation.report import EvaluationLog
+from src.evaluation.results import EvaluationLog
+from src.report.gallery import KEPT, Gallery
 from tests.browser import look_at
 from tests.conftest import TINY
 

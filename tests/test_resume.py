@@ -9,8 +9,8 @@ import time
 import pytest
 
 import train
-from src.utils import run_state
-from src.utils.log import InputError
+from src.console import InputError
+from src.training import state as run_state
 from tests.conftest import ROOT, TINY
 
 
@@ -184,7 +184,7 @@ def test_full_disk_keeps_earlier_checkpoints(options, tmp_path):
     folder = tmp_path / "ckpt"
     program = ("import resource, signal, sys; sys.path.insert(0, sys.argv[1]); signal.signal(signal.SIGXFSZ, "
                "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); import train; "
-               "from src.utils.log import run_program; sys.exit(run_program(train.main, sys.argv[2:]))")
+               "from src.console import run_program; sys.exit(run_program(train.main, sys.argv[2:]))")
     folder.mkdir()
     done = subprocess.run([sys.executable, "-c", program, str(ROOT), *map(str, options), "--train_dir", str(folder)],
                           capture_output=True, text=True, timeout=120)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from src.evaluation import summary
+from src.tools import summary
 
 RESULT = {"network": "deeplab_v3_s8", "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
           "mean_iou": 0.5, "pixel_accuracy": None, "images_per_s": 1.5}

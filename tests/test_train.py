@@ -75,8 +75,8 @@ def test_dumped_batches_are_what_is_trained_on(options, drawn, run, tmp_path):
     from PIL import Image
 
     from src.config import parse_args
-    from src.data.voc import palette
     from src.device import Device
+    from src.drawing.palette import palette
     arguments = [*options, "--train_epochs", 1, "--dump_batches", 2]
     result = run(train.main, *arguments, "--class_names", drawn / "classes.txt")
     assert result.code == 0 and "batch 2 as the network gets it" in result.out, result.err

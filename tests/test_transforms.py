@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from src.data.pictures import decode_image, decode_mask
 from src.data.transforms import Draw, draw_transform, resize_mask_window, resize_window, scaled_size, train_transform
-from src.data.voc import decode_image, decode_mask
 from tests.conftest import SHARED
 
 MEAN, STD = np.array([103.53, 116.28, 123.675]), np.array([57.375, 57.120, 58.395])

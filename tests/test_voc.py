@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data.voc import (
-    Pair,
-    check_labels,
-    class_names,
-    decode_image,
-    decode_mask,
-    format_pair,
-    is_whole_gray_png,
-    palette,
-    read_list,
-    read_pair,
-)
-from src.utils.log import InputError
+from src.console import InputError
+from src.data.labels import check_labels, class_names
+from src.data.lists import Pair, format_pair, read_list
+from src.data.pictures import decode_image, decode_mask, is_whole_gray_png, read_pair
+from src.drawing.palette import palette
 
 
 def test_palette_is_vocs():

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from src.utils.log import InputError
-from src.utils.weights import CLASSIFIER, misfits, torch_names, translate
+from src.console import InputError
+from src.weights.names import CLASSIFIER, misfits, torch_names, translate
 from tests.conftest import SHARED
 from tests.golden import golden_shapes
 

@@ -1,4 +1,4 @@
-// Reading and writing of files, and list files as src/data/voc.py reads them.
+// Reading and writing of files, and list files as src/data/pictures.py reads them.
 #include "inc/files.h"
 
 #include <unistd.h>

@@ -8,7 +8,7 @@ import cv2
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 from src.data.sample import CLASSES
-from src.data.sheet import draw_sheet, save_sheet
+from src.drawing.sheets import draw_sheet, save_sheet
 
 PLACES = (3, 8, 10, 12, 13, 17)    # of the held-out pictures: every class, and shapes that overlap
 

@@ -12,8 +12,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.voc import check_labels, decode_mask, picture_size, read_bytes, read_list
-from src.utils.log import InputError, progress, run_program
+from src.console import InputError, progress, run_program
+from src.data.labels import check_labels
+from src.data.lists import read_list
+from src.data.pictures import decode_mask, picture_size, read_bytes
 
 SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
 CHUNK = 64    # samples in memory at a time

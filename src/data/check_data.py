@@ -11,11 +11,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.sheet import draw_sheet, fit, labelled, save_sheet
+from src.console import InputError, RunError, progress, run_program, styled
+from src.data.labels import class_names
+from src.data.lists import read_list
+from src.data.pictures import decode_image, decode_mask
 from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
-from src.data.voc import class_names, decode_image, decode_mask, read_list
-from src.utils.files import write_whole
-from src.utils.log import InputError, RunError, progress, run_program, styled
+from src.drawing.sheets import draw_sheet, fit, labelled, save_sheet
+from src.files import write_whole
 
 # What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
 KINDS = {

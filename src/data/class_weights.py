@@ -1,8 +1,9 @@
 """Weights of the classes in the loss: read from a text file, or made from how often each class occurs."""
 import numpy as np
 
-from src.data.voc import decode_mask, read_text
-from src.utils.log import InputError, progress
+from src.console import InputError, progress
+from src.data.lists import read_text
+from src.data.pictures import decode_mask
 
 
 def read_class_weights(path, num_classes: int) -> np.ndarray:

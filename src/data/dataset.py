@@ -9,9 +9,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from src.console import InputError, first_line
+from src.data.labels import check_labels
+from src.data.pictures import decode_image, decode_mask
 from src.data.transforms import draw_transform, train_transform
-from src.data.voc import check_labels, decode_image, decode_mask
-from src.utils.log import InputError, first_line
 
 PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
 AHEAD = 2    # batches in the making, so that no thread waits for a batch's last sample

@@ -9,10 +9,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
+from src.console import InputError, progress, run_program
+from src.data.lists import Pair, read_text, write_list
 from src.data.own_data import make_own_lists
-from src.data.voc import Pair, decode_mask, png_bytes, read_bytes, read_text, write_list
-from src.utils.files import write_whole
-from src.utils.log import InputError, progress, run_program
+from src.data.pictures import decode_mask, png_bytes, read_bytes
+from src.files import write_whole
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
 

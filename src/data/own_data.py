@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.data.voc import Pair, picture_size, png_bytes, read_bytes, read_text, write_list
-from src.utils.files import write_whole
-from src.utils.log import InputError, progress, warn
+from src.console import InputError, progress, warn
+from src.data.lists import Pair, read_text, write_list
+from src.data.pictures import picture_size, png_bytes, read_bytes
+from src.files import write_whole
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers

@@ -8,8 +8,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.voc import palette
-from src.utils.log import InputError, counted, run_program
+from src.console import InputError, counted, run_program
+from src.drawing.palette import palette
 
 CLASSES = ("background", "ball", "box", "tent", "star", "ring")
 SIZES = ((120, 160), (160, 120), (128, 128), (110, 165), (150, 112))    # height, width

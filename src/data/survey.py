@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.data.voc import decode_image, decode_mask, palette, read_bytes, size_text
-from src.utils.log import InputError
+from src.console import InputError
+from src.data.pictures import decode_image, decode_mask, read_bytes, size_text
+from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
 FLAT = 4.0    # gray levels: a thumbnail that varies less shows nothing to compare

@@ -3,7 +3,7 @@
 Since version 2 operators take their settings as inputs; version 1 keeps them as attributes of the primitive. The
 rewriting moves them back for the operators of this network and refuses any other.
 """
-from src.utils.log import RunError
+from src.console import RunError
 
 REFERENCE = "REF::"    # a node's op_type names its primitive so
 

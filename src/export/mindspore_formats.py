@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils.log import InputError, first_line
+from src.console import InputError, first_line
 
 
 def write_mindspore(cell, shape: tuple, input_type: str, file_format: str, path, rewrite=None) -> None:

@@ -38,7 +38,7 @@ def to_int8(model, inputs, path) -> None:
 def calibration_inputs(images, settings, input_type: str, input_format: str):
     """Yield a letterboxed input (1, ...) for each picture (H, W, 3) uint8, as evaluation makes it."""
     from src.evaluation.inference import letterbox
-    from src.evaluation.onnx_model import arrange
+    from src.models.onnxruntime_engine import arrange
     for image in images:
         out = np.zeros((1, 3, settings.crop_size, settings.crop_size), np.float32)
         letterbox(image, settings.crop_size, settings.normalisation(), out[0])

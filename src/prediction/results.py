@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.data.sheet import fit
-from src.data.voc import palette, png_bytes, size_text
+from src.console import InputError, RunError
+from src.data.pictures import png_bytes, size_text
+from src.drawing.overlay import overlay
+from src.drawing.palette import palette
+from src.drawing.panels import legend_entries, panels, percent
+from src.drawing.sheets import fit
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.report import overlay
-from src.prediction.drawing import legend_entries, panels, percent
-from src.utils.files import write_whole
-from src.utils.log import InputError, RunError
+from src.files import write_whole
 
 DEFAULT_FOLDER = "predictions"
 JPEG_QUALITY = 92

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import cv2
 
-from src.data.voc import read_text
-from src.utils.log import InputError
+from src.console import InputError
+from src.data.lists import read_text
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from src.console import InputError, RunError, progress
+from src.drawing.overlay import overlay
+from src.drawing.panels import legend_entries, panels
 from src.evaluation.inference import Segmenter
-from src.evaluation.report import overlay
-from src.prediction.drawing import legend_entries, panels
+from src.files import remove
 from src.prediction.results import coverage
-from src.utils.files import remove
-from src.utils.log import InputError, RunError, progress
 
 CODEC = "mp4v"    # MPEG-4, which every build of OpenCV can write
 LEAST_LEGEND = 0.005    # share of a frame; below that the legend would flicker

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import HELP, Parser
-from src.utils.log import InputError, run_program
+from src.console import InputError, run_program
 
 EPILOG = "Several servers: run it on each, then: get_multicards_json.py --merge first.json second.json"
 

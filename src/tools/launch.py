@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import HELP, Parser
+from src.console import InputError, run_program, warn
 from src.tools.get_multicards_json import read_table, servers_of
-from src.utils.log import InputError, run_program, warn
 
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
 MSRUN_PORT = 8118

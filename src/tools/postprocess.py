@@ -7,11 +7,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.data.voc import class_names, read_list, read_pair
+from src.console import InputError, counted, run_program
+from src.data.labels import class_names
+from src.data.lists import read_list
+from src.data.pictures import read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.report import format_table, write_result
-from src.utils.log import InputError, counted, run_program
+from src.evaluation.results import format_table, write_result
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:

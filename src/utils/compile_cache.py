@@ -17,7 +17,7 @@ import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from src.utils.log import warn
+from src.console import warn
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = 50    # configurations; the one unused for longest goes first

@@ -11,8 +11,8 @@ from string import Template
 
 import numpy as np
 
-from src.data.voc import palette
-from src.utils.files import write_whole
+from src.drawing.palette import palette
+from src.files import write_whole
 
 PAGE = Path(__file__).with_name("page.html")
 MOST_CONFUSIONS = 10
@@ -136,7 +136,7 @@ def write_report(folder, matrix, gallery, names: list, extra: dict, device) -> P
     Raises:
         RunError: the page cannot be written.
     """
-    from src.evaluation.charts import heat_map, iou_bars
+    from src.report.charts import heat_map, iou_bars
     absent = int(np.isnan(matrix.iou).sum())
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=text(f"{extra['network']} on {Path(extra['options']['data_lst']).name}"), mode=text(mode(extra)),

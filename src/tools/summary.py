@@ -1,10 +1,10 @@
-"""A table of several evaluation results: `python -m src.evaluation.summary [--published] RESULT.json ...`."""
+"""A table of several evaluation results: `python -m src.tools.summary [--published] RESULT.json ...`."""
 import json
 import re
 import sys
 from pathlib import Path
 
-from src.utils.log import InputError, run_program
+from src.console import InputError, run_program
 
 # The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
 PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 79.70, ("8", 5, True): 79.89}
@@ -47,7 +47,7 @@ def percent(value) -> str:
 def main(argv=None):
     arguments = sys.argv[1:] if argv is None else argv
     paths = [argument for argument in arguments if argument != "--published"]
-    usage = ("usage: python -m src.evaluation.summary [--published] RESULT.json ...; --published adds the model zoo's "
+    usage = ("usage: python -m src.tools.summary [--published] RESULT.json ...; --published adds the model zoo's "
              "mIoU")
     if {"--help", "-h"} & set(paths):
         return print(usage)

@@ -2,7 +2,7 @@
 import re
 from typing import NamedTuple
 
-from src.utils.log import InputError
+from src.console import InputError
 
 BACKBONE = "network.resnet."
 CLASSIFIER = ("network.aspp.conv2.weight", "network.aspp.conv2.bias")

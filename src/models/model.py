@@ -5,12 +5,12 @@ from pathlib import Path
 import yaml
 
 from src.config import check_value, read_options
+from src.console import InputError
 from src.device import open_device
-from src.evaluation.backend import load_trained, make_predict
-from src.evaluation.onnx_model import OnnxModel
-from src.utils.checkpoint import OF_PYTORCH, read_network
+from src.models.mindspore_engine import load_trained, make_predict
+from src.models.onnxruntime_engine import OnnxModel
 from src.utils.compile_cache import compiled_graphs
-from src.utils.log import InputError
+from src.weights.checkpoint import OF_PYTORCH, read_network
 
 CLASSIFIER = "network.aspp.conv2.weight"    # its first length is the number of classes
 OF_THE_NETWORK = ("model", "atrous_rates", "image_mean", "image_std", "crop_size")    # what config.yaml is asked for
@@ -132,7 +132,7 @@ def open_model(parse):
         model = open_target(config.predict_on, config.device_id, ("GPU", "CPU"),
                             lambda target, number: OnnxModel(path, target, number, "model"))
     else:
-        from src.evaluation.mindir_model import MindirModel
+        from src.models.mindspore_engine import MindirModel
         device = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
         model = MindirModel(path, "model", device.target)
     said = {"image_mean": model.mean, "image_std": model.std, "crop_size": model.crop_size}

@@ -1,7 +1,7 @@
 """What exported models have in common: input sizes and batches that are fixed in the file."""
 import numpy as np
 
-from src.utils.log import InputError
+from src.console import InputError
 
 
 def check_fits(where: str, num_classes: int, size: list, settings, mend: str) -> None:

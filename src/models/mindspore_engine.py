@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.evaluation.fixed import check_fits, in_batches
-from src.evaluation.onnx_model import arrange
-from src.utils.log import InputError, RunError, first_line
+from src.console import InputError, RunError, first_line
+from src.models.fixed import check_fits, in_batches
+from src.models.onnxruntime_engine import arrange
 
 UINT8 = 2    # of the protobuf's data types
 
@@ -67,3 +67,35 @@ class MindirModel:
                 raise RunError(f"{self.path}: MindSpore failed on an input of {np.shape(inputs)}: {first_line(error)}"
                                ) from None
         return in_batches(run, self.batch)
+
+
+def load_trained(model: str, num_classes: int, atrous_rates, path, option: str, weights=None):
+    """InferenceNetwork called `model` with a checkpoint's weights, BatchNorm folded into the convolutions.
+
+    The device must be open, since this imports MindSpore.
+
+    Args:
+        path, option, weights: as src.weights.checkpoint.load_network takes them; it raises InputError.
+    """
+    from src.nets.layers import fold_batch_norm
+    from src.nets.net_factory import InferenceNetwork, create_network
+    from src.weights.checkpoint import load_network
+    network = InferenceNetwork(create_network(model, num_classes, atrous_rates, draw=False))
+    load_network(network, path, option, weights)
+    fold_batch_norm(network)
+    return network
+
+
+def make_predict(network, batch_size: int):
+    """predict(inputs (N, 3, S, S) float32, N <= batch_size) -> probabilities (N, C, S, S) float32.
+
+    A smaller last batch is filled up, since every new shape would be compiled anew.
+    """
+    import mindspore as ms
+
+    def predict(inputs):
+        count = len(inputs)
+        if count < batch_size:
+            inputs = np.concatenate([inputs, np.zeros((batch_size - count, *inputs.shape[1:]), np.float32)])
+        return network(ms.Tensor(inputs)).asnumpy()[:count]
+    return predict

@@ -3,9 +3,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from src.data.voc import palette, png_bytes
-from src.evaluation.report import overlay
-from src.utils.files import write_whole
+from src.data.pictures import png_bytes
+from src.drawing.overlay import overlay
+from src.drawing.palette import palette
+from src.files import write_whole
 
 INK, PAPER, ALARM = (30, 30, 30), (250, 250, 250), (190, 20, 20)    # red green blue
 TEXT, LINE = 13, 17    # height of the letters and of a line, pixels

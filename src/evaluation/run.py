@@ -3,15 +3,15 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from src.data.voc import check_files, read_list, read_pair
-from src.device import Device
-from src.evaluation.backend import gather, sum_over_ranks
-from src.evaluation.gallery import Gallery
-from src.evaluation.html_report import write_report
+from src.console import InputError
+from src.data.lists import check_files, read_list
+from src.data.pictures import read_pair
+from src.device import Device, gather, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
-from src.evaluation.report import EvaluationLog, format_table, write_result
-from src.utils.checkpoint import digest
-from src.utils.log import InputError
+from src.evaluation.results import EvaluationLog, format_table, write_result
+from src.report.gallery import Gallery
+from src.report.page import write_report
+from src.weights.checkpoint import digest
 
 
 def read_pairs(config) -> list:

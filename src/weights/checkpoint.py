@@ -3,8 +3,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from src.utils.log import InputError, RunError, first_line
-from src.utils.weights import BACKBONE, CLASSIFIER, misfits, shorten, translate
+from src.console import InputError, RunError, first_line
+from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
 
 RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
             "(convert_resnet101.py turns it)")

@@ -1,8 +1,8 @@
 """Weight files of MindSpore, PyTorch and safetensors as NumPy arrays, told apart by their first bytes."""
 from pathlib import Path
 
-from src.utils import checkpoint
-from src.utils.log import InputError, first_line
+from src.console import InputError, first_line
+from src.weights import checkpoint
 
 SAFE_TORCH = (2, 6)    # weights_only of earlier releases could be made to run code (CVE-2025-32434)
 
@@ -77,7 +77,7 @@ def write_safetensors(path, arrays: dict, notes: dict) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from src.utils.log import RunError
+    from src.console import RunError
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

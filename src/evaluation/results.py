@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.data.voc import palette
+from src.console import progress, styled
 from src.device import Device
-from src.utils.files import write_whole
-from src.utils.log import progress, styled
+from src.drawing.overlay import overlay
+from src.files import write_whole
 
 
 def format_table(matrix, names) -> str:
@@ -37,18 +37,6 @@ def write_result(path, matrix, names, extra: dict) -> None:
 
 def none_if_nan(value: float):
     return None if math.isnan(value) else value
-
-
-def colour(class_map: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 class numbers -> (H, W, 3) uint8 in VOC's colours, blue green red."""
-    return palette()[class_map][:, :, ::-1]
-
-
-def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6, ignore_label: int = 255) -> np.ndarray:
-    """The picture with the classes' colours laid over; background and ignored pixels are left as they are."""
-    painted = (class_map > 0) & (class_map != ignore_label)
-    mixed = cv2.addWeighted(image, 1 - alpha, np.ascontiguousarray(colour(class_map)), alpha, 0)
-    return np.where(painted[:, :, None], mixed, image)
 
 
 class EvaluationLog:

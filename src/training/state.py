@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.utils import checkpoint
-from src.utils.log import InputError, warn
+from src.console import InputError, warn
+from src.weights import checkpoint
 
 MANIFEST = "checkpoints.json"
 

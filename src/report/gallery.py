@@ -5,9 +5,9 @@ import json
 import cv2
 import numpy as np
 
+from src.drawing.overlay import overlay
 from src.evaluation.boundary import BoundaryScore
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.report import overlay
 
 KEPT = 6    # best and worst pictures, each
 LONG_SIDE = 400    # pixels that a kept picture is reduced to

@@ -2,8 +2,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from src.data.sheet import shorten
-from src.data.voc import palette
+from src.drawing.palette import palette
+from src.drawing.sheets import shorten
 
 LEAST_WIDTH = 300    # pixels; below that a legend cannot be read
 INK, PAPER, EDGE = (40, 40, 40), (255, 255, 255), (150, 150, 150)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mindspore import Callback
 
-from src.utils import checkpoint, run_state
-from src.utils.log import Preempted, RunError, progress
+from src.console import Preempted, RunError, progress
+from src.training import state as run_state
+from src.weights import checkpoint
 
 
 def loss_of(params) -> float:

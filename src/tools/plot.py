@@ -1,4 +1,4 @@
-"""Curves of a training run, curves.png beside metrics.jsonl: `python -m src.utils.plot METRICS.jsonl ...`."""
+"""Curves of a training run, curves.png beside metrics.jsonl: `python -m src.tools.plot METRICS.jsonl ...`."""
 import io
 import json
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.utils.files import write_whole
-from src.utils.log import InputError, run_program
+from src.console import InputError, run_program
+from src.files import write_whole
 
 ACCENT, PALE, GREY, INK = "#2563a8", "#b9cfe8", "#d8dde3", "#1f2933"
 STYLE = {"font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -118,7 +118,7 @@ def plot(path) -> Path:
 def main(argv=None):
     paths = sys.argv[1:] if argv is None else argv
     if not paths or {"-h", "--help"} & set(paths):
-        raise InputError("usage: python -m src.utils.plot METRICS.jsonl ...")
+        raise InputError("usage: python -m src.tools.plot METRICS.jsonl ...")
     for path in paths:
         print(f"{plot(path)} drawn")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.evaluation.fixed import check_fits, in_batches
-from src.utils.log import InputError, RunError, first_line
+from src.console import InputError, RunError, first_line
+from src.models.fixed import check_fits, in_batches
 
 PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
 SILENT = 4    # ONNX Runtime's severity for fatal errors alone; what it raises is reported here

@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from src.utils.log import RunError
+from src.console import RunError
 
 
 def write_whole(path, data: bytes, option: str = "") -> None:
