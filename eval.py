@@ -8,7 +8,6 @@ from src.device import open_device
 from src.evaluation.run import evaluate_pairs, read_pairs, settings_of
 from src.modelarts import storage
 from src.models.mindspore_engine import load_trained, make_predict
-from src.utils.compile_cache import compiled_graphs
 
 
 def run(config) -> None:
@@ -19,8 +18,7 @@ def run(config) -> None:
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     network = load_trained(config.model, config.num_classes, config.atrous_rates, config.ckpt_path, "ckpt_path")
     predict = make_predict(network, settings.batch_size)
-    with compiled_graphs(config, device, network, settings):
-        evaluate_pairs(config, pairs, settings, predict, names, config.model, config.ckpt_path, device)
+    evaluate_pairs(config, pairs, settings, predict, names, config.model, config.ckpt_path, device)
 
 
 def main(argv=None):

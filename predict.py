@@ -19,7 +19,7 @@ from src.drawing.panels import percent
 from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.run import chosen_scales
-from src.models.model import kept_graphs, open_model
+from src.models.model import open_model
 from src.prediction.results import Results, check_targets, coverage, free_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
@@ -130,10 +130,9 @@ def run(config, model, sources) -> None:
     check_targets(results.targets(sources), config.overwrite)
     print(f"{model.network}: {model.num_classes} classes, on {model.device}")
     predict = model.make_predict(settings)
-    with kept_graphs(config, model, settings):
-        rate, bad = predict_pictures(sources, predict, settings, results) if sources.pictures else (0, [])
-        good = len(sources.pictures) - len(bad)
-        bad += predict_videos(sources, predict, settings, results)
+    rate, bad = predict_pictures(sources, predict, settings, results) if sources.pictures else (0, [])
+    good = len(sources.pictures) - len(bad)
+    bad += predict_videos(sources, predict, settings, results)
     if len(bad) == sources.count:
         raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
     results.write_tables({"network": model.network, "model": str(model.path), "model_sha256": digest(model.path),
@@ -144,12 +143,11 @@ def run(config, model, sources) -> None:
 
 
 def main(argv=None):
-    parse = partial(parse_args, "predict", __doc__, argv)
-    config = parse()
+    config = parse_args("predict", __doc__, argv)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
-    run(*open_model(parse), sources)
+    run(*open_model(config), sources)
 
 
 if __name__ == "__main__":

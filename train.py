@@ -174,11 +174,6 @@ def draw_curves(train_dir: Path) -> None:
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
 
 
-def graph_facts(config, rates) -> tuple:
-    """What the graphs depend on beyond the options: the number of steps, the batch of --eval_data_lst."""
-    return len(rates), Path(config.eval_data_lst).read_bytes() if config.eval_data_lst else b""
-
-
 def run_phases(config, device, model, callbacks, position) -> None:
     """Train what is left of the run."""
     from src.training import state as run_state
@@ -203,8 +198,6 @@ def train(config) -> None:
 
     from src.data.dataset import steps_in_epoch
     from src.training import state as run_state
-    from src.training.callbacks import KeepGraphs
-    from src.utils.compile_cache import compiled_graphs
     from src.utils.learning_rates import learning_rates
 
     ms.set_seed(config.seed)
@@ -224,8 +217,7 @@ def train(config) -> None:
             dump_batches(config, device, position)
     callbacks, metrics = make_callbacks(config, device, model, rates, position)
     start = time.perf_counter()
-    with compiled_graphs(config, device, model.train_network, graph_facts(config, rates)) as keep:
-        run_phases(config, device, model, [*callbacks, KeepGraphs(keep)], position)
+    run_phases(config, device, model, callbacks, position)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))

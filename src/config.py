@@ -2,6 +2,7 @@
 import argparse
 import dataclasses
 import difflib
+import functools
 import operator
 import re
 import shutil
@@ -50,6 +51,7 @@ class Option:
         return name if name.isupper() else f"--{name}"
 
 
+@functools.lru_cache
 def read_options(path: Path = DEFAULTS) -> dict:
     """Options by name. Raises ValueError for a line of the file that does not say what an option must say."""
     options, group = {}, ""
@@ -169,34 +171,60 @@ def help_text(option: Option) -> str:
     return " ".join(filter(None, parts)).replace("%", "%%")
 
 
-def parse_args(program: str, description: str, argv=None, known=None):
-    """Resolved options of `program` as a frozen object: defaults <- `known` <- recipes <- command line.
+def parse_args(program: str, description: str, argv=None):
+    """Resolved options of `program` as a frozen object: defaults <- recipes <- command line.
 
     Args:
         program: name as in the tags of default_config.yaml, such as "train".
         description: first lines of --help.
         argv: list of arguments, sys.argv[1:] when None.
-        known: name -> value, what is known better than by the defaults, such as a model file's own settings.
 
     Returns:
-        Frozen dataclass with one field for each option of default_config.yaml.
+        Frozen dataclass with one field for each option of the program, and `given`: name -> who said it, for the
+        options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml".
 
     Raises:
         InputError: unknown option or key (with the nearest right one), wrong type, value out of bounds.
     """
     options = read_options()
     parser = make_parser(program, description, options)
-    given, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
+    typed, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
     if unknown:
         raise InputError(explain_unknown(program, unknown[0], options))
-    values = {name: option.default for name, option in options.items()} | (known or {})
-    for path in getattr(given, "config_path", []):
-        values.update(read_recipe(path, options))
-    for name, value in vars(given).items():
+    own = {option.name: option for option in own_options(program, options)}
+    values, given = {name: option.default for name, option in own.items()}, {}
+    for path in getattr(typed, "config_path", []):
+        for name, value in read_recipe(path, options).items():
+            if name in own:    # a recipe may serve several programs
+                values[name], given[name] = value, f"{name} {as_text(value)} of {path}"
+    for name, value in vars(typed).items():
         if name != "config_path":
-            spelled = options[name].spelled(program)
-            values[name] = check_value(dataclasses.replace(options[name], name=spelled.lstrip("-")), value, spelled)
-    return freeze(values)
+            spelled = own[name].spelled(program)
+            values[name] = check_value(dataclasses.replace(own[name], name=spelled.lstrip("-")), value, spelled)
+            given[name] = f"{spelled} {as_text(values[name])}"
+    return freeze(values, given)
+
+
+def believe(config, known: dict, source, binding=()):
+    """`config` with what a file says in place of defaults; what the user gave stays.
+
+    Args:
+        known: option name -> value that the file `source` says; options that the program lacks are passed over.
+        binding: names of options whose contradiction would compute nonsense.
+
+    Raises:
+        InputError: the user gave another value for one of `binding`; says who said what.
+    """
+    for name in binding:
+        if name in known and name in config.given and getattr(config, name) != known[name]:
+            raise InputError(f"{config.given[name]}: but {source} says {as_text(known[name])}; leave the option out")
+    names = {field.name for field in dataclasses.fields(config)} - set(config.given)
+    return dataclasses.replace(config, **{name: value for name, value in known.items() if name in names})
+
+
+def as_text(value) -> str:
+    """A value as one types it."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def explain_unknown(program: str, argument: str, options: dict) -> str:
@@ -223,9 +251,9 @@ def read_recipe(path: str, options: dict) -> dict:
     return {name: check_value(options[name], value, path) for name, value in values.items()}
 
 
-def freeze(values: dict):
+def freeze(values: dict, given: dict):
     fields = [(name, type(value)) for name, value in values.items()]
-    return dataclasses.make_dataclass("Config", fields, frozen=True)(**values)
+    return dataclasses.make_dataclass("Config", fields, frozen=True, namespace={"given": given})(**values)
 
 
 def to_yaml(config) -> str:

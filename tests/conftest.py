@@ -27,12 +27,6 @@ class Result(NamedTuple):
     err: str
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory):
-    """Programs keep compiled graphs for this session, not in the user's folder."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture
 def run(capfd):
     """run(main, *arguments) -> Result, in this process: quick, and through the same door as the command line."""

@@ -1,4 +1,6 @@
-"""What mask values mean: the classes' names, and the check of a mask against them."""
+"""What mask values mean: the number of classes, the value that is ignored, the classes' names."""
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -7,6 +9,39 @@ from src.data.lists import read_text
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
+
+class Labels(NamedTuple):
+    """The classes 0 to num_classes - 1 by name; pixels of ignore_label are neither trained nor scored."""
+
+    num_classes: int
+    ignore_label: int
+    names: tuple
+
+    def check(self, mask: np.ndarray, name, hint: str = "correct the mask, or give --num_classes") -> None:
+        """Raises InputError if `mask` (H, W) uint8 holds a value that is neither a class nor ignore_label."""
+        low, ignored = self.num_classes, self.ignore_label
+        wrong = ((low, ignored - 1), (max(low, ignored + 1), 255))    # inclusive ranges
+        if any(first <= last and cv2.countNonZero(cv2.inRange(mask, first, last)) for first, last in wrong):
+            value = mask[(mask >= low) & (mask != ignored)].min()
+            raise InputError(f"{name}: mask value {value} is neither a class (0 to {low - 1}) nor "
+                             f"ignore_label {ignored}; {hint}")
+
+
+def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:
+    """Labels with names from the lines of the text file `path`, else `known`, else VOC's for 21 classes,
+    else class_0, ...
+
+    Raises InputError if the file has another number of names.
+    """
+    names = tuple(known)
+    if path:
+        names = tuple(line.strip() for line in read_text(path, "--class_names").splitlines() if line.strip())
+        if len(names) != num_classes:
+            raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
+    if len(names) != num_classes:
+        names = CLASSES if num_classes == len(CLASSES) else tuple(f"class_{n}" for n in range(num_classes))
+    return Labels(num_classes, ignore_label, names)
 
 
 def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name,

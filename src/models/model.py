@@ -1,15 +1,13 @@
 """A network to predict with, from a checkpoint, an ONNX file or a MINDIR; only what the file needs is imported."""
-from contextlib import nullcontext
 from pathlib import Path
 
 import yaml
 
-from src.config import check_value, read_options
+from src.config import believe, check_value, read_options
 from src.console import InputError
 from src.device import open_device
 from src.models.mindspore_engine import load_trained, make_predict
 from src.models.onnxruntime_engine import OnnxModel
-from src.utils.compile_cache import compiled_graphs
 from src.weights.checkpoint import OF_PYTORCH, read_network
 
 CLASSIFIER = "network.aspp.conv2.weight"    # its first length is the number of classes
@@ -110,23 +108,11 @@ class CheckpointModel:
         return make_predict(self.cell, settings.batch_size)
 
 
-def kept_graphs(config, model, settings):
-    """Within it a checkpoint's graphs are taken from --compile_cache and kept there; exported files are left as is."""
-    if not isinstance(model, CheckpointModel):
-        return nullcontext()
-    return compiled_graphs(config, model.place, model.cell, settings)
-
-
-def open_model(parse):
-    """(options, model): the file that the options name, and the options once more with what it says of itself.
-
-    Args:
-        parse: parse(known=...) -> options, see src.config.parse_args.
-    """
-    config = parse()
+def open_model(config):
+    """(options, model): the file that the options name, and the options once more with what it says of itself."""
     path, kind = config.model_file, kind_of(config.model_file)
     if kind == "checkpoint":
-        config = parse(known=settings_beside(Path(path)))
+        config = believe(config, settings_beside(Path(path)), path)
         return config, CheckpointModel(config)
     if kind == "onnx":
         model = open_target(config.predict_on, config.device_id, ("GPU", "CPU"),
@@ -136,4 +122,4 @@ def open_model(parse):
         device = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
         model = MindirModel(path, "model", device.target)
     said = {"image_mean": model.mean, "image_std": model.std, "crop_size": model.crop_size}
-    return parse(known=accepted(said)), model
+    return believe(config, accepted(said), path), model

@@ -138,17 +138,6 @@ class CheckpointSaver(Callback):
             earlier.unlink(missing_ok=True)
 
 
-class KeepGraphs(Callback):
-    """After every step keep what was compiled for later runs; costs a look into a folder."""
-
-    def __init__(self, keep):
-        super().__init__()
-        self.keep = keep
-
-    def on_train_step_end(self, run_context):
-        self.keep()
-
-
 class PreemptionGuard(Callback):
     """SIGTERM: finish the step, save, end with Preempted.
 
