@@ -77,7 +77,7 @@ def build_model(config, device, rates):
     from mindspore import nn
 
     from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
-    from src.weights.checkpoint import load_pretrained
+    from src.weights.loading import load_pretrained
 
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
@@ -126,24 +126,26 @@ def make_evaluation(config, device, network):
     """() -> mean IoU of the network on --eval_data_lst, at one scale, each device its share of the list."""
     from functools import partial
 
+    from src.data.labels import make_labels
     from src.data.pictures import read_pair
     from src.device import sum_over_ranks, take_statistics_of_rank_0
     from src.evaluation.inference import Settings, evaluate
-    from src.models.mindspore_engine import make_predict
+    from src.models.mindspore_engine import cell_runner, steady
     from src.nets.net_factory import InferenceNetwork
     pairs = read_evaluation_pairs(config)
     share = pairs[device.rank::device.size]
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
-                        config.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std))
+                        tuple(config.image_mean), tuple(config.image_std))
+    labels = make_labels(config.num_classes, config.ignore_label, config.class_names)
     inference = InferenceNetwork(network, auto_prefix=False)
-    predict = make_predict(inference, settings.batch_size)
+    predict = steady(cell_runner(inference, "the network"))
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
 
     def mean_iou():
         take_statistics_of_rank_0(network, device)
         inference.set_train(False)
         with progress(len(share), "evaluate", "image") as bar:
-            matrix = evaluate(predict, share, load, settings, lambda *_: bar.update())
+            matrix = evaluate(predict, share, load, settings, labels, [lambda *_: bar.update()])
         matrix.counts = sum_over_ranks(matrix.counts, device)
         return matrix.mean_iou
     return mean_iou

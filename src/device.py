@@ -1,6 +1,8 @@
 """The device a program runs on, and its place among the devices of a distributed run."""
+import functools
 import os
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -37,16 +39,16 @@ def prepare_environment() -> None:
     os.environ.setdefault("GLOG_v", "3")    # errors only; MindSpore's warnings bury the programs' own lines
 
 
-def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -> Device:
-    """Make `target` the device of this process, in graph mode.
+def resolve_target(target: str) -> str:
+    """Ascend, GPU or CPU; auto is Ascend on a machine that has one, else the CPU."""
+    if target != "auto":
+        return target
+    return "Ascend" if any(Path("/dev").glob("davinci*")) else "CPU"
 
-    Args:
-        device_id: number of the device, unless the environment has DEVICE_ID.
-        is_distributed: join the run that the launcher (msrun, mpirun or a rank table) describes.
 
-    Raises:
-        InputError: this MindSpore cannot use the target, or no launcher described a distributed run.
-    """
+@functools.lru_cache
+def use_device(target: str, device_id: int = 0) -> None:
+    """Make `target` the device of this process, in graph mode. Raises InputError if this MindSpore cannot use it."""
     prepare_environment()
     import mindspore as ms
     ms.set_context(mode=ms.GRAPH_MODE)
@@ -57,8 +59,23 @@ def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -
             ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
         raise InputError(f"--device_target {target}: {first_line(error)}; {MENDS[target]}") from None
+
+
+def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -> Device:
+    """Make `target` the device of this process, in graph mode, and join the run that a launcher describes.
+
+    Args:
+        device_id: number of the device, unless the environment has DEVICE_ID.
+        is_distributed: join the run that the launcher (msrun, mpirun or a rank table) describes.
+
+    Raises:
+        InputError: this MindSpore cannot use the target, or no launcher described a distributed run.
+    """
+    target = resolve_target(target)
+    use_device(target, device_id)
     if not is_distributed:
         return Device(target, 0, 1)
+    import mindspore as ms
     from mindspore.communication import get_group_size, get_rank, init
     try:
         init()

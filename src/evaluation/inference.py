@@ -18,14 +18,12 @@ FIVE_SCALES = (0.5, 0.75, 1.0, 1.25, 1.75)    # the published multi-scale evalua
 
 @dataclass(frozen=True)
 class Settings:
-    """How a picture becomes network inputs, and what is counted."""
+    """How a picture becomes network inputs."""
 
     crop_size: int = 513
     scales: tuple = (1.0,)
     flip: bool = False
     batch_size: int = 16
-    num_classes: int = 21
-    ignore_label: int = 255
     mean: tuple = (103.53, 116.28, 123.675)    # blue green red
     std: tuple = (57.375, 57.120, 58.395)
     most_pixels: int = 0    # probabilities of larger pictures are summed at this size; 0 always takes the picture's
@@ -173,17 +171,28 @@ def ahead(executor, iterator):
         yield item
 
 
-def evaluate(predict, samples, load, settings: Settings, on_image=None) -> ConfusionMatrix:
+def segment(model, image: np.ndarray) -> np.ndarray:
+    """Class map (H, W) uint8 of one picture (H, W, 3) uint8, blue green red, as OpenCV reads it.
+
+    Args:
+        model: of src.models.model.open_model.
+    """
+    settings = Settings(model.crop_size, batch_size=1, mean=model.mean, std=model.std)
+    return next(Segmenter(model.predict, settings).run([image], lambda image: (image, None))).maps[0]
+
+
+def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -> ConfusionMatrix:
     """Confusion matrix of `predict` over samples with masks; memory does not grow with their number.
 
     Args:
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
-        on_image: called as on_image(sample, image, mask, class_map) in the samples' order.
+        labels: src.data.labels.Labels.
+        observers: each is called as observer(sample, image, mask, class_map) in the samples' order.
     """
-    matrix = ConfusionMatrix(settings.num_classes, settings.ignore_label)
+    matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     for batch in Segmenter(predict, settings).run(samples, load):
         for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
             matrix.update(mask, class_map)
-            if on_image:
-                on_image(sample, image, mask, class_map)
+            for observe in observers:
+                observe(sample, image, mask, class_map)
     return matrix

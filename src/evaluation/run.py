@@ -1,38 +1,46 @@
-"""What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
+"""An evaluation, from options and a list file to the table and the result file; the same for every kind of model."""
 import dataclasses
 from functools import partial
 from pathlib import Path
 
 from src.console import InputError
+from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
-from src.device import Device, gather, sum_over_ranks
+from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.results import EvaluationLog, format_table, write_result
+from src.metadata import facts_in
+from src.models.model import open_model, with_facts
 from src.report.gallery import Gallery
 from src.report.page import write_report
 from src.weights.checkpoint import digest
 
 
-def read_pairs(config) -> list:
-    """The pairs of data_lst. Raises InputError if a file that it names is missing."""
+def run(config, path, option: str) -> None:
+    """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
     pairs = read_list(config.data_lst)
     check_files(pairs, config.data_root, config.data_lst)
-    return pairs
+    config = with_facts(config, path, option)
+    is_distributed = getattr(config, "is_distributed", False)
+    device = open_device(config.device_target, config.device_id, True) if is_distributed else Device(
+        resolve_target(config.device_target), 0, 1)
+    model = open_model(path, config.engine, config.device_target, config.device_id, config.engine_precision, option,
+                       **facts_in(config))
+    settings = settings_of(config, model, config.batch_size, len(pairs))
+    model.check(settings)
+    labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
+    if device.rank == 0:
+        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}")
+    evaluate_pairs(config, pairs, model, settings, labels, device)
 
 
-def chosen_scales(config) -> tuple:
-    """The scales of --scales or --scales_type."""
+def settings_of(config, model, batch_size: int, count: int) -> Settings:
+    """The evaluator's settings for `count` pictures. Raises InputError for --scales_type 1 beside --scales."""
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
-    return FIVE_SCALES if config.scales_type else tuple(config.scales)
-
-
-def settings_of(config, count: int) -> Settings:
-    """The evaluator's settings for `count` pictures, from the options."""
-    return Settings(config.crop_size, chosen_scales(config), config.flip,
-                    min(config.batch_size, count), config.num_classes, config.ignore_label,
-                    tuple(config.image_mean), tuple(config.image_std))
+    scales = FIVE_SCALES if config.scales_type else tuple(config.scales)
+    return Settings(config.crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
 
 
 def prepare_report(folder: str) -> None:
@@ -44,39 +52,28 @@ def prepare_report(folder: str) -> None:
         raise InputError(f"--report {folder}: {error.strerror}") from None
 
 
-def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
-                   device: Device) -> None:
-    """Evaluate this device's share; the first device prints the table and writes result_file.
-
-    Args:
-        predict: see src.evaluation.inference.
-        network: its name in tables.
-        model_path: the file whose digest the result keeps.
-    """
+def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
+    """Evaluate this device's share; the first device prints the table and writes result_file."""
     own = pairs[device.rank::device.size]
     prepare_report(config.report)
-    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max, config.ignore_label, device)
-    gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
-
-    def on_image(*result):
-        log(*result)
-        if gallery:
-            gallery(*result)
-
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = evaluate(predict, own, load, settings, on_image)
+    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max, labels.ignore_label, device)
+    gallery = Gallery(labels.num_classes, labels.ignore_label)
+    observers = [log, *([gallery] if config.report else [])]
+    load = partial(read_pair, config.data_root, num_classes=labels.num_classes, ignore_label=labels.ignore_label)
+    matrix = evaluate(model.predict, own, load, settings, labels, observers)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
-    if gallery:
+    if config.report:
         gallery.merge(gather(gallery.to_bytes(), device))
-    if device.rank == 0:
-        print(format_table(matrix, names))
-        extra = {"network": network, "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
-                 "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-                 "checkpoint_sha256": digest(model_path)}
-        edges = gallery.boundary.summary() if gallery else {}
-        write_result(config.result_file, matrix, names, extra | edges)
-        print(f"result written to {config.result_file}")
-        if gallery:
-            more = {"model": str(model_path), "list_sha256": digest(config.data_lst)}
-            print(f"report written to {write_report(config.report, matrix, gallery, names, extra | more, device)}")
+    if device.rank:
+        return
+    print(format_table(matrix, labels.names))
+    about = {"network": model.title, "engine": model.engine, "images": len(pairs),
+             "images_per_s": round(log.rate() * device.size, 3), "settings": dataclasses.asdict(settings),
+             "options": dataclasses.asdict(config), "checkpoint_sha256": digest(model.path)}
+    edges = gallery.boundary.summary() if config.report else {}
+    write_result(config.result_file, matrix, labels.names, about | edges)
+    print(f"result written to {config.result_file}")
+    if config.report:
+        more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
+        print(f"report written to {write_report(config.report, matrix, gallery, labels.names, about | more, device)}")

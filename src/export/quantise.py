@@ -1,5 +1,11 @@
 """Static quantisation of an ONNX model to int8, calibrated on pictures."""
+import logging
+
 import numpy as np
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from src.evaluation.inference import Settings, letterbox
+from src.models.model import arrange
 
 # The classifier stays float32, and what follows it: rounding the logits would cost accuracy directly.
 LAST = "network.aspp.conv2"
@@ -25,9 +31,6 @@ def to_int8(model, inputs, path) -> None:
     Args:
         inputs: iterable of arrays (1, ...) as the model takes them.
     """
-    import logging
-
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     logging.getLogger().setLevel(logging.ERROR)    # it recommends what has been done here already
     quantize_static(model, str(path), Calibration(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
                     reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
@@ -35,11 +38,9 @@ def to_int8(model, inputs, path) -> None:
                     nodes_to_exclude=[LAST], calibrate_method=CalibrationMethod.MinMax)
 
 
-def calibration_inputs(images, settings, input_type: str, input_format: str):
+def calibration_inputs(images, settings: Settings, input_type: str, input_format: str):
     """Yield a letterboxed input (1, ...) for each picture (H, W, 3) uint8, as evaluation makes it."""
-    from src.evaluation.inference import letterbox
-    from src.models.onnxruntime_engine import arrange
     for image in images:
         out = np.zeros((1, 3, settings.crop_size, settings.crop_size), np.float32)
         letterbox(image, settings.crop_size, settings.normalisation(), out[0])
-        yield arrange(out, settings, input_type == "uint8", input_format == "NHWC")
+        yield arrange(out, settings.mean, settings.std, input_type == "uint8", input_format == "NHWC")

@@ -1,71 +1,31 @@
-"""Convolution, BatchNorm and dropout as this network uses them; the only file that knows BatchNorm.
+"""Convolution, BatchNorm and dropout as MindSpore cells; the only file that knows MindSpore's BatchNorm.
 
 MindSpore changes layer defaults between releases (momentum 0.9 to 0.1, bias on), so every argument is given.
 """
-import numpy as np
-from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
+from mindspore import nn, ops
+
+from src.nets.architecture import EPSILON, Conv
 
 
-def conv(in_channels, out_channels, kernel_size, stride=1, dilation=1, bias=False) -> nn.Conv2d:
-    """Convolution that keeps the size at stride 1: padding = dilation * (kernel_size - 1) / 2."""
-    padding = dilation * (kernel_size - 1) // 2
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, pad_mode="pad" if padding else "valid",
-                     padding=padding, dilation=dilation, group=1, has_bias=bias, weight_init="xavier_uniform",
-                     bias_init="zeros")
+def conv(spec: Conv) -> nn.Conv2d:
+    """The convolution of `spec`; (N, in, H, W) -> (N, out, H / stride, W / stride)."""
+    return nn.Conv2d(spec.in_channels, spec.out_channels, spec.kernel, stride=spec.stride,
+                     pad_mode="pad" if spec.padding else "valid", padding=spec.padding, dilation=spec.dilation, group=1,
+                     has_bias=spec.bias, weight_init="xavier_uniform", bias_init="zeros")
 
 
-def batch_norm(channels, freeze_bn) -> nn.BatchNorm2d:
-    """BatchNorm with MindSpore's momentum 0.9 (the share of the old value) as the zoo trains it.
+def batch_norm(spec: Conv, freeze_bn: bool) -> nn.Cell:
+    """The BatchNorm behind `spec`, with momentum 0.9 (the share of the old value) as the zoo trains it.
 
-    Batch statistics in training, moving statistics in evaluation; with freeze_bn moving statistics always,
-    gamma and beta are still trained.
+    Batch statistics in training, moving statistics in evaluation; with freeze_bn moving statistics always, gamma and
+    beta are still trained. A folded network has none: its input is the result.
     """
-    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.9, affine=True, gamma_init="ones", beta_init="zeros",
-                          moving_mean_init="zeros", moving_var_init="ones",
+    if not spec.norm:
+        return nn.Identity()
+    return nn.BatchNorm2d(spec.out_channels, eps=EPSILON, momentum=0.9, affine=True, gamma_init="ones",
+                          beta_init="zeros", moving_mean_init="zeros", moving_var_init="ones",
                           use_batch_statistics=False if freeze_bn else None)
-
-
-class ChannelBias(nn.Cell):
-    """What is left of a BatchNorm whose factor the convolution took: (N, C, H, W) plus beta (C,)."""
-
-    def __init__(self, beta):
-        super().__init__()
-        self.beta = beta
-
-    def construct(self, x):
-        return ops.bias_add(x, self.beta)
-
-
-def fold_batch_norm(network) -> None:
-    """Put each BatchNorm's moving statistics into the convolution before it, in place; where nothing is trained.
-
-    The network computes the same within rounding and reads each feature map once less. Convolution and BatchNorm stand
-    one after the other among a cell's children. gamma and the statistics are gone afterwards, so checkpoints are
-    loaded before and none can be saved.
-    """
-    for _, cell in list(network.cells_and_names()):
-        children = list(cell.name_cells().items())
-        for (_, convolution), (name, norm) in zip(children, children[1:]):
-            if isinstance(norm, nn.BatchNorm2d):
-                bias, known = fold(convolution, norm), norm.beta.name
-                if isinstance(cell, nn.SequentialCell):
-                    cell[int(name)] = ChannelBias(bias)
-                else:
-                    setattr(cell, name, ChannelBias(bias))
-                bias.name = known    # MindSpore has put this cell's name before it
-    network.set_train(False)
-
-
-def fold(convolution, norm):
-    """Scale the convolution's weights as the BatchNorm does; returns its beta with what is left to add."""
-    gamma, beta, mean, variance = (value.asnumpy().astype(np.float64) for value in (
-        norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance))
-    factor = gamma / np.sqrt(variance + norm.eps)
-    weight = convolution.weight.asnumpy() * factor.reshape(-1, 1, 1, 1)
-    convolution.weight.set_data(Tensor(weight.astype(np.float32)))
-    norm.beta.set_data(Tensor((beta - mean * factor).astype(np.float32)))
-    return norm.beta
 
 
 class KeyedDropout(nn.Cell):

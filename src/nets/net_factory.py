@@ -1,37 +1,34 @@
-"""The networks by name, and the two cells they run in: training with its loss, inference with its softmax.
+"""The network as a MindSpore cell, and the two cells that it runs in: training with its loss, inference with softmax.
 
-Both cells hold the network as `network`, so parameters have the names of the published checkpoints: network.resnet....
+Both hold the network as `network`, so parameters have the names of the published checkpoints: network.resnet....
 """
-from contextlib import nullcontext
-from functools import partial
-
 import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 from mindspore.nn.utils import no_init_parameters
 
+from src.nets.architecture import Architecture, architecture
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
 
-# Small enough for tests and dry runs: the same code with fewer blocks and channels.
-TINY = {"blocks": (1, 1, 1, 3), "width": 8, "aspp_channels": 32}
 
-NETS = {
-    "deeplab_v3_s16": partial(DeepLabV3, output_stride=16),
-    "deeplab_v3_s8": partial(DeepLabV3, output_stride=8),
-    "deeplab_v3_tiny_s16": partial(DeepLabV3, output_stride=16, **TINY),
-    "deeplab_v3_tiny_s8": partial(DeepLabV3, output_stride=8, **TINY),
-}
+def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
+    """The network called `name` in architecture.NETWORKS with first weights; ValueError for any other name."""
+    return DeepLabV3(architecture(name, num_classes, atrous_rates), freeze_bn)
 
 
-def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False, draw=True) -> DeepLabV3:
-    """The network called `name` in NETS; raises ValueError that lists the names for any other.
+def create_inference(shape: Architecture, weights: dict, **inputs):
+    """InferenceNetwork with weights; no first weights are drawn.
 
-    With draw=False the parameters have no values yet: a checkpoint must set every one, and a second is saved.
+    Args:
+        shape: what the weights are of, folded or not.
+        weights: name in a checkpoint -> array, one for each of shape.shapes().
+        inputs: see InferenceNetwork.
     """
-    if name not in NETS:
-        raise ValueError(f"unknown network {name!r}; known are {', '.join(NETS)}")
-    with nullcontext() if draw else no_init_parameters():
-        return NETS[name](num_classes=num_classes, atrous_rates=tuple(atrous_rates), freeze_bn=freeze_bn)
+    with no_init_parameters():
+        network = InferenceNetwork(DeepLabV3(shape), **inputs)
+    for name, parameter in network.parameters_and_names():
+        parameter.set_data(Tensor(np.ascontiguousarray(weights[name], np.float32)))
+    return network
 
 
 def zero_init_residual(network) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from src.console import InputError, warn
 from src.weights import checkpoint
+from src.weights.loading import set_parameters
+from src.weights.names import shorten
 
 MANIFEST = "checkpoints.json"
 
@@ -88,15 +90,14 @@ def load(cell, path, steps: int) -> None:
 
     Raises InputError if names or shapes differ, or the step count is not `steps`.
     """
-    import mindspore as ms
-    parameters = checkpoint.read(path, "resume")
+    parameters = checkpoint.read(path, "--resume").arrays
     own = {value.name: value for _, value in cell.parameters_and_names()}
     wrong = [name for name in own if name not in parameters or parameters[name].shape != own[name].shape]
     if "learning_rate" in wrong:
         raise InputError(f"--resume {path}: was made for {parameters['learning_rate'].shape[0]} steps, not "
                          f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data")
     if wrong:
-        raise InputError(f"--resume {path}: does not fit this run: {checkpoint.shorten(wrong)}")
-    ms.load_param_into_net(cell, {name: parameters[name] for name in own})
+        raise InputError(f"--resume {path}: does not fit this run: {shorten(wrong)}")
+    set_parameters(own, {name: parameters[name] for name in own})
     if int(own["global_step"].asnumpy().item()) != steps:
         raise InputError(f"--resume {path}: holds another step than {MANIFEST} says")

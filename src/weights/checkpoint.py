@@ -1,61 +1,203 @@
-"""Checkpoints: written aside and renamed, read with every parameter accounted for."""
+"""MindSpore's checkpoint files (.ckpt) as NumPy arrays, read and written without MindSpore.
+
+A checkpoint is a protobuf of MindSpore's train/checkpoint.proto:
+
+    Checkpoint { repeated Value value = 1 }
+    Value      { string tag = 1; TensorProto tensor = 2 }
+    TensorProto { repeated int64 dims = 1; string tensor_type = 2; bytes tensor_content = 3 }
+
+A large tensor comes in parts: several values in a row with one tag. With crc_check the file ends in "crc_num" and ten
+bytes. The reader maps the file and looks only at these few fields, so the momenta of a checkpoint of train.py, half of
+it, are never read, and nothing that a damaged or crafted file says is believed before it is compared with the file.
+"""
 import hashlib
-import os
+import json
+import math
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
-from src.console import InputError, RunError, first_line
-from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
+import numpy as np
 
-RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
-            "(convert_resnet101.py turns it)")
+from src.console import InputError
+from src.files import writing
+from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, packed
 
-# What other files are by their ending, and which program takes them.
+FACTS = "deeplab_v3.facts"    # the entry of train.py: JSON as bytes, which every MindSpore loads and no network has
+TYPES = {"Float32": np.float32, "Float16": np.float16, "Float64": np.float64, "Bool": np.bool_,
+         **{f"{sign}Int{bits}": np.dtype(f"{sign.lower()}int{bits}").type for sign in ("", "U")
+            for bits in (8, 16, 32, 64)}}
+BFLOAT16 = "BFloat16"    # NumPy has none; read as float32
+NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
+CRC, CRC_LENGTH = b"crc_num", 17
+LONGEST_NAME, MOST_DIMS = 1000, 16
+
 OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
 OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
-             ".onnx": "an exported network; eval_onnx.py evaluates it, predict.py takes it",
-             ".mindir": "an exported network; scripts/run_infer_cpp.sh evaluates it, predict.py takes it"}
+               ".onnx": "an exported network; eval_onnx.py and predict.py take it",
+               ".mindir": "an exported network; predict.py and scripts/run_infer_cpp.sh take it"}
 
 
-def save(cell, path, notes=None) -> None:
-    """Write all parameters of `cell` to `path`: aside first, renamed when complete.
+class Checkpoint(NamedTuple):
+    """What a file holds."""
+
+    arrays: dict    # name -> array; views of the mapped file, bfloat16 as float32
+    notes: dict    # name -> text of entries that are texts
+    facts: dict    # what train.py, or convert_resnet101.py, says of the network; empty for other files
+
+
+def read(path, option: str) -> Checkpoint:
+    """Read a checkpoint.
 
     Args:
-        cell: a Cell, or a list of {"name", "data"} as MindSpore's save_checkpoint takes it.
-        notes: name -> text to keep with them.
+        option: what errors call the file, such as "--ckpt_path".
 
-    Raises RunError that names the path if it cannot be written; what stood there before is untouched then.
+    Raises InputError if it is missing, of another kind, or damaged.
     """
-    import mindspore as ms
-    path = Path(path)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
-    try:
-        ms.save_checkpoint(cell, str(aside), append_dict=notes)
-        aside.chmod(0o644)    # MindSpore leaves it read-only
-        os.replace(aside, path)
-    except (OSError, RuntimeError, ValueError) as error:
-        aside.unlink(missing_ok=True)
-        raise RunError(f"checkpoint {path} could not be written: {error}; earlier ones are whole") from None
-
-
-def save_arrays(arrays: dict, path, notes: dict) -> None:
-    """Write NumPy arrays and notes as a checkpoint, as `save` does."""
-    import mindspore as ms
-    save([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], path, notes)
-
-
-def read(path, option: str) -> dict:
-    """Parameters by name. Raises InputError that names `option` and the file if it is missing or no checkpoint."""
-    import mindspore as ms
+    where = f"{option} {path}"
     if not str(path):
-        raise InputError(f"--{option} is not given")
+        raise InputError(f"{option} is not given")
     if not Path(path).is_file():
-        raise InputError(f"--{option} {path}: no such file")
+        raise InputError(f"{where}: no such file")
     if Path(path).suffix in OTHER_FILES:
-        raise InputError(f"--{option} {path}: {OTHER_FILES[Path(path).suffix]}")
+        raise InputError(f"{where}: {OTHER_FILES[Path(path).suffix]}")
     try:
-        return ms.load_checkpoint(str(path))
-    except Exception as error:    # MindSpore raises ValueError, RuntimeError or protobuf's own, by what the bytes are
-        raise InputError(f"--{option} {path}: is no MindSpore checkpoint ({first_line(error)})") from None
+        with open(path, "rb") as file:
+            return parse(mapped(file))
+    except (OSError, ValueError) as error:    # no right to read; an empty file cannot be mapped
+        raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
+    except Damaged as error:
+        raise InputError(f"{where}: is not a whole MindSpore checkpoint ({error})") from None
+
+
+def parse(data) -> Checkpoint:
+    """The entries of a checkpoint's bytes. Raises Damaged."""
+    parts = {}
+    last = None
+    for number, value in fields(data, 0, end_of_values(data)):
+        if number != 1 or not isinstance(value, range):
+            raise Damaged("its first bytes are no entry")
+        name, part = read_value(data, value)
+        if name in parts and name != last:
+            raise Damaged(f"{name!r} is there twice")
+        parts.setdefault(name, []).append(part)
+        last = name
+    if not parts:
+        raise Damaged("no entry")
+    arrays = {name: join(data, name, found) for name, found in parts.items() if found[0].kind != "str"}
+    notes = {name: text(data, name, found) for name, found in parts.items() if found[0].kind == "str"}
+    return Checkpoint(arrays, notes, parse_facts(arrays.pop(FACTS, None)))
+
+
+def end_of_values(data) -> int:
+    """Where the values end: before the checksum, if there is one, which must be right."""
+    end = len(data)
+    if data[-CRC_LENGTH:-CRC_LENGTH + len(CRC)] != CRC:
+        return end
+    if zlib.crc32(data[:end - CRC_LENGTH]) != int.from_bytes(data[end - 10:end], "big"):
+        raise Damaged("its checksum differs")
+    return end - CRC_LENGTH
+
+
+class Part(NamedTuple):
+    """A tensor, or a part of one."""
+
+    dims: tuple
+    kind: str
+    content: range
+
+
+def read_value(data, span: range) -> tuple:
+    """(name, Part) of an entry."""
+    found = dict(fields(data, span.start, span.stop))
+    name = decode(data, found.get(1), LONGEST_NAME)
+    if not isinstance(found.get(2), range):
+        raise Damaged(f"{name!r} is no tensor")
+    dims, kind, content = [], None, range(0)
+    for number, value in fields(data, found[2].start, found[2].stop):
+        if number == 1:    # one dimension, or all of them packed
+            dims += [value] if isinstance(value, int) else packed(data, value, MOST_DIMS)
+        elif number == 2:
+            kind = decode(data, value, LONGEST_NAME)
+        elif number == 3 and isinstance(value, range):
+            content = value
+        if len(dims) > MOST_DIMS:
+            raise Damaged(f"{name!r} has more than {MOST_DIMS} dimensions")
+    if kind not in (*TYPES, BFLOAT16, "str"):
+        raise Damaged(f"{name!r} is of the unknown type {kind!r}")
+    return name, Part(tuple(dims), kind, content)
+
+
+def decode(data, span, longest: int) -> str:
+    """The text at `span`."""
+    if not isinstance(span, range) or not 0 < len(span) <= longest:
+        raise Damaged("an entry has no name or type")
+    try:
+        return data[span.start:span.stop].decode()
+    except UnicodeDecodeError:
+        raise Damaged("a name is not text") from None
+
+
+def join(data, name: str, parts: list) -> np.ndarray:
+    """The array of an entry, whose dimensions must equal its bytes."""
+    dims, kind, _ = parts[0]
+    shape = () if dims == (0,) else dims    # how MindSpore notes a scalar
+    size = sum(len(part.content) for part in parts)
+    dtype = np.dtype(np.uint16 if kind == BFLOAT16 else TYPES[kind])
+    if any(part[:2] != parts[0][:2] for part in parts):
+        raise Damaged(f"the parts of {name!r} differ in shape or type")
+    if not all(shape) or max(shape, default=1) >= 1 << 62 or math.prod(shape) * dtype.itemsize != size:
+        raise Damaged(f"{name!r} holds {size} bytes for shape {shape} of {kind}")
+    whole = [np.frombuffer(data, np.uint8, len(part.content), part.content.start) for part in parts]
+    array = (whole[0] if len(whole) == 1 else np.concatenate(whole)).view(dtype).reshape(shape)
+    return (array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array
+
+
+def text(data, name: str, parts: list) -> str:
+    """The text of an entry, which MindSpore keeps as 32-bit characters."""
+    content = b"".join(data[part.content.start:part.content.stop] for part in parts)
+    try:
+        return content.decode("utf-32-le").rstrip("\0")
+    except UnicodeDecodeError:
+        raise Damaged(f"{name!r} is no text") from None
+
+
+def parse_facts(array) -> dict:
+    """The facts of a file; nobody else's entry has that name, so one that cannot be read is damage."""
+    if array is None:
+        return {}
+    try:
+        facts = json.loads(array.tobytes())
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise Damaged(f"{FACTS!r} is not what train.py writes")
+    return facts
+
+
+def save(cell, path, facts=None) -> None:
+    """Write all parameters of a MindSpore cell, and `facts`, as `write` does."""
+    write({parameter.name: parameter.asnumpy() for _, parameter in cell.parameters_and_names()}, path, facts)
+
+
+def write(arrays: dict, path, facts=None) -> None:
+    """Write name -> array as a checkpoint, aside first, so that what stood there before stays until it is whole.
+
+    Args:
+        facts: what is to be kept with them; see src.metadata.
+
+    Raises RunError that names the path if it cannot be written.
+    """
+    if facts:
+        arrays = {**arrays, FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}
+    with writing(path, "checkpoint") as aside, open(aside, "wb") as file:
+        for name, array in arrays.items():
+            array = np.ascontiguousarray(array).reshape(np.shape(array))    # NumPy makes (1,) of a scalar
+            tensor = b"".join([*(b"\x08" + as_varint(length) for length in array.shape),
+                               field(2, NAMES[array.dtype].encode()), b"\x1a" + as_varint(array.nbytes)])
+            value = field(1, name.encode()) + b"\x12" + as_varint(len(tensor) + array.nbytes) + tensor
+            file.write(b"\x0a" + as_varint(len(value) + array.nbytes) + value)
+            file.write(array.reshape(-1).view(np.uint8))
 
 
 def digest(path) -> str:
@@ -65,77 +207,3 @@ def digest(path) -> str:
         for block in iter(lambda: file.read(1 << 20), b""):
             sha.update(block)
     return sha.hexdigest()
-
-
-def read_network(path, option: str) -> dict:
-    """The weights of a checkpoint of train.py, the zoo or MindCV, by the names of this network.
-
-    Raises InputError for a file that is none, or whose names belong to another network.
-    """
-    where = f"--{option} {path}"
-    parameters = read(path, option)
-    if parameters.get("channel_order") == "rgb":
-        raise InputError(f"{where}: was converted for red green blue pictures, and they are read as blue green red; "
-                         "convert it with --channel_order bgr")
-    return translate(parameters, where).weights
-
-
-def load_network(cell, path, option="ckpt_path", weights=None) -> None:
-    """Set every parameter of `cell` from a whole-network checkpoint, or from what read_network has read of it.
-
-    Raises InputError that lists what is missing, unknown or of another shape; then nothing has been loaded.
-    """
-    where = f"--{option} {path}"
-    problems = load_weights(cell, read_network(path, option) if weights is None else weights)
-    if problems:
-        mend = "; --num_classes must be that checkpoint's" if is_classifier(problems) else ""
-        raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
-
-
-def load_pretrained(cell, path, filter_weight: bool) -> str:
-    """Start `cell` from a ResNet-101 backbone or a whole network, told apart by the names. Returns what was done.
-
-    The stem is loaded as it is, as the published recipe does; convert_resnet101.py turns its input channels.
-
-    Args:
-        filter_weight: leave the classifier out of a whole network, so that num_classes may differ.
-
-    Raises:
-        InputError: a name or shape that does not fit; nothing has been loaded then.
-    """
-    where = f"--ckpt_pre_trained {path}"
-    parameters = read(path, "ckpt_pre_trained")
-    source, weights, _ = translate(parameters, where)
-    if filter_weight:
-        weights = {name: value for name, value in weights.items() if name not in CLASSIFIER}
-    wanted = {name for name in names_of(cell)
-              if not (filter_weight and name in CLASSIFIER) and (source.whole or name.startswith(BACKBONE))}
-    problems = load_weights(cell, weights, wanted)
-    if problems:
-        mend = "; --filter_weight leaves the classifier out" if is_classifier(problems) else ""
-        raise InputError(f"{where}: does not fit the network: {shorten(problems)}{mend}")
-    left = set(names_of(cell)) - wanted
-    rest = "the new classifier" if left == set(CLASSIFIER) else f"{len(left)} left"
-    said = f"{path}: {source.title}, {len(wanted)} parameters loaded, {rest} as initialised"
-    return said + (RGB_STEM if parameters.get("channel_order", source.channels) == "rgb" else "")
-
-
-def is_classifier(problems: list) -> bool:
-    return any(name in problem for name in CLASSIFIER for problem in problems)
-
-
-def names_of(cell) -> dict:
-    """The network's parameters of a cell by name."""
-    return {name: value for name, value in cell.parameters_and_names() if name.startswith("network.")}
-
-
-def load_weights(cell, weights: dict, wanted=None) -> list:
-    """Set the parameters `wanted` (all by default) from `weights`, float16 widened; or return what does not fit."""
-    import mindspore as ms
-    own = names_of(cell)
-    wanted = set(own) if wanted is None else wanted
-    problems = misfits(weights, {name: value.shape for name, value in own.items() if name in wanted})
-    if not problems:
-        for name in wanted:
-            own[name].set_data(ms.Tensor(weights[name].asnumpy(), own[name].dtype))
-    return problems

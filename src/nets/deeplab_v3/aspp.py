@@ -1,22 +1,22 @@
 """Atrous spatial pyramid pooling: parallel dilations and a picture-wide mean (paper section 3.3, figure 5)."""
 from mindspore import nn, ops
 
+from src.nets.architecture import Architecture, Conv
 from src.nets.layers import KeyedDropout, batch_norm, conv
 
 DROPOUT = 0.7    # share that is dropped: the zoo's keep_prob is 0.3
 
 
-def conv_bn_relu(in_channels, out_channels, kernel_size, dilation, freeze_bn):
-    return nn.SequentialCell([conv(in_channels, out_channels, kernel_size, dilation=dilation),
-                              batch_norm(out_channels, freeze_bn), nn.ReLU()])
+def conv_bn_relu(spec: Conv, freeze_bn: bool):
+    return nn.SequentialCell([conv(spec), batch_norm(spec, freeze_bn), nn.ReLU()])
 
 
 class ASPPConv(nn.Cell):
     """One branch: 1x1 for rate 1, else 3x3 with dilation `rate`."""
 
-    def __init__(self, in_channels, out_channels, rate, freeze_bn):
+    def __init__(self, spec: Conv, freeze_bn: bool):
         super().__init__()
-        self.aspp_conv = conv_bn_relu(in_channels, out_channels, 1 if rate == 1 else 3, rate, freeze_bn)
+        self.aspp_conv = conv_bn_relu(spec, freeze_bn)
 
     def construct(self, x):
         return self.aspp_conv(x)
@@ -25,9 +25,9 @@ class ASPPConv(nn.Cell):
 class ASPPPooling(nn.Cell):
     """Mean over the whole feature map, 1x1 convolution, spread to every position again."""
 
-    def __init__(self, in_channels, out_channels, freeze_bn):
+    def __init__(self, spec: Conv, freeze_bn: bool):
         super().__init__()
-        self.conv = conv_bn_relu(in_channels, out_channels, 1, 1, freeze_bn)
+        self.conv = conv_bn_relu(spec, freeze_bn)
 
     def construct(self, x):
         out = self.conv(ops.mean(x, (2, 3), keep_dims=True))    # (N, out, 1, 1)
@@ -37,22 +37,21 @@ class ASPPPooling(nn.Cell):
 class ASPP(nn.Cell):
     """Branches of rate 1 and `atrous_rates`, image pooling, projection, dropout, classifier.
 
-    (N, in_channels, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 chooses what is dropped.
+    (N, 2048, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 chooses what is dropped.
     """
 
-    def __init__(self, in_channels, channels, num_classes, atrous_rates, freeze_bn):
+    def __init__(self, architecture: Architecture, freeze_bn: bool):
         super().__init__()
-        branches = [ASPPConv(in_channels, channels, rate, freeze_bn) for rate in (1, *atrous_rates)]
         self.branches = []
-        for number, branch in enumerate(branches, 1):    # aspp1, aspp2, ...: the names of published checkpoints
+        for number, spec in enumerate(architecture.branches, 1):    # aspp1, aspp2, ...: published names
+            branch = ASPPConv(spec, freeze_bn)
             setattr(self, f"aspp{number}", branch)
             self.branches.append(branch)
-        self.aspp_pooling = ASPPPooling(in_channels, channels, freeze_bn)
-        self.conv1 = conv(channels * (len(branches) + 1), channels, 1)
-        self.bn1 = batch_norm(channels, freeze_bn)
+        self.aspp_pooling = ASPPPooling(architecture.pooling, freeze_bn)
+        self.conv1, self.bn1 = conv(architecture.project), batch_norm(architecture.project, freeze_bn)
         self.relu = nn.ReLU()
         self.drop = KeyedDropout(DROPOUT)
-        self.conv2 = conv(channels, num_classes, 1, bias=True)
+        self.conv2 = conv(architecture.classifier)
 
     def construct(self, x, dropout_key=None):
         outs = ()

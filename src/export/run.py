@@ -1,0 +1,76 @@
+"""An export: a checkpoint with its softmax as ONNX, MINDIR or AIR, with the facts that the checkpoint knows."""
+import importlib
+import os
+from pathlib import Path
+
+from src.console import InputError
+from src.data.labels import make_labels
+from src.data.lists import read_list
+from src.device import prepare_environment, resolve_target
+from src.files import writing
+from src.metadata import describe
+from src.models.model import read_facts, read_folded, with_facts
+from src.nets.architecture import architecture
+from src.weights.checkpoint import digest
+
+# Format -> the module whose `write` makes it; MindSpore must not be imported beside onnx.
+WRITERS = {"ONNX": "src.export.onnx_file", "MINDIR": "src.export.mindspore_file", "AIR": "src.export.mindspore_file"}
+
+
+def run(config) -> None:
+    """Write the file aside and rename it; say what was written."""
+    check_options(config)
+    config = with_facts(config, config.ckpt_file, "--ckpt_file")
+    path = target_path(config)
+    facts = facts_of(config)
+    network = read_folded(config.ckpt_file, "--ckpt_file", facts)
+    if config.file_format != "ONNX":
+        prepare_environment()    # before MindSpore is imported
+    writer = importlib.import_module(WRITERS[config.file_format])
+    with writing(path, "--file_name") as aside:
+        writer.write(config, network, facts, aside)
+    writer.write_facts(facts, path)
+    free = config.file_format == "ONNX" and config.dynamic
+    shape = "any batch, height and width" if free else (
+        f"batch {config.export_batch_size}, {config.input_size}x{config.input_size}")
+    print(f"{facts['network']} exported to {path}: {path.stat().st_size / 1e6:.1f} MB, {config.precision}, "
+          f"input {config.input_type} {config.input_format}, {shape}")
+
+
+def check_options(config) -> None:
+    """Raises InputError for options that do not fit each other or this machine."""
+    if config.file_format == "AIR" and resolve_target(config.device_target) != "Ascend":
+        raise InputError("--file_format AIR: needs --device_target Ascend with CANN; give --file_format MINDIR or ONNX")
+    if config.precision == "float32":
+        return
+    if config.file_format != "ONNX":
+        raise InputError(f"--precision {config.precision}: with --file_format ONNX only, not {config.file_format}")
+    if config.precision == "int8" and (not config.dynamic and config.export_batch_size > 1):
+        raise InputError("--precision int8: is calibrated picture by picture; give --export_batch_size 1 or "
+                         "--dynamic True")
+    if config.precision == "int8":
+        read_list(config.data_lst)
+
+
+def target_path(config) -> Path:
+    """The file to write, its extension added if missing. Raises InputError if nothing can be written there."""
+    suffix = "." + config.file_format.lower()
+    path = Path(config.file_name if config.file_name.endswith(suffix) else config.file_name + suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--file_name {path}: {error.strerror}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"--file_name {path}: cannot be written there")
+    return path
+
+
+def facts_of(config) -> dict:
+    """What the exported file will say: what the checkpoint says, the options, and the form of the input."""
+    said = read_facts(config.ckpt_file, "--ckpt_file")
+    num_classes = said.get("num_classes", config.num_classes)
+    labels = make_labels(num_classes, config.ignore_label, config.class_names, said.get("class_names", ()))
+    network = architecture(config.export_model, num_classes, config.atrous_rates)
+    facts = describe(network, labels, config.input_size, config.image_mean, config.image_std)
+    return said | facts | {"input_type": config.input_type, "input_format": config.input_format,
+                           "precision": config.precision, "checkpoint_sha256": digest(config.ckpt_file)}

@@ -1,0 +1,122 @@
+"""What a checkpoint or an exported network says of itself: the same facts under the same names in every kind of file.
+
+A checkpoint holds them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
+They may come from anybody, so each is checked as the option would be that it stands for.
+"""
+import json
+from pathlib import Path
+
+from src.config import check_value, read_options
+from src.console import InputError, warn
+from src.nets.architecture import Architecture
+
+# Fact -> the options that it sets; an option is named differently by some programs.
+OPTIONS = {
+    "network": ("model", "export_model"),
+    "atrous_rates": ("atrous_rates",),
+    "num_classes": ("num_classes",),
+    "ignore_label": ("ignore_label",),
+    "crop_size": ("crop_size", "input_size"),
+    "mean": ("image_mean",),
+    "std": ("image_std",),
+}
+LONGEST, LONGEST_NAME = 1 << 20, 200    # characters: of all facts together, of a class's name
+SHOWN = 60    # characters of a foreign value in a message
+
+
+def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:
+    """The facts of a network: what it is, what its classes are, and what its input must be.
+
+    Args:
+        labels: src.data.labels.Labels.
+        crop_size: side of the square input that it was trained with, pixels.
+        mean, std: of each channel, blue green red, 0 to 255.
+    """
+    return {"network": architecture.name, "output_stride": architecture.output_stride,
+            "atrous_rates": list(architecture.atrous_rates), "num_classes": labels.num_classes,
+            "class_names": list(labels.names), "ignore_label": labels.ignore_label, "crop_size": crop_size,
+            "mean": list(mean), "std": list(std), "channel_order": "BGR"}
+
+
+def known_options(facts: dict) -> dict:
+    """Option name -> value that the facts say."""
+    return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
+
+
+def facts_in(config) -> dict:
+    """The facts that the options of a program say."""
+    return {name: getattr(config, option) for name, options in OPTIONS.items() for option in options
+            if hasattr(config, option)}
+
+
+def checked(facts: dict, source) -> dict:
+    """The facts that can be used; a warning names each that cannot. `source` is the file that says them."""
+    kept = {name: value for name, value in facts.items() if name not in (*OPTIONS, "class_names")}
+    options = read_options()
+    for name, value in facts.items():
+        try:
+            if name in OPTIONS:
+                kept[name] = check_value(options[OPTIONS[name][0]], value, "")
+            if name == "class_names":
+                kept[name] = check_names(value, facts.get("num_classes"))
+        except InputError:
+            warn(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
+    return kept
+
+
+def check_names(names, num_classes=None) -> list:
+    """Names of classes. Raises InputError unless they are texts, each once, as many as there are classes."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError("class names are a list of texts")
+    if num_classes is not None and len(names) != num_classes:
+        raise InputError(f"{len(names)} class names for {num_classes} classes")
+    for name in names:
+        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+            raise InputError(f"class name {printable(name)}: 1 to {LONGEST_NAME} printable characters are allowed")
+        if names.count(name) > 1:
+            raise InputError(f"class name {name} is there twice")
+    return names
+
+
+def printable(value) -> str:
+    """A foreign value as a short text without control characters."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(value)[:SHOWN + 1])
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+
+
+def to_texts(facts: dict) -> dict:
+    """The facts as ONNX keeps them: texts by name, JSON but for what is a text already."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+
+
+def from_texts(texts: dict) -> dict:
+    """The facts of an ONNX file's metadata; a value that is not JSON is a text."""
+    facts = {}
+    for name, value in texts.items():
+        try:
+            facts[name] = json.loads(value) if len(value) <= LONGEST else ""
+        except (ValueError, RecursionError):
+            facts[name] = value
+    return facts
+
+
+def beside(path) -> Path:
+    """The file beside a MINDIR that holds its facts."""
+    return Path(path).with_name(Path(path).name + ".json")
+
+
+def read_beside(path) -> dict:
+    """The facts beside a MINDIR, none if there is no such file. Raises InputError if it cannot be read."""
+    place = beside(path)
+    try:
+        if not place.is_file():
+            return {}
+        if place.stat().st_size > LONGEST:
+            raise ValueError(f"more than {LONGEST} bytes")
+        facts = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{place}: cannot be read ({printable(error)}); export.py writes it beside the MINDIR"
+                         ) from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{place}: holds no facts of a network; export.py writes it beside the MINDIR")
+    return facts

@@ -1,0 +1,41 @@
+"""OpenVINO as an engine, an optional package: float32, or bf16 where the CPU computes in it."""
+from src.console import InputError, RunError, first_line
+from src.device import resolve_target
+from src.models.model import Loaded, Source
+from src.nets.onnx_graph import build_model
+
+try:
+    import openvino
+except ImportError:
+    raise InputError("--engine openvino: is not installed; pip install openvino") from None
+
+HINTS = {"float32": "f32", "bf16": "bf16"}    # without one OpenVINO takes bf16 where the CPU can
+
+
+def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
+    """The source compiled for the CPU. Raises InputError for another device, and for bf16 where the CPU cannot."""
+    target = resolve_target(device)
+    if target != "CPU":
+        raise InputError(f"--engine openvino: runs on the CPU here, not on {target}; give --device_target CPU")
+    core = openvino.Core()
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise InputError("--precision bf16: this CPU has no bf16 arithmetic (AVX512_BF16 or AMX); leave the option out")
+    data = str(source.path) if source.kind == "onnx" else build_model(*source.network, {}).SerializeToString()
+    try:
+        compiled = core.compile_model(core.read_model(data), "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision],
+                                                                     "PERFORMANCE_HINT": "LATENCY"})
+    except RuntimeError as error:
+        raise InputError(f"{source.where}: is no model that OpenVINO can read ({first_line(error)})") from None
+    is_plain = len(compiled.inputs) == len(compiled.outputs) == 1
+    shape = [None if length.is_dynamic else length.get_length() for length in compiled.inputs[0].partial_shape]
+    classes = compiled.outputs[0].partial_shape[1]
+
+    def run(batch):
+        try:
+            return compiled([batch])[0]
+        except RuntimeError as error:
+            raise RunError(f"{source.path}: OpenVINO failed on an input of {batch.shape}: {first_line(error)}"
+                           ) from None
+
+    return Loaded(run, tuple(shape) if is_plain else (), None if classes.is_dynamic else classes.get_length(),
+                  compiled.inputs[0].element_type.to_string() == "u8", f"CPU in {precision}")

@@ -1,0 +1,85 @@
+"""Weights of other projects as a checkpoint of train.py, or a trained network as PyTorch's, without MindSpore."""
+from pathlib import Path
+
+import numpy as np
+
+from src.config import believe
+from src.console import InputError
+from src.metadata import checked, known_options
+from src.nets.architecture import architecture
+from src.weights.checkpoint import digest, write
+from src.weights.formats import read_arrays, write_safetensors
+from src.weights.loading import check_finite, check_fit, said_order
+from src.weights.names import BACKBONE, CLASSIFIER, STEM, torch_names, translate
+
+ORDERS = {"rgb": "red green blue", "bgr": "blue green red"}
+
+
+def run(config) -> None:
+    """Convert --src to --dst. Raises InputError for options that do not fit."""
+    for name in ("src", "dst"):
+        if not getattr(config, name):
+            raise InputError(f"--{name} is not given")
+    if Path(config.dst).exists() and not config.overwrite:
+        raise InputError(f"--dst {config.dst}: exists; give another name, or --overwrite to replace it")
+    {"mindspore": to_mindspore, "torch": to_torch}[config.to](config)
+
+
+def read_source(config) -> tuple:
+    """The options with what --src says, its weights by this network's names as float32, their channel order, its facts.
+
+    Raises InputError that names --src unless every parameter of --model is there once, in its shape.
+    """
+    where = f"--src {config.src}"
+    found = read_arrays(config.src, "--src")
+    config = believe(config, known_options(checked(found.facts, config.src)), config.src, ("model",))
+    translation = translate(found.arrays, where)
+    classifier = translation.weights.get(CLASSIFIER[0])
+    shape = architecture(config.model, 21 if classifier is None else len(classifier), config.atrous_rates)
+    wanted = {name: size for name, size in shape.shapes().items()
+              if translation.source.whole or name.startswith(BACKBONE)}
+    check_fit(f"{where}: a {translation.source.title}", translation.weights, wanted)
+    check_finite(where, translation.weights, False)
+    weights = {name: np.array(value, np.float32) for name, value in translation.weights.items()}
+    sha = digest(config.src)
+    print(f"{config.src}: {translation.source.title}, {len(found.arrays)} arrays, SHA-256 {sha}")
+    print(f"{len(weights)} parameters set, each once; dropped: {summary(translation.dropped)}")
+    facts = found.facts | {"source": Path(config.src).name, "source_sha256": sha}
+    return config, weights, said_order(found) or translation.source.channels, facts
+
+
+def summary(names: list) -> str:
+    """Dropped names; the many of one kind as a count."""
+    kinds = {}
+    for name in names:
+        kind = next((end for end in ("num_batches_tracked",) if name.endswith(end)), None)
+        kind = "moments of the optimiser" if name.startswith("moments.") else kind or name
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
+
+
+def to_mindspore(config) -> None:
+    """Write --src as a checkpoint of train.py, its stem's input channels in --channel_order."""
+    config, weights, order, facts = read_source(config)
+    if order == config.channel_order:
+        print(f"stem: left as it is, {ORDERS[order]}")
+    else:
+        weights[STEM] = np.ascontiguousarray(weights[STEM][:, ::-1])
+        print(f"stem: input channels swapped from {ORDERS[order]} to {ORDERS[config.channel_order]}")
+    if config.channel_order == "rgb":
+        print("note: train.py and eval.py read blue green red")
+    write(weights, config.dst, facts | {"channel_order": config.channel_order.upper()})
+    print(f"{config.dst} written; start from it with train.py --ckpt_pre_trained {config.dst}")
+
+
+def to_torch(config) -> None:
+    """Write a whole network as .safetensors for docs/deeplab_v3_torch.py."""
+    config, weights, order, facts = read_source(config)
+    if CLASSIFIER[0] not in weights:
+        raise InputError(f"--src {config.src}: a backbone alone; --to torch takes a whole trained network")
+    shape = architecture(config.model, atrous_rates=config.atrous_rates)
+    notes = {"format": "pt", "source": facts["source"], "source_sha256": facts["source_sha256"], "channel_order": order,
+             "output_stride": str(shape.output_stride), "atrous_rates": " ".join(map(str, config.atrous_rates)),
+             "image_mean": " ".join(map(str, config.image_mean)), "image_std": " ".join(map(str, config.image_std))}
+    write_safetensors(config.dst, torch_names(weights), notes)
+    print(f"{config.dst} written; docs/deeplab_v3_torch.py loads it")
