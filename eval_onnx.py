@@ -14,14 +14,15 @@ def main(argv=None):
     config = parse_args("eval_onnx", __doc__, argv)
     pairs = read_pairs(config)
     settings = settings_of(config, len(pairs))
-    model = OnnxModel(config.file_name, config.device_target, config.device_id)
+    target = "CPU" if config.device_target == "auto" else config.device_target
+    model = OnnxModel(config.file_name, target, config.device_id)
     if model.mean and model.std:
         settings = dataclasses.replace(settings, mean=tuple(model.mean), std=tuple(model.std))
     model.check(settings)
     own = model.names and not config.class_names
     names = model.names if own else class_names(model.num_classes, config.class_names)
     evaluate_pairs(config, pairs, settings, model.make_predict(settings), names, model.network, model.path,
-                   Device(config.device_target, 0, 1))
+                   Device(target, 0, 1))
 
 
 if __name__ == "__main__":

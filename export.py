@@ -9,7 +9,7 @@ from src.console import InputError, RunError, counted, run_program
 from src.data.labels import class_names
 from src.data.lists import read_list
 from src.data.pictures import decode_image, read_bytes
-from src.device import open_device
+from src.device import open_device, resolve_target
 from src.evaluation.inference import Settings
 from src.export.quantise import calibration_inputs
 from src.modelarts import storage
@@ -44,7 +44,7 @@ def check_precision(config) -> None:
 def open_exporter(config) -> None:
     """Bring MindSpore up for the format: ONNX is built from the weights alone and needs no device."""
     no_air = InputError("--file_format AIR: needs --device_target Ascend with CANN; give --file_format MINDIR or ONNX")
-    if config.file_format == "AIR" and config.device_target != "Ascend":
+    if config.file_format == "AIR" and resolve_target(config.device_target) != "Ascend":
         raise no_air
     try:
         open_device("CPU" if config.file_format == "ONNX" else config.device_target, config.device_id)

@@ -91,7 +91,7 @@ class CheckpointModel:
 
     def __init__(self, config):
         self.path, self.network = config.model_file, config.model
-        self.place = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
+        self.place = open_target(config.device_target, config.device_id, ("Ascend", "CPU"), open_device)
         self.device = self.place.target
         weights = read_network(self.path, "model")
         if CLASSIFIER not in weights:
@@ -115,11 +115,11 @@ def open_model(config):
         config = believe(config, settings_beside(Path(path)), path)
         return config, CheckpointModel(config)
     if kind == "onnx":
-        model = open_target(config.predict_on, config.device_id, ("GPU", "CPU"),
+        model = open_target(config.device_target, config.device_id, ("GPU", "CPU"),
                             lambda target, number: OnnxModel(path, target, number, "model"))
     else:
         from src.models.mindspore_engine import MindirModel
-        device = open_target(config.predict_on, config.device_id, ("Ascend", "CPU"), open_device)
+        device = open_target(config.device_target, config.device_id, ("Ascend", "CPU"), open_device)
         model = MindirModel(path, "model", device.target)
     said = {"image_mean": model.mean, "image_std": model.std, "crop_size": model.crop_size}
     return believe(config, accepted(said), path), model
