@@ -77,13 +77,14 @@ def test_dumped_batches_are_what_is_trained_on(options, drawn, run, tmp_path):
     from src.config import parse_args
     from src.device import Device
     from src.drawing.palette import palette
+    from src.training.run import make_dataset
     arguments = [*options, "--train_epochs", 1, "--dump_batches", 2]
     result = run(train.main, *arguments, "--class_names", drawn / "classes.txt")
     assert result.code == 0 and "batch 2 as the network gets it" in result.out, result.err
     pages = [np.array(Image.open(tmp_path / f"ckpt/batch_{number}.png")) for number in (1, 2)]
     assert not (tmp_path / "ckpt/batch_3.png").exists()
     config = parse_args("train", "", [str(option) for option in arguments])
-    dataset, _ = train.make_dataset(config, Device("CPU", 0, 1), 0, 0)
+    dataset, _ = make_dataset(config, Device("CPU", 0, 1), 0, 0)
     for page, (images, masks, _) in zip(pages, dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)):
         for number in (0, 3):    # the first row of the page: each crop, and beside it its labels
             left = 8 + number * (2 * 65 + 8)
@@ -109,8 +110,9 @@ def test_weight_decay_leaves_batchnorm_alone(options, drawn):
     """Names are a contract: Momentum decays everything but names with beta or gamma."""
     from src.config import parse_args
     from src.device import open_device
+    from src.training.model import WEIGHT_DECAY, build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model = train.build_model(config, open_device("CPU"), np.full(5, 0.1))
+    model, _ = build_model(config, open_device("CPU"), np.full(5, 0.1))
     optimizer = model._optimizer
     decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
     kept = {p.name for p in optimizer.parameters} - decayed
@@ -118,14 +120,15 @@ def test_weight_decay_leaves_batchnorm_alone(options, drawn):
     assert decayed and not any(name.endswith((".gamma", ".beta")) for name in decayed)
     assert "network.aspp.conv2.bias" in decayed
     assert float(optimizer.momentum) == pytest.approx(0.9)
-    assert train.WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
+    assert WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
 
 
 def test_loss_stays_float32_under_o3(options):
     from src.config import parse_args
     from src.device import Device
+    from src.training.model import build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model = train.build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
+    model, _ = build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
     flags = {name: cell.get_flags() for name, cell in model._network.cells_and_names()}
     assert flags["network.resnet.conv1"].get("fp16") and flags["network.aspp.conv2"].get("fp16")
     loss = [flag for name, flag in flags.items() if name == "loss"]

@@ -1,7 +1,10 @@
 """Checkpoints: written aside and renamed, read with every parameter accounted for."""
 import hashlib
+import json
 import os
 from pathlib import Path
+
+import numpy as np
 
 from src.console import InputError, RunError, first_line
 from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
@@ -16,11 +19,15 @@ OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH
              ".mindir": "an exported network; scripts/run_infer_cpp.sh evaluates it, predict.py takes it"}
 
 
-def save(cell, path, notes=None) -> None:
+FACTS = "deeplab_v3.facts"    # a UInt8 entry that holds JSON: every MindSpore loads it, and no network has the name
+
+
+def save(cell, path, facts=None, notes=None) -> None:
     """Write all parameters of `cell` to `path`: aside first, renamed when complete.
 
     Args:
         cell: a Cell, or a list of {"name", "data"} as MindSpore's save_checkpoint takes it.
+        facts: what the file says of itself, as JSON takes it.
         notes: name -> text to keep with them.
 
     Raises RunError that names the path if it cannot be written; what stood there before is untouched then.
@@ -29,7 +36,8 @@ def save(cell, path, notes=None) -> None:
     path = Path(path)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.ckpt")
     try:
-        ms.save_checkpoint(cell, str(aside), append_dict=notes)
+        entries = {FACTS: ms.Tensor(np.frombuffer(json.dumps(facts).encode(), np.uint8))} if facts else {}
+        ms.save_checkpoint(cell, str(aside), append_dict=entries | (notes or {}))
         aside.chmod(0o644)    # MindSpore leaves it read-only
         os.replace(aside, path)
     except (OSError, RuntimeError, ValueError) as error:
@@ -40,7 +48,7 @@ def save(cell, path, notes=None) -> None:
 def save_arrays(arrays: dict, path, notes: dict) -> None:
     """Write NumPy arrays and notes as a checkpoint, as `save` does."""
     import mindspore as ms
-    save([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], path, notes)
+    save([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], path, notes=notes)
 
 
 def read(path, option: str) -> dict:
