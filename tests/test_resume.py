@@ -61,10 +61,14 @@ def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_pat
 
 
 def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
+    import mindspore as ms
+
     import eval as evaluation
     scores = figures(uncut, "mean_iou")
     assert set(scores) == {3, 6}
     best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
+    facts = bytes(ms.load_checkpoint(str(best))["deeplab_v3.facts"].asnumpy())
+    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one says what it is too"
     result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
                  "--ckpt_path", best, "--result_file", tmp_path / "r.json")
     assert result.code == 0, result.err
