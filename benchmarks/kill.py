@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.training import state as run_state
+from src.training.state import find_checkpoint, read_manifest
 
 
 def start(data_file, train_dir) -> subprocess.Popen:
@@ -27,7 +27,7 @@ def wait_until_past(train_dir, step, process) -> None:
     while True:
         if process.poll() is not None:
             sys.exit(f"the run ended with {process.returncode}: {process.stderr.read().decode()}")
-        entries = run_state.read_manifest(train_dir).values()
+        entries = read_manifest(train_dir).values()
         if max((entry["step"] for entry in entries), default=0) > step:
             return
         time.sleep(0.01)
@@ -47,7 +47,7 @@ def main():
             time.sleep(random.uniform(0, 0.5))    # a step with its checkpoint takes about 0.2 s
             process.send_signal(signal.SIGKILL)
             process.wait()
-            path, step = run_state.find("auto", folder)
+            path, step = find_checkpoint("auto", folder)
             if path is None or step <= reached:
                 sys.exit(f"kill {kill}: nothing to resume after step {reached}")
             left = len(list(Path(folder).glob(".*")))

@@ -36,9 +36,9 @@ def mindspore_step(options):
     device = open_device("CPU")
     import mindspore as ms
 
-    from train import build_model
+    from src.training.model import build_model
     config = parse_args("train", "", ["--device_target", "CPU", "--model", options.model, "--base_lr", "0.001"])
-    model = build_model(config, device, np.full(1000, 0.001))
+    model, network = build_model(config, device, np.full(1000, 0.001))
     cell = model.train_network
     cell.set_train()
 
@@ -46,7 +46,7 @@ def mindspore_step(options):
         keys = np.arange(len(image), dtype=np.int32)
         out = cell(ms.Tensor(image), ms.Tensor(label), ms.Tensor(keys))
         return float((out[0] if isinstance(out, tuple) else out).asnumpy())
-    return step, cell.network.network
+    return step, network
 
 
 def torch_step(network):

@@ -6,7 +6,7 @@
 #
 # The paths may also come from the environment variables of these names, or be written below; an empty one is not given.
 # With a rank table its devices are used. Without, RANK_SIZE devices (default 8 a machine) meet at MASTER_ADDR and
-# MASTER_PORT; for several machines set NODES, and on each NODE_RANK. DEVICE_TARGET=CPU RANK_SIZE=2 needs no Ascend.
+# MASTER_PORT; for several machines set NODES, and on each NODE_RANK. On a CPU give RANK_SIZE=2 or so.
 # Logs of the ranks and checkpoints go to s8_voc_train in the working folder, or TRAIN_PATH.
 rank_table_file="${RANK_TABLE_FILE:-}"
 data_file="${DATA_FILE:-}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on one Ascend.
+# Train on one device: an Ascend, or the CPU of a machine that has none.
 #
 # Usage: bash run_standalone_train.sh [DATA_FILE] [CKPT_PRE_TRAINED] [options of train.py] [--dry-run]
 #

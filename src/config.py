@@ -1,26 +1,30 @@
 """The options: default_config.yaml <- recipe (--config_path) <- command line; strict, and frozen once made."""
-import argparse
 import dataclasses
 import difflib
 import functools
 import operator
 import re
-import shutil
 from pathlib import Path
 
 import yaml
 
+from src.arguments import make_parser
 from src.console import InputError
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
-EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, the command line replaces both. "
-          "Flags stand alone or take True or False; lists follow (--scales 0.5 1.0) or repeat.")
 BOUND = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
-
-def HELP(prog):
-    """Layout of --help: as wide as the terminal, at most 100 columns, 80 where there is none."""
-    return argparse.HelpFormatter(prog, max_help_position=28, width=min(shutil.get_terminal_size().columns, 100))
+# What other projects call an option -> ours; of several, the first one that the program has.
+CHECKPOINT = ("ckpt_path", "ckpt_file", "model_file", "ckpt_pre_trained")
+OTHER_NAMES = {
+    "lr": ("base_lr",), "learning_rate": ("base_lr",), "epochs": ("train_epochs",), "max_epochs": ("train_epochs",),
+    "imgsz": ("crop_size", "input_size"), "img_size": ("crop_size", "input_size"),
+    "batch": ("batch_size", "predict_batch", "export_batch_size"),
+    "data": ("data_file", "data_lst", "sources"), "source": ("sources",), "num_workers": ("workers",),
+    "classes": ("num_classes",), "nc": ("num_classes",), "device": ("device_target",), "gpus": ("device_id",),
+    "weights": CHECKPOINT, "checkpoint": CHECKPOINT, "pretrained": ("ckpt_pre_trained",),
+    "work_dir": ("train_dir",), "save_dir": ("train_dir", "output_dir"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +36,11 @@ class Option:
     group: str
     programs: dict    # program -> how it spells the option: its name, another one, or CAPITALS for plain arguments
     help: str
-    choices: tuple    # allowed values, or empty
-    bounds: tuple     # (operator's text, number) pairs, or empty
-    length: int       # of a list that has one, else 0
+    choices: tuple = ()    # allowed values, or empty
+    bounds: tuple = ()     # (operator's text, number) pairs, or empty
+    length: int = 0        # of a list that has one, else 0
+    path: str = ""         # FILE or DIR for a path, URL for a place in object storage, else empty
+    folder: str = ""       # on ModelArts: the option that names the local folder which a relative path belongs to
 
     @property
     def is_list(self):
@@ -54,9 +60,9 @@ class Option:
 @functools.lru_cache
 def read_options(path: Path = DEFAULTS) -> dict:
     """Options by name. Raises ValueError for a line of the file that does not say what an option must say."""
-    options, group = {}, ""
-    values = yaml.safe_load(path.read_text())
-    for line in path.read_text().splitlines():
+    text = path.read_text(encoding="utf-8")
+    options, group, values = {}, "", yaml.safe_load(text)
+    for line in re.sub(r"\n +# *", " ", text).splitlines():    # a comment goes on in indented lines
         if line.startswith("## "):
             group = line[3:].strip()
         if not line.strip() or line.startswith("#"):
@@ -64,14 +70,9 @@ def read_options(path: Path = DEFAULTS) -> dict:
         found = re.fullmatch(r"(\w+):\s.*?#\s*\[([\w\s:]+)\]\s*(.*?)\s*(?:\{([^{}]*)\})?", line)
         if not found:
             raise ValueError(f"{path}: no '# [programs] help' on the line {line!r}")
-        name, programs, text, rule = found.groups()
-        rules = [part.strip() for part in rule.split(",")] if rule else []
-        bounds = tuple((part.split()[0], float(part.split()[1])) for part in rules if part[0] in "<>")
-        kind = type(values[name])
-        lengths = [int(part.split()[0]) for part in rules if part.endswith(" values")]
-        choices = tuple(kind(part) for part in rules if part[0] not in "<>" and not part.endswith(" values"))
-        options[name] = Option(name, values[name], group, spellings(name, programs), text, choices, bounds,
-                               sum(lengths))
+        name, programs, help_text, rule = found.groups()
+        options[name] = Option(name, values[name], group, spellings(name, programs), help_text,
+                               **parse_rule(rule or "", type(values[name])))
     return options
 
 
@@ -79,6 +80,22 @@ def spellings(name: str, programs: str) -> dict:
     """The tag "train eval:other" of option `name` as {"train": name, "eval": "other"}."""
     parts = (program.partition(":") for program in programs.split())
     return {program: other or name for program, _, other in parts}
+
+
+def parse_rule(text: str, kind: type) -> dict:
+    """Fields of an Option from what stands in braces: bounds, choices of type `kind`, "3 values", "FILE in data_path".
+    """
+    fields = {"choices": (), "bounds": ()}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if found := re.fullmatch(r"([<>]=?) (\S+)", part):
+            fields["bounds"] += ((found[1], float(found[2])),)
+        elif found := re.fullmatch(r"(\d+) values", part):
+            fields["length"] = int(found[1])
+        elif found := re.fullmatch(r"(FILE|DIR|URL)(?: in (\w+))?", part):
+            fields |= {"path": found[1], "folder": found[2] or ""}
+        else:
+            fields["choices"] += (kind(part),)
+    return fields
 
 
 def check_value(option: Option, value, where: str):
@@ -112,63 +129,9 @@ def nearest(name: str, names) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def parse_text(option: Option, spelled: str):
-    """The function that turns command-line text into the option's type."""
-    def parse(text):
-        if option.kind is bool:
-            if text.lower() not in ("true", "false"):
-                raise InputError(f"{spelled} takes True or False, not {text!r}")
-            return text.lower() == "true"
-        try:
-            return option.kind(text)
-        except ValueError:
-            raise InputError(f"{spelled} takes {option.kind.__name__}, not {text!r}") from None
-    return parse
-
-
-class Parser(argparse.ArgumentParser):
-    """Parser whose errors are one line."""
-
-    def error(self, message):
-        raise InputError(f"{self.prog}: {message} (see --help)")
-
-
-def make_parser(program: str, description: str, options: dict) -> Parser:
-    """Parser of the options whose tag names `program`, grouped as in default_config.yaml."""
-    typed = [option.spelled(program) for option in own_options(program, options)]
-    usage = "".join(f"{name} ... " for name in typed if not name.startswith("--")) + "[--option value ...]"
-    parser = Parser(program + ".py", usage="%(prog)s " + usage, description=description, epilog=EPILOG,
-                    allow_abbrev=False, argument_default=argparse.SUPPRESS, formatter_class=HELP)
-    parser.add_argument("--config_path", metavar="FILE", action="append",
-                        help="recipe: YAML file of options that replace the defaults; of several the last one wins")
-    groups = {}
-    for option in own_options(program, options):
-        if option.group not in groups:
-            groups[option.group] = parser.add_argument_group(option.group)
-        spelled = option.spelled(program)
-        names = [spelled] if spelled.startswith("--") else []    # a plain argument has its dest for a name
-        groups[option.group].add_argument(*names, dest=option.name, help=help_text(option),
-                                          type=parse_text(option, spelled), **argument_shape(option, spelled))
-    return parser
-
-
-def own_options(program: str, options: dict) -> list:
-    return [option for option in options.values() if program in option.programs or "all" in option.programs]
-
-
-def argument_shape(option: Option, spelled: str) -> dict:
-    if not spelled.startswith("--"):
-        return {"metavar": spelled, "nargs": "*"}
-    if option.kind is bool:
-        return {"nargs": "?", "const": True, "metavar": "True|False"}
-    return {"metavar": option.kind.__name__.upper()} | ({"nargs": "+", "action": "extend"} if option.is_list else {})
-
-
-def help_text(option: Option) -> str:
-    rule = ", ".join([*map(str, option.choices), *(f"{sign} {limit:g}" for sign, limit in option.bounds)])
-    default = " ".join(map(str, option.default)) if option.is_list else option.default
-    parts = [option.help, f"{{{rule}}}" if rule else "", f"(default: {default})" if default not in ("", []) else ""]
-    return " ".join(filter(None, parts)).replace("%", "%%")
+def own_options(program: str) -> dict:
+    """The options that `program` takes, by name."""
+    return {name: option for name, option in read_options().items() if {program, "all"} & set(option.programs)}
 
 
 def parse_args(program: str, description: str, argv=None):
@@ -186,15 +149,14 @@ def parse_args(program: str, description: str, argv=None):
     Raises:
         InputError: unknown option or key (with the nearest right one), wrong type, value out of bounds.
     """
-    options = read_options()
-    parser = make_parser(program, description, options)
+    own = own_options(program)
+    parser = make_parser(program, description, list(own.values()))
     typed, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
     if unknown:
-        raise InputError(explain_unknown(program, unknown[0], options))
-    own = {option.name: option for option in own_options(program, options)}
+        raise InputError(explain_unknown(program, unknown[0]))
     values, given = {name: option.default for name, option in own.items()}, {}
     for path in getattr(typed, "config_path", []):
-        for name, value in read_recipe(path, options).items():
+        for name, value in read_recipe(path, own).items():
             if name in own:    # a recipe may serve several programs
                 values[name], given[name] = value, f"{name} {as_text(value)} of {path}"
     for name, value in vars(typed).items():
@@ -227,27 +189,41 @@ def as_text(value) -> str:
     return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def explain_unknown(program: str, argument: str, options: dict) -> str:
-    name = argument.split("=")[0]
+def explain_unknown(program: str, argument: str) -> str:
+    """Why `program` does not take an argument, and what to type in its place."""
+    name, options, own = argument.split("=")[0], read_options(), own_options(program)
     if not name.startswith("--"):
         return f"{program}.py takes options only, not {argument!r}; see --help"
+    ours = our_name(name[2:], own)
+    if ours:
+        return f"{program}.py has no option {name}; here it is {own[ours].spelled(program)} (see --help)"
     if name[2:] in options and program not in options[name[2:]].programs:
         return f"{program}.py has no option {name}; it belongs to {', '.join(options[name[2:]].programs)}"
-    own = [option.spelled(program) for option in own_options(program, options)]
-    return f"{program}.py has no option {name}{nearest(name, [*own, '--config_path'])} (see --help)"
+    typed = [] if name[2:] in OTHER_NAMES else [*(option.spelled(program) for option in own.values()), "--config_path"]
+    return f"{program}.py has no option {name}{nearest(name, typed)} (see --help)"
 
 
-def read_recipe(path: str, options: dict) -> dict:
-    """Options of a recipe file. Raises InputError that names the file and the key."""
+def our_name(theirs: str, own: dict):
+    """The option of `own` that other projects call `theirs`, or None."""
+    return next((ours for ours in OTHER_NAMES.get(theirs.replace("-", "_"), ()) if ours in own), None)
+
+
+def read_recipe(path: str, own: dict) -> dict:
+    """Options of a recipe file for a program with the options `own`. InputError names the file and the key."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        raise InputError(f"--config_path {path} line {error.problem_mark.line + 1}: {error.problem}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--config_path {path}: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise InputError(f"--config_path {path}: holds no 'key: value' lines")
+    options = read_options()
     for name in values:
         if name not in options:
-            raise InputError(f"{path}: unknown key {name}{nearest(str(name), options)}")
+            ours = our_name(str(name), own)
+            raise InputError(f"{path}: unknown key {name}"
+                             + (f"; here it is {ours}" if ours else nearest(str(name), options)))
     return {name: check_value(options[name], value, path) for name, value in values.items()}
 
 

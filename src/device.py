@@ -1,15 +1,19 @@
-"""The device a program runs on, and its place among the devices of a distributed run."""
+"""The device a program runs on, and its place among the devices of a distributed run.
+
+MindSpore is imported in the functions that need it: what runs without it imports this module too.
+"""
 import functools
+import glob
 import os
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from src.console import InputError, first_line
 
-MENDS = {
+ASCEND_DEVICES = "/dev/davinci*"    # what the driver makes of an Ascend
+HINTS = {
     "Ascend": "install CANN and its MindSpore build and source set_env.sh, or give --device_target CPU",
     "GPU": "this MindSpore has no GPU backend; give --device_target CPU",
     "CPU": "",
@@ -22,6 +26,15 @@ class Device(NamedTuple):
     target: str    # Ascend, GPU or CPU
     rank: int
     size: int
+
+
+def resolve_target(target: str) -> str:
+    """The device that --device_target means: for auto "Ascend" on a machine that has one, whether it can be used or
+    not, and "CPU" on any other; else `target` itself.
+    """
+    if target != "auto":
+        return target
+    return "Ascend" if glob.glob(ASCEND_DEVICES) else "CPU"
 
 
 def prepare_environment() -> None:
@@ -39,13 +52,6 @@ def prepare_environment() -> None:
     os.environ.setdefault("GLOG_v", "3")    # errors only; MindSpore's warnings bury the programs' own lines
 
 
-def resolve_target(target: str) -> str:
-    """Ascend, GPU or CPU; auto is Ascend on a machine that has one, else the CPU."""
-    if target != "auto":
-        return target
-    return "Ascend" if any(Path("/dev").glob("davinci*")) else "CPU"
-
-
 @functools.lru_cache
 def use_device(target: str, device_id: int = 0) -> None:
     """Make `target` the device of this process, in graph mode. Raises InputError if this MindSpore cannot use it."""
@@ -58,20 +64,24 @@ def use_device(target: str, device_id: int = 0) -> None:
         elif ms.get_context("device_target") != "CPU":    # it cannot be set again once something has run
             ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"--device_target {target}: {first_line(error)}; {MENDS[target]}") from None
+        raise InputError(f"--device_target {target}: {first_line(error)}; {HINTS[target]}") from None
 
 
-def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -> Device:
-    """Make `target` the device of this process, in graph mode, and join the run that a launcher describes.
+def open_device(target: str = "auto", device_id: int = 0, is_distributed: bool = False) -> Device:
+    """Make `target` the device of this process, in graph mode; says which one auto is.
 
     Args:
+        target: as resolve_target takes it.
         device_id: number of the device, unless the environment has DEVICE_ID.
         is_distributed: join the run that the launcher (msrun, mpirun or a rank table) describes.
 
     Raises:
         InputError: this MindSpore cannot use the target, or no launcher described a distributed run.
     """
-    target = resolve_target(target)
+    asked, target = target, resolve_target(target)
+    if asked == "auto":
+        has = "has an" if target == "Ascend" else "has no"
+        print(f"--device_target auto: {target}, for this machine {has} Ascend ({ASCEND_DEVICES})", flush=True)
     use_device(target, device_id)
     if not is_distributed:
         return Device(target, 0, 1)
@@ -89,7 +99,7 @@ def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -
 def all_reduce(array: np.ndarray) -> np.ndarray:
     """Sum of a float32 array over the devices of a distributed run.
 
-    Outside any graph: its shape may hang on the data, and the compile cache knows graphs by their number alone.
+    Outside any graph, since its shape may depend on the data, and each shape would be compiled.
     """
     import mindspore as ms
     from mindspore import ops

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from src.config import check_value, read_options
 from src.console import InputError, warn
+from src.data.facts import check_names
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -20,7 +21,7 @@ OPTIONS = {
     "mean": ("image_mean",),
     "std": ("image_std",),
 }
-LONGEST, LONGEST_NAME = 1 << 20, 200    # characters: of all facts together, of a class's name
+LONGEST = 1 << 20    # characters of all facts together
 SHOWN = 60    # characters of a foreign value in a message
 
 
@@ -58,24 +59,11 @@ def checked(facts: dict, source) -> dict:
             if name in OPTIONS:
                 kept[name] = check_value(options[OPTIONS[name][0]], value, "")
             if name == "class_names":
-                kept[name] = check_names(value, facts.get("num_classes"))
-        except InputError:
+                check_names(value, len(value), source)
+                kept[name] = value
+        except (InputError, TypeError):
             warn(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
     return kept
-
-
-def check_names(names, num_classes=None) -> list:
-    """Names of classes. Raises InputError unless they are texts, each once, as many as there are classes."""
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError("class names are a list of texts")
-    if num_classes is not None and len(names) != num_classes:
-        raise InputError(f"{len(names)} class names for {num_classes} classes")
-    for name in names:
-        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-            raise InputError(f"class name {printable(name)}: 1 to {LONGEST_NAME} printable characters are allowed")
-        if names.count(name) > 1:
-            raise InputError(f"class name {name} is there twice")
-    return names
 
 
 def printable(value) -> str:

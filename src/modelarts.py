@@ -8,13 +8,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from src.config import read_options
 from src.console import InputError, RunError, counted, warn
-
-# Options that name files, and the local folder that a relative path of each belongs to.
-INPUTS = {"data_file": "data_path", "data_root": "data_path", "data_lst": "data_path", "eval_data_lst": "data_path",
-          "class_names": "data_path", "ckpt_pre_trained": "load_path", "ckpt_path": "load_path",
-          "ckpt_file": "load_path"}
-OUTPUTS = ("train_dir", "summary_dir", "result_file", "overlay_dir", "report", "file_name")
 
 
 @contextlib.contextmanager
@@ -47,16 +42,13 @@ def storage(config):
 
 def localize(config):
     """The options with relative paths put into data_path, load_path and output_path; absolute ones stay."""
-    changes = {}
-    for name, folder in INPUTS.items():
-        if getattr(config, name, ""):
-            changes[name] = os.path.join(getattr(config, folder), getattr(config, name))
-    output = Path(config.output_path).resolve()
-    for name in OUTPUTS:
-        if not getattr(config, name, ""):
+    changes, output = {}, Path(config.output_path).resolve()
+    for name, option in read_options().items():
+        if not option.folder or not getattr(config, name, ""):    # no path, not of this program, or not given
             continue
-        changes[name] = os.path.join(config.output_path, getattr(config, name))
-        if output not in [Path(changes[name]).resolve(), *Path(changes[name]).resolve().parents]:
+        changes[name] = os.path.join(getattr(config, option.folder), getattr(config, name))
+        place = Path(changes[name]).resolve()
+        if option.folder == "output_path" and output not in [place, *place.parents]:
             raise InputError(f"--{name} {changes[name]}: lies outside --output_path {config.output_path}, so it would "
                              "not be copied to --train_url; give a relative path")
     return dataclasses.replace(config, **changes)

@@ -49,14 +49,16 @@ def test_training_with_balanced_losses_learns(drawn, tmp_path, run, options, sai
 
 def test_hard_examples_that_are_all_of_them_are_noted(capsys):
     from src.config import parse_args
-    train.check_options(parse_args("train", "", ["--ohem", "0.7", "--crop_size", "65", "--batch_size", "8"]))
+    from src.training.run import check_options
+    check_options(parse_args("train", "", ["--ohem", "0.7", "--crop_size", "65", "--batch_size", "8"]))
     assert "a step has 33800 pixels, so all are trained" in capsys.readouterr().err
-    train.check_options(parse_args("train", "", ["--ohem", "0.7"]))
+    check_options(parse_args("train", "", ["--ohem", "0.7"]))
     assert capsys.readouterr().err == ""
 
 
 def test_without_the_options_the_loss_is_the_plain_one(drawn):
     from src.config import parse_args
     from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
-    assert type(train.make_loss(parse_args("train", "", []))) is SoftmaxCrossEntropyLoss
-    assert type(train.make_loss(parse_args("train", "", ["--ohem", "0.7"]))) is BalancedCrossEntropyLoss
+    from src.training.model import make_loss
+    assert type(make_loss(parse_args("train", "", []))) is SoftmaxCrossEntropyLoss
+    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]))) is BalancedCrossEntropyLoss

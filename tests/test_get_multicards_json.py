@@ -84,12 +84,19 @@ def test_half_files_are_named(text, part, run, tmp_path):
 
 @pytest.mark.parametrize("arguments, part", [
     ([], "SERVER_IP or --merge"), (["10.0.0.1", "--merge", "a"], "SERVER_IP or --merge"), (["box"], "SERVER_IP box"),
-    (["10.0.0.1", "--hccn_conf", "h", "--devices", "9"], "h has no line address_9=IP"),
-    (["10.0.0.1", "--hccn_conf", "h", "--output", "no/t.json"], "no/t.json: cannot be written")])
+    (["10.0.0.1", "--hccn_conf", "h", "--devices", "9"], "h has no line address_9=IP")])
 def test_bad_arguments(arguments, part, run, tmp_path):
     hccn(tmp_path / "h", (0, 1))
     result = run(get_multicards_json.main, *arguments)
     assert result.code == 2 and part in result.err, result
+
+
+@pytest.mark.parametrize("place, part", [("h/t.json", "cannot be written"), (".", "is a folder, not a file")])
+def test_a_place_that_cannot_be_written(place, part, run, tmp_path):
+    hccn(tmp_path / "h", (0, 1))
+    result = run(get_multicards_json.main, "10.0.0.1", "--hccn_conf", "h", "--output", place)
+    assert result.code == 1 and f"--output {place}: {part}" in result.err, result
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h"]
 
 
 @pytest.mark.parametrize("table, part", [

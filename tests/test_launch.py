@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from src.tools import launch
 from tests.conftest import ROOT, TINY
 
 LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
@@ -43,7 +44,9 @@ def write_table(path, *servers):
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path, monkeypatch):
+    """A rank table, on a machine whose ranks connect by it."""
+    monkeypatch.setenv("DEVICE_TARGET", "Ascend")
     return write_table(tmp_path / "hccl 2p.json", ("203.0.113.1", (4, 5)))
 
 
@@ -101,7 +104,7 @@ def test_launchers_start_a_rank_for_each_device_of_the_table(name, project, tabl
     assert result.out == (folder / "device0/log").read_text(), "rank 0 is shown, the others are not"
     assert not (folder / "scheduler").exists(), "HCCL connects by the table"
     dry = shell("bash", project / f"scripts/run_distribute_train_{name}.sh", table, "x.mindrecord0", "", "--dry-run",
-                "--train_epochs", 3, CKPT_PRE_TRAINED="b.ckpt")
+                "--train_epochs", 3, CKPT_PRE_TRAINED="b.ckpt", DEVICE_TARGET="")
     command = shlex.split(dry.out.splitlines()[1])
     for option, value in (("--data_file", "x.mindrecord0"), ("--ckpt_pre_trained", "b.ckpt"), ("--train_epochs", "3"),
                           ("--config_path", str(ROOT / f"scripts/recipes/{name}.yaml")),
@@ -141,9 +144,21 @@ def test_several_machines(shell):
 @pytest.mark.parametrize("environment, ranks", [({}, "0 1"), ({"NODE_RANK": "1"}, "2")])
 def test_a_table_of_two_servers(environment, ranks, shell, tmp_path):
     table = write_table(tmp_path / "t.json", ("127.0.0.1", (0, 1)), ("203.0.113.9", (6,)))
-    result = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", **environment)
+    result = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", DEVICE_TARGET="Ascend",
+                   **environment)
     found = [part[8:] for line in result.out.splitlines() for part in line.split() if part.startswith("RANK_ID=")]
     assert " ".join(found) == ranks and "RANK_SIZE=3" in result.out, result
+
+
+@pytest.mark.parametrize("devices, meet", [([], True), (["davinci0", "davinci_manager"], False)])
+def test_auto_connects_by_a_table_only_where_an_ascend_is(devices, meet, monkeypatch, capsys, tmp_path):
+    for name in devices:
+        (tmp_path / name).touch()
+    monkeypatch.setattr("src.device.ASCEND_DEVICES", str(tmp_path / "davinci*"))
+    table = write_table(tmp_path / "t.json", ("203.0.113.1", (0, 1)))
+    launch.main(["--rank_table", str(table), "--log_dir", str(tmp_path / "logs"), "--dry_run", "--", "train.py"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (3 if meet else 2) and ("MS_ROLE=MS_SCHED" in lines[-1]) is meet, lines
 
 
 BAD = [

@@ -163,7 +163,7 @@ def test_places(options, tmp_path):
     """Relative paths go into the local folders; an output elsewhere would be lost."""
     given = ["--ckpt_pre_trained", "r.ckpt", "--data_file", "/elsewhere/x.mindrecord0"]
     config = localize(parse_args("train", "", [*options, *given]))
-    assert config.data_file == "/elsewhere/x.mindrecord0" and config.ckpt_path == ""
+    assert config.data_file == "/elsewhere/x.mindrecord0" and config.eval_data_lst == ""
     assert config.ckpt_pre_trained == str(tmp_path / "cache/checkpoints/r.ckpt")
     assert config.train_dir == str(tmp_path / "cache/train/ckpt")
     with pytest.raises(InputError, match="--train_dir /tmp/ckpt: lies outside --output_path"):

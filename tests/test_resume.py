@@ -10,7 +10,7 @@ import pytest
 
 import train
 from src.console import InputError
-from src.training import state as run_state
+from src.training.state import MANIFEST, Schedule, find_checkpoint, read_manifest
 from tests.conftest import ROOT, TINY
 
 
@@ -38,12 +38,12 @@ def uncut(drawn, tmp_path_factory):
 def cut_after(folder, step, target):
     """A copy of a run as a cut after `step` leaves it: without later checkpoints, but with their metrics."""
     target.mkdir()
-    entries = run_state.read_manifest(folder)
+    entries = read_manifest(folder)
     kept = {name: entry for name, entry in entries.items() if entry["step"] <= step}
     for name in kept:
         (target / name).write_bytes((folder / name).read_bytes())
     (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
-    (target / run_state.MANIFEST).write_text(json.dumps(kept))
+    (target / MANIFEST).write_text(json.dumps(kept))
     return target
 
 
@@ -61,10 +61,14 @@ def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_pat
 
 
 def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
+    import mindspore as ms
+
     import eval as evaluation
     scores = figures(uncut, "mean_iou")
     assert set(scores) == {3, 6}
     best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
+    facts = bytes(ms.load_checkpoint(str(best))["deeplab_v3.facts"].asnumpy())
+    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one says what it is too"
     result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
                  "--ckpt_path", best, "--result_file", tmp_path / "r.json")
     assert result.code == 0, result.err
@@ -92,16 +96,16 @@ def test_damaged_checkpoints_are_passed_over(uncut, tmp_path, capfd):
     newest.write_bytes(newest.read_bytes()[:1000])
     whole = middle.read_bytes()
     middle.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
-    assert run_state.find("auto", folder) == (oldest, 2)
+    assert find_checkpoint("auto", folder) == (oldest, 2)
     warned = capfd.readouterr().err
     assert "2_3.ckpt: missing or damaged" in warned and "2_1.ckpt: missing or damaged" in warned
     with pytest.raises(InputError, match="2_1.ckpt: damaged"):
-        run_state.find(str(middle), folder)
+        find_checkpoint(str(middle), folder)
     with pytest.raises(InputError, match="no checkpoint that .*checkpoints.json lists"):
-        run_state.find(str(folder / "other.ckpt"), folder)
+        find_checkpoint(str(folder / "other.ckpt"), folder)
     oldest.unlink()
-    assert run_state.find("auto", folder) == (None, 0)
-    assert run_state.find("auto", tmp_path / "nowhere") == (None, 0)
+    assert find_checkpoint("auto", folder) == (None, 0)
+    assert find_checkpoint("auto", tmp_path / "nowhere") == (None, 0)
 
 
 def test_a_finished_run_has_nothing_left_and_other_options_are_refused(uncut, options, run, tmp_path):
@@ -113,11 +117,28 @@ def test_a_finished_run_has_nothing_left_and_other_options_are_refused(uncut, op
 
 
 def test_phases():
-    assert list(run_state.phases(0, 3, 2)) == [(0, 2, 0)]
-    assert list(run_state.phases(2, 3, 2)) == [(0, 1, 2), (1, 2, 0)]
-    assert list(run_state.phases(3, 3, 2)) == [(1, 2, 0)]
-    assert list(run_state.phases(5, 3, 2)) == [(1, 2, 2)]
-    assert list(run_state.phases(6, 3, 2)) == []
+    assert list(Schedule(3, 2, 0).phases()) == [(0, 2, 0)]
+    assert list(Schedule(3, 2, 2).phases()) == [(0, 1, 2), (1, 2, 0)]
+    assert list(Schedule(3, 2, 3).phases()) == [(1, 2, 0)]
+    assert list(Schedule(3, 2, 5).phases()) == [(1, 2, 2)]
+    assert list(Schedule(3, 2, 6).phases()) == []
+
+
+@pytest.mark.parametrize("sink", [False, True])
+def test_positions_of_a_cut_run_are_those_of_the_whole_run(sink):
+    """As Model.train counts: each call from 1, epochs as they are called; with data sink in whole epochs."""
+    from types import SimpleNamespace
+    for done in range(6):
+        schedule, seen = Schedule(3, 2, done), []
+        for phase in schedule.phases():
+            steps = 3 - phase.first_step
+            for number, epoch in enumerate(range(phase.first_epoch, phase.end_epoch)):
+                for step in range(number * steps + 1, (number + 1) * steps + 1):
+                    if not sink or step % steps == 0:
+                        seen.append(schedule.position(
+                            SimpleNamespace(batch_num=steps, cur_step_num=step, cur_epoch_num=epoch + 1)))
+        whole = [(epoch * 3 + step, epoch + 1, step) for epoch in range(2) for step in (1, 2, 3)]
+        assert seen == [place for place in whole if place[0] > done and (not sink or place[2] == 3)]
 
 
 def start(options, folder, *more, launcher=None, **environment):
@@ -153,7 +174,7 @@ def test_sigterm_saves_and_says_so(launcher, ranks, log, options, tmp_path):
     assert process.returncode == 75, out + error
     said = (tmp_path / log).read_text() if log else error
     assert "SIGTERM: saved" in said and "--resume auto" in said
-    path, step = run_state.find("auto", folder)
+    path, step = find_checkpoint("auto", folder)
     assert path.is_file() and step == max(figures(folder))
 
 
@@ -166,7 +187,7 @@ def test_killed_while_saving_it_can_always_be_resumed(options, tmp_path):
         wait_for(folder, reached + 3)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        path, step = run_state.find("auto", folder)
+        path, step = find_checkpoint("auto", folder)
         assert path is not None and step > reached
         reached = step
         (folder / ".deeplab_v3_tiny_s16-9_9.1.ckpt").write_text("what a killed run was writing")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import train
+from src.console import InputError
 from tests.conftest import ROOT, TINY
 
 
@@ -40,6 +41,55 @@ def test_checkpoint_holds_published_names_and_momenta(trained):
     names = {f"network.{name}" for name, _ in create_network("deeplab_v3_tiny_s16").parameters_and_names()}
     assert names <= set(parameters)
     assert {f"moments.{name}" for name in names if "moving" not in name} <= set(parameters)
+
+
+def test_a_checkpoint_says_what_it_is_and_mindspore_ignores_it(trained):
+    import mindspore as ms
+    from mindspore import nn
+
+    from src.nets.net_factory import create_network
+    values = ms.load_checkpoint(str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"))
+    facts = json.loads(bytes(values["deeplab_v3.facts"].asnumpy()))
+    assert facts.pop("recipe").items() >= {
+        "base_lr": 0.05, "batch_size": 8, "train_epochs": 2, "seed": 1, "loss_scale": 3072.0, "lr_type": "cos",
+        "data_file": "train.mindrecord0", "devices": 1}.items()
+    assert len(facts.pop("class_names")) == 6
+    assert facts == {
+        "network": "deeplab_v3_tiny_s16", "output_stride": 16, "atrous_rates": [6, 12, 18], "num_classes": 6,
+        "ignore_label": 255, "crop_size": 65, "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395],
+        "channel_order": "BGR"}
+
+    class Published(nn.Cell):
+        """A network under the published names, as the model zoo's eval.py loads it."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = create_network("deeplab_v3_tiny_s16", 6)
+
+    for strict in (False, True):
+        cell = Published()
+        missing, left = ms.load_param_into_net(cell, dict(values), strict_load=strict)
+        assert missing == [] and "deeplab_v3.facts" in left
+        for name, parameter in cell.parameters_and_names():
+            assert (parameter.asnumpy() == values[name].asnumpy()).all(), name
+
+
+def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
+    """What the data says is taken, the user's names win, a contradiction says who said what."""
+    from src.config import parse_args
+    from src.training import facts
+    said = {"num_classes": 3, "ignore_label": 9, "class_names": ["sky", "sea", "sand"]}
+    monkeypatch.setattr(facts, "read_labels", lambda data_file: said)
+    config, labels = facts.believe_data(parse_args("train", "", ["--data_file", "a.mindrecord0"]))
+    assert (config.num_classes, config.ignore_label, labels) == (3, 9, (3, 9, ("sky", "sea", "sand")))
+    with pytest.raises(InputError, match="--num_classes 6: but .*mindrecord0 says 3; leave the option out"):
+        facts.believe_data(parse_args("train", "", [str(option) for option in options]))
+    with pytest.raises(InputError, match="--ignore_label 255: but a says 9"):
+        facts.believe_data(parse_args("train", "", ["--data_file", "a", "--ignore_label", "255"]))
+    monkeypatch.setattr(facts, "read_labels", lambda data_file: {})
+    named = [*options, "--class_names", drawn / "classes.txt"]
+    config, labels = facts.believe_data(parse_args("train", "", [str(option) for option in named]))
+    assert config.num_classes == 6 and list(labels.names) == (drawn / "classes.txt").read_text().split()
 
 
 def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
@@ -77,13 +127,14 @@ def test_dumped_batches_are_what_is_trained_on(options, drawn, run, tmp_path):
     from src.config import parse_args
     from src.device import Device
     from src.drawing.palette import palette
+    from src.training.run import make_dataset
     arguments = [*options, "--train_epochs", 1, "--dump_batches", 2]
     result = run(train.main, *arguments, "--class_names", drawn / "classes.txt")
     assert result.code == 0 and "batch 2 as the network gets it" in result.out, result.err
     pages = [np.array(Image.open(tmp_path / f"ckpt/batch_{number}.png")) for number in (1, 2)]
     assert not (tmp_path / "ckpt/batch_3.png").exists()
     config = parse_args("train", "", [str(option) for option in arguments])
-    dataset, _ = train.make_dataset(config, Device("CPU", 0, 1), 0, 0)
+    dataset, _ = make_dataset(config, Device("CPU", 0, 1), 0, 0)
     for page, (images, masks, _) in zip(pages, dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)):
         for number in (0, 3):    # the first row of the page: each crop, and beside it its labels
             left = 8 + number * (2 * 65 + 8)
@@ -109,8 +160,9 @@ def test_weight_decay_leaves_batchnorm_alone(options, drawn):
     """Names are a contract: Momentum decays everything but names with beta or gamma."""
     from src.config import parse_args
     from src.device import open_device
+    from src.training.model import WEIGHT_DECAY, build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model = train.build_model(config, open_device("CPU"), np.full(5, 0.1))
+    model, _ = build_model(config, open_device("CPU"), np.full(5, 0.1))
     optimizer = model._optimizer
     decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
     kept = {p.name for p in optimizer.parameters} - decayed
@@ -118,29 +170,41 @@ def test_weight_decay_leaves_batchnorm_alone(options, drawn):
     assert decayed and not any(name.endswith((".gamma", ".beta")) for name in decayed)
     assert "network.aspp.conv2.bias" in decayed
     assert float(optimizer.momentum) == pytest.approx(0.9)
-    assert train.WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
+    assert WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
 
 
 def test_loss_stays_float32_under_o3(options):
     from src.config import parse_args
     from src.device import Device
+    from src.training.model import build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model = train.build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
+    model, _ = build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
     flags = {name: cell.get_flags() for name, cell in model._network.cells_and_names()}
     assert flags["network.resnet.conv1"].get("fp16") and flags["network.aspp.conv2"].get("fp16")
     loss = [flag for name, flag in flags.items() if name == "loss"]
     assert loss and loss[0].get("fp32") and not loss[0].get("fp16")
 
 
-def test_filter_weight_starts_from_another_number_of_classes(options, trained, run):
+def save_network(num_classes, path):
+    """A checkpoint of the tiny network as it is initialised."""
+    from src.loss.loss import SoftmaxCrossEntropyLoss
+    from src.nets.net_factory import TrainingNetwork, create_network
+    from src.weights.checkpoint import save
+    network = create_network("deeplab_v3_tiny_s16", num_classes)
+    save(TrainingNetwork(network, SoftmaxCrossEntropyLoss(), (0, 0, 0), (1, 1, 1)), path)
+    return path
+
+
+def test_filter_weight_starts_from_another_number_of_classes(options, trained, run, tmp_path):
     checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
     short = [*options, "--ckpt_pre_trained", checkpoint, "--train_epochs", 1, "--batch_size", 24]
     whole = run(train.main, *short)
     assert "whole network" in whole.out and " 0 left as initialised" in whole.out
-    other = run(train.main, *short, "--num_classes", 9)
-    assert other.code == 2 and "network.aspp.conv2.weight has shape (6, 32, 1, 1), not (9, 32, 1, 1)" in other.err
+    short[short.index(checkpoint)] = save_network(9, tmp_path / "nine.ckpt")
+    other = run(train.main, *short)
+    assert other.code == 2 and "network.aspp.conv2.weight has shape (9, 32, 1, 1), not (6, 32, 1, 1)" in other.err
     assert "--filter_weight" in other.err
-    filtered = run(train.main, *short, "--num_classes", 9, "--filter_weight")
+    filtered = run(train.main, *short, "--filter_weight")
     assert filtered.code == 0 and "the new classifier as initialised" in filtered.out
 
 

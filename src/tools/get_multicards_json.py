@@ -1,7 +1,6 @@
 """Rank tables: write one from a server's hccn.conf, merge those of several servers, read both layouts."""
 import ipaddress
 import json
-import os
 import platform
 import re
 import sys
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from src.config import HELP, Parser
+from src.arguments import Parser
 from src.console import InputError, run_program
+from src.files import write_whole
 
 EPILOG = "Several servers: run it on each, then: get_multicards_json.py --merge first.json second.json"
 
@@ -139,8 +139,7 @@ def merge(paths: list) -> list:
 
 
 def main(argv=None):
-    parser = Parser("get_multicards_json.py", description=__doc__, epilog=EPILOG, formatter_class=HELP,
-                    allow_abbrev=False)
+    parser = Parser("get_multicards_json.py", description=__doc__, epilog=EPILOG)
     parser.add_argument("server_ip", nargs="?", metavar="SERVER_IP", help="address of this server")
     parser.add_argument("--hccn_conf", metavar="FILE", default="/etc/hccn.conf",
                         help="the server's addresses of its devices (default: %(default)s)")
@@ -160,12 +159,7 @@ def main(argv=None):
         places = [Place(rank, options.server_ip, device, ip) for rank, (device, ip) in enumerate(devices)]
     table = format_legacy(places) if options.legacy else format_table(places)
     path = Path(options.output or f"rank_table_{len(places)}p.json")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(json.dumps(table, indent=4) + "\n")
-        os.replace(aside, path)
-    except OSError as error:
-        raise InputError(f"--output {path}: cannot be written ({error.strerror})") from None
+    write_whole(path, (json.dumps(table, indent=4) + "\n").encode(), "--output")
     print(f"{path}: {len(places)} devices on {len(servers_of(places))} servers ({', '.join(servers_of(places))})")
 
 

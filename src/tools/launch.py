@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from src.config import HELP, Parser
+from src.arguments import Parser
 from src.console import InputError, run_program, warn
+from src.device import resolve_target
 from src.tools.get_multicards_json import read_table, servers_of
 
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
@@ -93,7 +94,8 @@ def plan(options) -> list:
     shared = {"RANK_SIZE": str(count)}
     if options.rank_table:
         shared["RANK_TABLE_FILE"] = str(Path(options.rank_table).resolve())
-    meet = not options.rank_table or options.device_target == "CPU"    # HCCL alone connects by a rank table
+    # HCCL alone connects by a rank table.
+    meet = not options.rank_table or resolve_target(options.device_target) == "CPU"
     if meet:
         alone = len(ranks) == count
         port = options.master_port or (free_port() if alone else MSRUN_PORT)
@@ -233,7 +235,7 @@ class Watch:
 
 
 def main(argv=None):
-    parser = Parser("launch.py", description=__doc__, formatter_class=HELP, allow_abbrev=False)
+    parser = Parser("launch.py", description=__doc__)
     parser.add_argument("--rank_table", metavar="FILE", help="rank table, which says ranks and devices")
     parser.add_argument("--ranks", metavar="N", type=int, help="without a table: ranks in all (default: 8 a machine)")
     parser.add_argument("--nodes", metavar="N", type=int, default=1, help="machines (default: %(default)s)")
@@ -241,7 +243,8 @@ def main(argv=None):
     parser.add_argument("--master_addr", metavar="IP", help="address of machine 0")
     parser.add_argument("--master_port", metavar="N", type=int,
                         help=f"free port there (default: found on one machine, {MSRUN_PORT} for several)")
-    parser.add_argument("--device_target", default="", help="CPU lets the ranks of a table meet without HCCL")
+    parser.add_argument("--device_target", metavar="NAME", default="auto",
+                        help="on a CPU the ranks of a table meet without HCCL (default: %(default)s)")
     parser.add_argument("--log_dir", metavar="DIR", required=True, help="rank N logs to DIR/deviceN/log")
     parser.add_argument("--grace", metavar="SECONDS", type=float, default=60,
                         help="time that ranks have to save after SIGTERM or Ctrl-C (default: %(default)g)")

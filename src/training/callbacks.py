@@ -1,7 +1,6 @@
-"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, evaluation, preemption."""
+"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, SIGTERM."""
 import json
 import math
-import os
 import signal
 import time
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 from mindspore import Callback
 
 from src.console import Preempted, RunError, progress
-from src.training import state as run_state
+from src.files import write_whole
+from src.training.state import add_to_manifest, read_manifest
 from src.weights import checkpoint
 
 
@@ -36,9 +36,7 @@ class Metrics:
         """Leave out what a cut run wrote after the checkpoint that it is resumed from; it is computed again."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["global_step"] <= step]
-        aside = self.path.with_name(f".metrics.{os.getpid()}")
-        aside.write_text("".join(line + "\n" for line in kept))
-        os.replace(aside, self.path)
+        write_whole(self.path, "".join(line + "\n" for line in kept).encode())
 
     def write(self, figures: dict):
         self.file.write(json.dumps(figures) + "\n")
@@ -62,15 +60,15 @@ class TrainingLog(Callback):
         metrics: Metrics of this run.
         rates: learning rate of every step of the run.
         images_per_step: pictures a step over all devices.
-        position: run_state.Position.
+        schedule: src.training.state.Schedule.
     """
 
-    def __init__(self, metrics, rates, images_per_step, position):
+    def __init__(self, metrics, rates, images_per_step, schedule):
         super().__init__()
-        self.metrics, self.rates, self.images_per_step, self.position = metrics, rates, images_per_step, position
+        self.metrics, self.rates, self.images_per_step, self.schedule = metrics, rates, images_per_step, schedule
         self.bar = progress(len(rates), "train", "step")
-        self.bar.update(position.start)
-        self.last_step = position.start
+        self.bar.update(schedule.done)
+        self.last_step = schedule.done
 
     def on_train_begin(self, run_context):
         self.step_start = time.perf_counter()
@@ -80,16 +78,16 @@ class TrainingLog(Callback):
 
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
-        now, (step, epoch, in_epoch) = time.perf_counter(), self.position.of(params)
+        now, (step, epoch, step_of_epoch) = time.perf_counter(), self.schedule.position(params)
         rate = (step - self.last_step) * self.images_per_step / (now - self.step_start)
         loss = loss_of(params)
         if not math.isfinite(loss):
-            raise RunError(f"epoch {epoch} step {in_epoch} (step {step} of the run): loss is {loss}; "
+            raise RunError(f"epoch {epoch} step {step_of_epoch} (step {step} of the run): loss is {loss}; "
                            "a lower --base_lr helps; checkpoints saved before are whole")
         learning_rate = float(self.rates[step - 1])
-        self.metrics.write({"epoch": epoch, "step": in_epoch, "global_step": step, "loss": loss, "lr": learning_rate,
-                            "images_per_s": round(rate, 3)})
-        self.say(f"epoch: {epoch} step: {in_epoch}, loss is {loss:.7g}")
+        self.metrics.write({"epoch": epoch, "step": step_of_epoch, "global_step": step, "loss": loss,
+                            "lr": learning_rate, "images_per_s": round(rate, 3)})
+        self.say(f"epoch: {epoch} step: {step_of_epoch}, loss is {loss:.7g}")
         self.bar.set_postfix_str(f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} images/s", refresh=False)
         self.bar.update(step - self.last_step)
         self.step_start, self.last_step = now, step
@@ -111,43 +109,49 @@ class CheckpointSaver(Callback):
     """Save {model}-{epoch}_{step}.ckpt every `save_steps` steps and after the last; keep the newest of this run.
 
     Each is entered in checkpoints.json when it is complete. Only files that this run wrote are ever removed.
+
+    Args:
+        model: name of the network.
+        keep_checkpoint_max: how many to keep.
+        schedule: src.training.state.Schedule.
+        facts: what each checkpoint says of its network.
     """
 
-    def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, total_steps, position):
+    def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, schedule, facts):
         super().__init__()
         self.train_dir, self.model, self.save_steps = Path(train_dir), model, save_steps
-        self.keep, self.total_steps = keep_checkpoint_max, total_steps
-        self.position, self.last = position, position.start
-        self.saved = [self.train_dir / name for name in run_state.read_manifest(train_dir)]
+        self.keep, self.schedule, self.facts, self.last = keep_checkpoint_max, schedule, facts, schedule.done
+        self.saved = [self.train_dir / name for name in read_manifest(train_dir)]
 
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
-        step, epoch, in_epoch = self.position.of(params)
+        position = self.schedule.position(params)
         # With data sink steps arrive an epoch at a time, so a multiple of save_steps may have been passed.
-        if step // self.save_steps > self.last // self.save_steps or step == self.total_steps:
-            self.save(params.train_network, step, epoch, in_epoch)
+        passed = position.step // self.save_steps > self.last // self.save_steps
+        if passed or position.step == self.schedule.total:
+            self.save(params.train_network, position)
 
-    def save(self, network, step, epoch, in_epoch):
-        self.last = step
-        path = self.train_dir / f"{self.model}-{epoch}_{in_epoch}.ckpt"
-        checkpoint.save(network, path)
+    def save(self, cell, position):
+        self.last = position.step
+        path = self.train_dir / f"{self.model}-{position.epoch}_{position.step_of_epoch}.ckpt"
+        checkpoint.save(cell, path, self.facts)
         self.saved = [earlier for earlier in self.saved if earlier != path] + [path]
         dropped, self.saved = self.saved[:-self.keep], self.saved[-self.keep:]
-        run_state.note(path, step, {kept.name for kept in self.saved})
+        add_to_manifest(path, position.step, {kept.name for kept in self.saved})
         for earlier in dropped:
             earlier.unlink(missing_ok=True)
 
 
-class PreemptionGuard(Callback):
+class StopOnSigterm(Callback):
     """SIGTERM: finish the step, save, end with Preempted.
 
     In a distributed run rank 0 does so; the others go on until the launcher ends them, since rank 0 may still need
     them for the step.
     """
 
-    def __init__(self, saver, position):
+    def __init__(self, saver, schedule):
         super().__init__()
-        self.saver, self.position, self.told = saver, position, False
+        self.saver, self.schedule, self.told = saver, schedule, False
         signal.signal(signal.SIGTERM, self.tell)
 
     def tell(self, *_):
@@ -157,44 +161,7 @@ class PreemptionGuard(Callback):
         if not (self.told and self.saver):
             return
         params = run_context.original_args()
-        step, epoch, in_epoch = self.position.of(params)
-        if self.saver.last != step:
-            self.saver.save(params.train_network, step, epoch, in_epoch)
+        position = self.schedule.position(params)
+        if self.saver.last != position.step:
+            self.saver.save(params.train_network, position)
         raise Preempted(f"SIGTERM: saved {self.saver.saved[-1]}; --resume auto goes on from it")
-
-
-class EvaluationInTraining(Callback):
-    """Evaluate every `every` epochs and after the last, on all devices together; keep the best network.
-
-    Args:
-        evaluate: () -> mean IoU over the whole list, called on every device.
-        metrics, best_path: on rank 0 where to write, None elsewhere.
-    """
-
-    def __init__(self, evaluate, every, epochs, position, metrics=None, best_path=None):
-        super().__init__()
-        self.evaluate, self.every, self.epochs, self.position = evaluate, every, epochs, position
-        self.metrics, self.best_path = metrics, best_path
-
-    def on_train_epoch_end(self, run_context):
-        params = run_context.original_args()
-        step, epoch, in_epoch = self.position.of(params)
-        if epoch % self.every and epoch != self.epochs:
-            return
-        start = time.perf_counter()
-        mean_iou = self.evaluate()
-        params.train_network.set_train(True)    # Model does not look again
-        if self.metrics is None:
-            return
-        best = self.best_so_far()
-        self.metrics.write({"epoch": epoch, "step": in_epoch, "global_step": step, "mean_iou": mean_iou})
-        note = ""
-        if mean_iou > best:
-            checkpoint.save(params.train_network, self.best_path)
-            note = f", the best so far: {self.best_path}"
-        print(f"epoch: {epoch}, mean IoU {mean_iou:.6f} in {time.perf_counter() - start:.1f} s{note}", flush=True)
-
-    def best_so_far(self) -> float:
-        """The best mIoU in metrics.jsonl, so that a resumed run knows it too."""
-        lines = map(json.loads, self.metrics.path.read_text().splitlines())
-        return max((line["mean_iou"] for line in lines if "mean_iou" in line), default=-1.0)

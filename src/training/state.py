@@ -1,10 +1,10 @@
-"""Where a training run stands, and which of its checkpoints are whole: checkpoints.json in train_dir."""
+"""The steps of a training run, and which of its checkpoints are whole: checkpoints.json in train_dir."""
 import json
-import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from src.console import InputError, warn
+from src.files import write_whole
 from src.weights import checkpoint
 from src.weights.loading import set_parameters
 from src.weights.names import shorten
@@ -12,30 +12,48 @@ from src.weights.names import shorten
 MANIFEST = "checkpoints.json"
 
 
-@dataclass
-class Position:
-    """Steps of a run: `start` were done before the current Model.train, whose own count begins at 0."""
+class Position(NamedTuple):
+    """A step of a run; each number counts from 1."""
+
+    step: int    # of the whole run
+    epoch: int
+    step_of_epoch: int
+
+
+class Phase(NamedTuple):
+    """Epochs, counted from 0, that one Model.train trains; the first `first_step` steps of the first are left out."""
+
+    first_epoch: int
+    end_epoch: int
+    first_step: int
+
+
+class Schedule(NamedTuple):
+    """The steps of a run, of which `done` were done before this start."""
 
     steps_per_epoch: int
-    start: int = 0
+    epochs: int
+    done: int = 0
 
-    def of(self, params) -> tuple:
-        """(step of the run, epoch, step in the epoch), each counted from 1, from a callback's parameters."""
-        step = self.start + params.cur_step_num
-        return step, (step - 1) // self.steps_per_epoch + 1, (step - 1) % self.steps_per_epoch + 1
+    @property
+    def total(self) -> int:
+        return self.steps_per_epoch * self.epochs
 
+    def phases(self):
+        """What is left. An epoch that was cut is a phase of its own: Model.train takes all to be equally long."""
+        epoch, step = divmod(self.done, self.steps_per_epoch)
+        if step:
+            yield Phase(epoch, epoch + 1, step)
+            epoch += 1
+        if epoch < self.epochs:
+            yield Phase(epoch, self.epochs, 0)
 
-def phases(done: int, steps_per_epoch: int, epochs: int):
-    """What is left of a run after `done` steps: (first epoch, end epoch, steps to leave out of the first).
-
-    An epoch that was cut is a phase of its own, since Model.train takes all epochs to be equally long.
-    """
-    epoch, step = divmod(done, steps_per_epoch)
-    if step:
-        yield epoch, epoch + 1, step
-        epoch += 1
-    if epoch < epochs:
-        yield epoch, epochs, 0
+    def position(self, params) -> Position:
+        """The step that has just ended, from a callback's parameters: Model.train counts the steps of its phase."""
+        left_out = self.steps_per_epoch - params.batch_num    # the rest of a cut epoch is that much shorter
+        step_of_epoch = left_out + (params.cur_step_num - 1) % params.batch_num + 1
+        epoch = params.cur_epoch_num
+        return Position((epoch - 1) * self.steps_per_epoch + step_of_epoch, epoch, step_of_epoch)
 
 
 def read_manifest(folder) -> dict:
@@ -48,20 +66,18 @@ def read_manifest(folder) -> dict:
         raise InputError(f"{Path(folder, MANIFEST)}: cannot be read ({error})") from None
 
 
-def note(path: Path, step: int, kept) -> None:
+def add_to_manifest(path: Path, step: int, kept) -> None:
     """Enter a checkpoint that is complete; entries that are not among the names `kept` are dropped."""
     entries = {name: entry for name, entry in read_manifest(path.parent).items() if name in kept}
     entries[path.name] = {"size": path.stat().st_size, "sha256": checkpoint.digest(path), "step": step}
-    aside = path.with_name(f".{MANIFEST}.{os.getpid()}")
-    aside.write_text(json.dumps(entries, indent=1))
-    os.replace(aside, path.with_name(MANIFEST))
+    write_whole(path.with_name(MANIFEST), json.dumps(entries, indent=1).encode())
 
 
 def is_whole(path: Path, entry: dict) -> bool:
     return path.is_file() and path.stat().st_size == entry["size"] and checkpoint.digest(path) == entry["sha256"]
 
 
-def find(resume: str, train_dir):
+def find_checkpoint(resume: str, train_dir):
     """(path, steps done) of the checkpoint that --resume means; (None, 0) if there is nothing to resume.
 
     `auto` passes over damaged checkpoints with a warning. Raises InputError for a path that is damaged or unknown.
@@ -85,19 +101,19 @@ def find(resume: str, train_dir):
     return None, 0
 
 
-def load(cell, path, steps: int) -> None:
+def restore(cell, path, steps: int) -> None:
     """Set every parameter of the training cell, momenta and step count included, from a checkpoint of its own kind.
 
     Raises InputError if names or shapes differ, or the step count is not `steps`.
     """
-    parameters = checkpoint.read(path, "--resume").arrays
-    own = {value.name: value for _, value in cell.parameters_and_names()}
-    wrong = [name for name in own if name not in parameters or parameters[name].shape != own[name].shape]
+    values = checkpoint.read(path, "--resume").arrays
+    own = {parameter.name: parameter for _, parameter in cell.parameters_and_names()}
+    wrong = [name for name in own if name not in values or values[name].shape != own[name].shape]
     if "learning_rate" in wrong:
-        raise InputError(f"--resume {path}: was made for {parameters['learning_rate'].shape[0]} steps, not "
+        raise InputError(f"--resume {path}: was made for {values['learning_rate'].shape[0]} steps, not "
                          f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data")
     if wrong:
         raise InputError(f"--resume {path}: does not fit this run: {shorten(wrong)}")
-    set_parameters(own, {name: parameters[name] for name in own})
+    set_parameters(own, {name: values[name] for name in own})
     if int(own["global_step"].asnumpy().item()) != steps:
         raise InputError(f"--resume {path}: holds another step than {MANIFEST} says")

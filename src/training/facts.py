@@ -1,0 +1,37 @@
+"""What is known travels: labels from the training data into the run, and what the run knows into its checkpoints."""
+import dataclasses
+from pathlib import Path
+
+from src.config import read_options
+from src.data.facts import labels_of, read_labels
+from src.data.labels import Labels
+from src.metadata import describe
+
+# Options that shape the result: those of these groups of default_config.yaml, and three that other programs have too.
+RECIPE_GROUPS = ("Training data", "Start of training", "Optimisation", "Unbalanced classes")
+RECIPE_OPTIONS = ("seed", "batch_size", "freeze_bn")
+
+
+def believe_data(config) -> tuple:
+    """(options, labels): the options with what the training data says of its labels, and those labels.
+
+    Raises InputError where the user gave another number of classes or another ignore_label than the data has.
+    """
+    labels = labels_of(config, read_labels(config.data_file), config.data_file)
+    return dataclasses.replace(config, num_classes=labels.num_classes, ignore_label=labels.ignore_label), labels
+
+
+def facts_of_run(config, architecture, labels: Labels, device) -> dict:
+    """What each checkpoint of a run says of itself, as JSON takes it."""
+    facts = describe(architecture, labels, config.crop_size, config.image_mean, config.image_std)
+    return facts | {"recipe": recipe(config) | {"devices": device.size}}
+
+
+def recipe(config) -> dict:
+    """The options of a training that shape its result; of files their names alone."""
+    values = {}
+    for name, option in read_options().items():
+        if option.group in RECIPE_GROUPS or name in RECIPE_OPTIONS:
+            value = getattr(config, name)
+            values[name] = Path(value).name if option.path else value
+    return values

@@ -1,0 +1,34 @@
+"""The folder of a run: train_dir."""
+import os
+import re
+from pathlib import Path
+
+from src.config import to_yaml
+from src.console import InputError
+from src.files import write_whole
+
+OF_A_RUN = re.compile(r".*\.ckpt|metrics\.jsonl|config\.yaml|checkpoints\.json|curves\.png|batch_\d+\.png")
+LEFT_OVER = re.compile(r"\..+\.\d+\.(ckpt|jsonl?|yaml|png)")    # what src.files.writing writes to, of a killed run
+
+
+def prepare_folder(train_dir: Path, config, keep: bool) -> None:
+    """Make train_dir, save the resolved options; an earlier run's files, if not to `keep`, go to a folder there."""
+    try:
+        train_dir.mkdir(parents=True, exist_ok=True)
+        for path in [path for path in train_dir.iterdir() if LEFT_OVER.fullmatch(path.name)]:
+            path.unlink()
+        earlier = [path for path in train_dir.iterdir() if OF_A_RUN.fullmatch(path.name)]
+        if earlier and not keep:
+            move_aside(earlier, train_dir)
+    except OSError as error:
+        raise InputError(f"--train_dir {train_dir}: cannot be written ({error.strerror})") from None
+    write_whole(train_dir / "config.yaml", to_yaml(config).encode(), "--train_dir")
+
+
+def move_aside(paths: list, train_dir: Path) -> None:
+    """Move an earlier run's files to a new folder earlier_1, earlier_2, ... of train_dir."""
+    folder = next(path for number in range(1, 10**6) if not (path := train_dir / f"earlier_{number}").exists())
+    folder.mkdir()
+    for path in paths:
+        os.replace(path, folder / path.name)
+    print(f"the earlier run in {train_dir} was moved to {folder}")

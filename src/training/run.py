@@ -1,0 +1,125 @@
+"""One training run, from its options to its files."""
+import time
+from pathlib import Path
+
+import mindspore as ms
+
+from src.console import InputError, warn
+from src.data.dataset import create_dataset, steps_in_epoch
+from src.device import open_device
+from src.drawing.sheets import batch_page, save_sheet
+from src.tools.plot import plot
+from src.training import state
+from src.training.callbacks import CheckpointSaver, Metrics, StopOnSigterm, TrainingLog
+from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
+from src.training.facts import believe_data, facts_of_run
+from src.training.folder import prepare_folder
+from src.training.model import build_model
+from src.utils.learning_rates import learning_rates
+
+
+def train(config) -> None:
+    """One run from the first step, or the one after a checkpoint, to the last."""
+    check_options(config)
+    pairs = read_evaluation_pairs(config)    # before anything of an earlier run is moved
+    device = open_device(config.device_target, config.device_id, config.is_distributed)
+    ms.set_seed(config.seed)
+    steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
+    config, labels = believe_data(config)
+    checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
+    schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
+    rates = learning_rates(config, schedule.total)
+    model, network = build_model(config, device, rates)
+    note_unaligned_crop(config.crop_size, network.architecture.output_stride)
+    if checkpoint:
+        state.restore(model.train_network, checkpoint, done)
+        print(f"resumed from {checkpoint}: {done} of {schedule.total} steps are done")
+    if device.rank == 0:
+        prepare_folder(Path(config.train_dir), config, keep=checkpoint is not None)
+        print(f"{config.model}: {config.train_epochs} epochs of {steps_per_epoch} steps, "
+              f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
+              f"files go to {config.train_dir}")
+        if config.dump_batches:
+            dump_batches(config, device, schedule, labels)
+    facts = facts_of_run(config, network.architecture, labels, device)
+    evaluate = make_evaluation(config, device, network, pairs, labels) if pairs else None
+    callbacks, metrics = make_callbacks(config, device, schedule, rates, facts, evaluate)
+    start = time.perf_counter()
+    run_phases(config, device, schedule, model, callbacks)
+    if device.rank == 0:
+        metrics.close()
+        draw_curves(Path(config.train_dir))
+        print(f"trained to step {schedule.total} in {time.perf_counter() - start:.1f} s; files are in "
+              f"{config.train_dir}")
+
+
+def check_options(config) -> None:
+    """Raises InputError for options that fit alone but not together; notes what is unusual."""
+    if config.max_scale < config.min_scale:
+        raise InputError(f"--max_scale {config.max_scale}: smaller than --min_scale {config.min_scale}")
+    pixels = config.batch_size * config.crop_size ** 2
+    if config.ohem and config.ohem_min_kept >= pixels:
+        warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "
+             "nothing; a sixteenth of them is usual")
+
+
+def note_unaligned_crop(crop_size: int, output_stride: int) -> None:
+    """Warn of a crop whose feature map does not share its corners."""
+    if (crop_size - 1) % output_stride:
+        nearest = round((crop_size - 1) / output_stride) * output_stride + 1
+        warn(f"--crop_size {crop_size}: feature map and picture do not share their corners; "
+             f"a multiple of {output_stride} plus 1 does, such as {nearest}")
+
+
+def make_dataset(config, device, first_epoch: int, first_step: int) -> tuple:
+    """(dataset, transform) of this device, as src.data.dataset.create_dataset returns them."""
+    return create_dataset(
+        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
+        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
+        num_classes=config.num_classes, ignore_label=config.ignore_label, num_shards=device.size,
+        shard_id=device.rank, workers=config.workers, first_epoch=first_epoch, first_step=first_step)
+
+
+def dump_batches(config, device, schedule: state.Schedule, labels) -> None:
+    """The first --dump_batches batches of this run, at most to the end of its epoch, as pages in train_dir."""
+    dataset, transform = make_dataset(config, device, *divmod(schedule.done, schedule.steps_per_epoch))
+    batches = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    try:
+        for number, (images, masks, _) in zip(range(1, config.dump_batches + 1), batches):
+            path = Path(config.train_dir, f"batch_{number}.png")
+            save_sheet(batch_page(images, masks, labels.ignore_label, labels.names), path)
+            print(f"batch {number} as the network gets it: {path}")
+    except RuntimeError as error:
+        raise transform.cause(error) from None
+
+
+def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict, evaluate) -> tuple:
+    """(callbacks, metrics): all of them on rank 0; elsewhere those that every device must take part in."""
+    train_dir, metrics, saver, callbacks = Path(config.train_dir), None, None, []
+    if device.rank == 0:
+        metrics = Metrics(train_dir, config.summary_dir, schedule.done)
+        saver = CheckpointSaver(train_dir, config.model, config.save_steps, config.keep_checkpoint_max, schedule, facts)
+        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, schedule), saver]
+    if evaluate:
+        best_path = train_dir / f"{config.model}-best.ckpt"
+        callbacks.append(EvaluationInTraining(evaluate, config.eval_epochs, schedule, metrics, best_path, facts))
+    return [*callbacks, StopOnSigterm(saver, schedule)], metrics
+
+
+def run_phases(config, device, schedule: state.Schedule, model, callbacks: list) -> None:
+    """Train what is left of the run."""
+    for phase in schedule.phases():
+        dataset, transform = make_dataset(config, device, phase.first_epoch, phase.first_step)
+        try:
+            model.train(phase.end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
+                        initial_epoch=phase.first_epoch)
+        except RuntimeError as error:
+            raise transform.cause(error) from None
+
+
+def draw_curves(train_dir: Path) -> None:
+    """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
+    try:
+        plot(train_dir / "metrics.jsonl")
+    except Exception as error:    # a matplotlib that is missing or broken, a full disk
+        warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")

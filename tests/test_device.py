@@ -1,0 +1,41 @@
+"""--device_target auto: an Ascend where there is one, and never the CPU in its place."""
+import sys
+
+import pytest
+
+from src.console import InputError
+from src.device import open_device, resolve_target
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def ascend(monkeypatch, tmp_path):
+    """What the driver of an Ascend makes; there is no device behind it."""
+    (tmp_path / "davinci0").touch()
+    monkeypatch.setattr("src.device.ASCEND_DEVICES", str(tmp_path / "davinci*"))
+
+
+def test_auto_is_the_cpu_without_an_ascend_and_says_so(capsys):
+    assert resolve_target("auto") == "CPU"
+    assert open_device().target == "CPU"
+    assert capsys.readouterr().out == "--device_target auto: CPU, for this machine has no Ascend (/dev/davinci*)\n"
+
+
+def test_an_ascend_that_cannot_be_used_is_an_error(ascend, capsys):
+    assert resolve_target("auto") == "Ascend"
+    with pytest.raises(InputError, match="--device_target Ascend: .*install CANN.* or give --device_target CPU"):
+        open_device("auto")
+    assert "auto: Ascend, for this machine has an Ascend" in capsys.readouterr().out
+    assert open_device("CPU").target == "CPU", "one may still ask for the CPU"
+
+
+@pytest.mark.parametrize("target", ["Ascend", "GPU", "CPU"])
+def test_published_spellings_mean_themselves(target, ascend, capsys):
+    assert resolve_target(target) == target
+
+
+def test_targets_are_told_apart_without_mindspore(shell):
+    program = ("import sys; sys.path.insert(0, sys.argv[1]); sys.modules['mindspore'] = None; "
+               "from src.device import resolve_target; print(resolve_target('auto'))")
+    result = shell(sys.executable, "-c", program, ROOT)
+    assert result.code == 0 and result.out == "CPU\n", result
