@@ -168,7 +168,7 @@ def make_callbacks(config, device, model, rates, position):
 def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
-        from src.tools.plot import plot
+        from src.drawing.curves import plot
         plot(train_dir / "metrics.jsonl")
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")

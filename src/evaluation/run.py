@@ -1,16 +1,17 @@
 """What eval.py and eval_onnx.py have in common: from options and a list file to the table and the result file."""
 import dataclasses
 from functools import partial
-from pathlib import Path
 
 from src.console import InputError
+from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import Device, gather, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.results import EvaluationLog, format_table, write_result
 from src.report.gallery import Gallery
-from src.report.page import write_report
+from src.report.overlays import OverlayWriter
+from src.report.page import prepare_report, write_report
 from src.weights.checkpoint import digest
 
 
@@ -35,15 +36,6 @@ def settings_of(config, count: int) -> Settings:
                     tuple(config.image_mean), tuple(config.image_std))
 
 
-def prepare_report(folder: str) -> None:
-    """Make the folder before the work. Raises InputError if there can be none."""
-    try:
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--report {folder}: {error.strerror}") from None
-
-
 def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list, network: str, model_path,
                    device: Device) -> None:
     """Evaluate this device's share; the first device prints the table and writes result_file.
@@ -54,14 +46,16 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
         model_path: the file whose digest the result keeps.
     """
     own = pairs[device.rank::device.size]
-    prepare_report(config.report)
-    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max, config.ignore_label, device)
-    gallery = Gallery(settings.num_classes, settings.ignore_label) if config.report else None
+    if config.report:
+        prepare_report(config.report)
+    labels = Labels(settings.num_classes, settings.ignore_label, tuple(names))
+    log, gallery = EvaluationLog(len(own)), Gallery(labels) if config.report else None
+    overlays = OverlayWriter(config.overlay_dir, config.overlay_max, config.ignore_label, device.rank, device.size)
+    observers = [log, *([gallery] if gallery else []), *([overlays] if config.overlay_dir else [])]
 
     def on_image(*result):
-        log(*result)
-        if gallery:
-            gallery(*result)
+        for observer in observers:
+            observer(*result)
 
     load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
     matrix = evaluate(predict, own, load, settings, on_image)
@@ -79,4 +73,4 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
         print(f"result written to {config.result_file}")
         if gallery:
             more = {"model": str(model_path), "list_sha256": digest(config.data_lst)}
-            print(f"report written to {write_report(config.report, matrix, gallery, names, extra | more, device)}")
+            print(f"report written to {write_report(config.report, matrix, gallery, labels, extra | more, device)}")
