@@ -12,6 +12,7 @@ from PIL import Image
 import eval_onnx
 import export
 import predict
+from src.data.labels import Labels
 from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
 from src.models.model import settings_beside
@@ -198,7 +199,7 @@ def test_a_large_picture_is_mapped_at_its_size():
     def by_brightness(inputs):
         return np.stack([-inputs[:, 0], inputs[:, 0]], 1)
     for most in (0, 10_000):
-        settings = Settings(129, (1.0, 0.5), True, 1, 2, most_pixels=most)
+        settings = Settings(129, (1.0, 0.5), True, 1, most_pixels=most)
         (batch,) = Segmenter(by_brightness, settings).run(iter([image]), lambda picture: (picture, None))
         assert batch.totals[0].shape[1:] == ((300, 500) if most == 0 else (77, 129))
         assert batch.maps[0].shape == (300, 500) and (batch.maps[0] == (image[:, :, 0] > 0)).mean() > 0.98
@@ -256,7 +257,7 @@ def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):
     """Picture, truth and prediction of 22,000 pixels each."""
     classes = np.tile(np.arange(22_000) // 11_000, (20, 1)).astype(np.uint8)
     picture = Picture(tmp_path / "wide.png", tmp_path / "mask.png", "wide")
-    results = Results(tmp_path / "out", ["ground", "tent"], 0.6, 255)
+    results = Results(tmp_path / "out", Labels(2, 255, ("ground", "tent")), 0.6)
     results.write_picture(picture, np.zeros((20, 22_000, 3), np.uint8), classes, classes, coverage(classes, 2), 1.0)
     with Image.open(tmp_path / "out/overlays/wide.jpg") as overlay:
         assert overlay.width == 65_500
@@ -268,7 +269,7 @@ def test_ignored_pixels_of_a_mask_are_not_painted(tmp_path):
     image, classes = np.full((64, 64, 3), 100, np.uint8), np.zeros((64, 64), np.uint8)
     seen = []
     for ignored in (9, 255):
-        results = Results(tmp_path / str(ignored), ["ground", "tent"], 0.6, ignored)
+        results = Results(tmp_path / str(ignored), Labels(2, ignored, ("ground", "tent")), 0.6)
         results.write_picture(picture, image, classes + 9, classes, coverage(classes, 2), None)
         seen.append(cv2.imread(str(tmp_path / f"{ignored}/overlays/p.jpg")))
     assert seen[0].shape == seen[1].shape and np.abs(seen[0].astype(int) - seen[1]).max() > 50

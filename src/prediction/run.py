@@ -1,0 +1,122 @@
+"""predict.py: from what was given to class maps, overlays, annotated videos and tables."""
+import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from src.console import InputError, progress, warn
+from src.data.labels import Labels, make_labels
+from src.data.lists import Pair
+from src.data.pictures import decode_image, read_bytes, read_pair
+from src.drawing.style import percent
+from src.evaluation.inference import Segmenter, Settings
+from src.evaluation.run import chosen_scales
+from src.models.model import open_model
+from src.prediction.results import Results, check_targets, free_folder
+from src.prediction.sources import find_sources
+from src.prediction.video import annotate, open_video
+from src.weights.checkpoint import digest
+
+MOST_PIXELS = 1 << 20    # 1 megapixel: 21 planes of a 12-megapixel photo would take 1 GB
+FEW = 10    # pictures whose classes the console tells
+BLANK = np.zeros((1, 1, 3), np.uint8)    # in place of a picture that cannot be read
+
+
+def run(config) -> None:
+    """Predict all that was given, write it, and tell. Raises InputError, RunError."""
+    sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
+    if sources.count == len(sources.videos) == 1:
+        open_video(sources.videos[0][0]).release()
+    config, model = open_model(config)
+    labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.names or ())
+    settings = settings_of(config, model.num_classes, len(sources.pictures) or config.predict_batch)
+    model.check(settings)
+    results = Results(free_folder(config.output_dir), labels, config.alpha)
+    check_targets(results.targets(sources), config.overwrite)
+    print(f"{model.network}: {model.num_classes} classes, on {model.device}")
+    predict = model.make_predict(settings)
+    rate, bad = predict_pictures(sources, predict, settings, results) if sources.pictures else (0, [])
+    good = len(sources.pictures) - len(bad)
+    bad += predict_videos(sources, predict, settings, results)
+    if len(bad) == sources.count:
+        raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
+    results.write_tables({"network": model.network, "model": str(model.path), "model_sha256": digest(model.path),
+                          "class_names": list(labels.names), "settings": dataclasses.asdict(settings)})
+    say(results, good, rate)
+    if bad:
+        raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")
+
+
+def settings_of(config, num_classes: int, count: int) -> Settings:
+    """The evaluator's settings for `count` pictures."""
+    return Settings(crop_size=config.crop_size, scales=chosen_scales(config), flip=config.flip,
+                    batch_size=min(config.predict_batch, count), num_classes=num_classes,
+                    ignore_label=config.ignore_label, mean=tuple(config.image_mean), std=tuple(config.image_std),
+                    most_pixels=MOST_PIXELS)
+
+
+def read_picture(labels: Labels, bad: dict, picture):
+    """(image, truth or None) of a picture; one that cannot be read is noted in `bad`, and BLANK stands for it."""
+    try:
+        if picture.mask is None:
+            return decode_image(read_bytes(picture.image), picture.image), None
+        return read_pair("", Pair(picture.image, picture.mask), labels.num_classes, labels.ignore_label)
+    except InputError as error:
+        bad[picture] = error
+        return BLANK, None
+
+
+def predict_pictures(sources, predict, settings: Settings, results: Results) -> tuple:
+    """Predict and write all pictures; returns (pictures a second, errors of those that cannot be read)."""
+    pictures, bad, start = sources.pictures, {}, time.perf_counter()
+    with ThreadPoolExecutor() as pool, progress(len(pictures), "predict", "image") as bar:
+        writing = []
+        for batch in Segmenter(predict, settings).run(pictures, partial(read_picture, results.labels, bad)):
+            for done in writing:    # of the batch before, so that no more than two are kept
+                done.result()
+            writing = []
+            for picture, *read in zip(batch.samples, batch.images, batch.masks, batch.maps):
+                bar.update()
+                if picture not in bad:
+                    writing.append(pool.submit(results.write_picture, picture, *read, *results.add(picture, *read)))
+                elif sources.count > 1:
+                    bar.clear()
+                    warn(str(bad[picture]))
+        for done in writing:
+            done.result()
+    return len(pictures) / (time.perf_counter() - start), list(bad.values())
+
+
+def predict_videos(sources, predict, settings: Settings, results: Results) -> list:
+    """Predict and write all videos, and say how fast; returns the errors of those that cannot be read."""
+    bad = []
+    for path, name in sources.videos:
+        try:
+            shares, size, rate = annotate(path, results.video_path(name), predict, settings, results.labels,
+                                          results.alpha)
+        except InputError as error:
+            bad.append(error)
+            if sources.count > 1:
+                warn(str(error))
+            continue
+        results.add_video(path, name, shares, size)
+        print(f"{path}: {len(shares)} frames, {rate:.2f} images/s")
+    return bad
+
+
+def say(results: Results, pictures: int, rate: float) -> None:
+    """What was found and where it is."""
+    if len(results.entries) <= FEW:
+        for entry in results.entries:
+            found = sorted(entry["coverage"].items(), key=lambda item: -item[1])
+            print(f"{entry.get('picture', entry.get('video'))}: "
+                  + ", ".join(f"{name} {percent(share, 1)} %" for name, share in found))
+    if results.matrix.counts.any():
+        print(f"mean IoU {results.matrix.mean_iou:.6f} over the pictures with a mask")
+    if pictures:
+        print(f"{pictures} picture{'s' * (pictures > 1)}, {rate:.2f} images/s")
+    kinds = {Path(entry["overlay"]).parts[0] for entry in results.entries} | ({"masks"} if pictures else set())
+    print(f"results are in {results.folder}: {', '.join(sorted(kinds))}, coverage.csv, coverage.json")
