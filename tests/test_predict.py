@@ -13,6 +13,7 @@ import eval_onnx
 import export
 import predict
 from src.data.labels import Labels
+from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
 from src.models.model import settings_beside
@@ -189,6 +190,46 @@ def test_a_video(options, drawn, run, tmp_path):
     assert frames[0][:48].std() > 10 and frames[0][48:].min() < 200, "the picture, and a legend below"
     assert len(list(csv.reader((tmp_path / "out/coverage.csv").open()))) == 7
     assert [path.name for path in (tmp_path / "out/videos").iterdir()] == ["clip.mp4"]
+
+
+def write_clip(path, frames):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
+    path = write_clip(tmp_path / "cut.avi", 20)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    result = run(predict.main, path, *options)
+    assert result.code == 0, result
+    (entry,) = report_of(tmp_path / "out")["pictures"]
+    assert 5 < entry["frames"] < 15
+    assert f"warning: {path}: announces 20 frames, and ends after {entry['frames']}" in result.err, result.err
+
+
+def test_a_video_that_cannot_be_written_whole_is_an_error(options, shell, tmp_path):
+    """The size of a file is limited, as on a full disk; OpenCV's writer says nothing of it."""
+    write_clip(tmp_path / "clip.avi", 60)
+    command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
+    result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
+    assert result.code == 1 and "clip.mp4: OpenCV wrote " in result.err and result.err.count("\n") == 1, result
+    assert not list((tmp_path / "out").rglob("*.*")), "nothing is left of it"
+
+
+def test_chinese_names_are_drawn(options, photos, run, tmp_path):
+    if best_font(letters_of(["背景裂缝孔洞"]))[1]:
+        pytest.skip("no font on this machine has Chinese letters: apt-get install fonts-noto-cjk")
+    seen = []
+    for names in ("背景裂缝孔洞", "洞背景裂缝孔"):
+        (tmp_path / "names.txt").write_text("\n".join(names))
+        result = run(predict.main, photos / "b/x.png", *options, "--class_names", tmp_path / "names.txt", "--overwrite")
+        assert result.code == 0 and result.err == "", result
+        seen.append(cv2.imread(str(tmp_path / "out/overlays/x.jpg"))[46:].astype(int))
+    assert np.abs(seen[0] - seen[1]).max() > 100, "as boxes they would look the same"
 
 
 def test_a_large_picture_is_mapped_at_its_size():
