@@ -106,8 +106,7 @@ EVAL_PATH="$work_dir/run_eval_onnx" bash "$ROOT/scripts/run_eval_onnx.sh" "$data
 results+=("$work_dir/run_eval_onnx/eval_result.json")
 
 step "held-out pictures, percent"
-cd "$ROOT"
-"$PYTHON" -m src.tools.summary "${results[@]}"
+"$PYTHON" "$ROOT/src/tools/summary.py" "${results[@]}"
 echo
 echo "overlays (picture, truth, prediction): $work_dir/overlays"
 echo "the last mode's report, for a browser: $work_dir/report/report.html"

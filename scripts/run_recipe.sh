@@ -103,5 +103,5 @@ evaluation run_eval_s16 s16_eval "$s16"
 evaluation run_eval_s8 s8_eval "$checkpoint"
 evaluation run_eval_s8_multiscale s8_multiscale_eval "$checkpoint"
 evaluation run_eval_s8_multiscale_flip s8_multiscale_flip_eval "$checkpoint"
-step "mIoU in percent, beside the published" "PYTHONPATH=$ROOT" "$PYTHON" -m src.tools.summary --published \
+step "mIoU in percent, beside the published" "$PYTHON" "$ROOT/src/tools/summary.py" --published \
     "${results[@]}"

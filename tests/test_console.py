@@ -123,6 +123,9 @@ def test_help_is_quick_grouped_and_complete(shell, program):
             assert f"(default: {option.default})" in text
 
 
-def test_help_of_the_summary(shell):
-    result = shell(sys.executable, "-m", "src.tools.summary", "--help", cwd=ROOT)
-    assert result.code == 0 and result.out.startswith("usage: ") and result.err == ""
+@pytest.mark.parametrize("program", ["summary", "plot"])
+def test_help_of_the_small_programs(shell, program):
+    result = shell(sys.executable, ROOT / f"src/tools/{program}.py", "--help")
+    assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and result.err == ""
+    wrong = shell(sys.executable, ROOT / f"src/tools/{program}.py")
+    assert wrong.code == 2 and wrong.err.startswith("error: ") and wrong.err.count("\n") == 1

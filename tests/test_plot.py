@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import train
+from src.drawing import curves
 from src.tools import plot
 from tests.conftest import ROOT, TINY
 
@@ -31,22 +32,22 @@ def coloured(path):
 
 def test_the_four_curves(shell, tmp_path):
     write(tmp_path / "metrics.jsonl", 60, [(20, 0.3), (40, 0.6), (60, 0.5)])
-    result = shell(sys.executable, "-m", "src.tools.plot", tmp_path / "metrics.jsonl", cwd=ROOT)
+    result = shell(sys.executable, ROOT / "src/tools/plot.py", tmp_path / "metrics.jsonl")
     assert result.code == 0 and f"{tmp_path}/curves.png drawn" in result.out, result
     assert min(coloured(tmp_path / "curves.png")) > 500
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.jsonl"]
     write(tmp_path / "metrics.jsonl", 1)
-    plot.main([tmp_path / "metrics.jsonl"])
+    plot.main([str(tmp_path / "metrics.jsonl")])
     assert coloured(tmp_path / "curves.png")[1] == 0, "no evaluation: a note in its place"
 
 
 def test_smoothing_keeps_a_constant_and_the_length():
-    assert np.allclose(plot.smooth(np.full(100, 7.0)), 7) and len(plot.smooth(np.arange(33.0))) == 33
+    assert np.allclose(curves.smooth(np.full(100, 7.0)), 7) and len(curves.smooth(np.arange(33.0))) == 33
 
 
 @pytest.mark.parametrize("text, part", [
-    (None, "No such file"), ("", "holds no step of training"), ("1\n2\n", "line 1: is no line of train.py"),
-    ('{"a": 1}\n{"b": 2}\n', "line 1: is no line"), ('{"global_step": 1, "mean_iou": 0.5}\n', "holds no step")])
+    (None, "No such file"), ("", "holds no step of training"), ("1\n2\n", "line 1: is not a line of train.py"),
+    ('{"a": 1}\n{"b": 2}\n', "line 1: is not a line"), ('{"global_step": 1, "mean_iou": 0.5}\n', "holds no step")])
 def test_files_that_are_none(run, tmp_path, text, part):
     if text is not None:
         (tmp_path / "m.jsonl").write_text(text)
@@ -57,12 +58,12 @@ def test_files_that_are_none(run, tmp_path, text, part):
 def test_a_line_that_is_being_written_is_left_out(tmp_path):
     path = write(tmp_path / "metrics.jsonl", 3)
     path.write_text(path.read_text() + '{"epoch": 2, "ste')
-    assert len(plot.read_metrics(path)) == 3
+    assert len(curves.read_metrics(path)) == 3
 
 
 def test_training_draws_and_survives_a_plot_that_fails(trained, drawn, run, tmp_path, monkeypatch):
     assert min(coloured(trained / "curves.png")[place] for place in (0, 2, 3)) > 300
-    monkeypatch.setattr(plot, "draw", lambda *_: 1 / 0)
+    monkeypatch.setattr(curves, "draw", lambda *_: 1 / 0)
     result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt",
                  "--train_epochs", 1)
     assert result.code == 0 and "trained to step 3" in result.out

@@ -12,6 +12,8 @@ from PIL import Image
 import eval_onnx
 import export
 import predict
+from src.data.labels import Labels
+from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
 from src.models.model import settings_beside
@@ -190,6 +192,46 @@ def test_a_video(options, drawn, run, tmp_path):
     assert [path.name for path in (tmp_path / "out/videos").iterdir()] == ["clip.mp4"]
 
 
+def write_clip(path, frames):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
+    path = write_clip(tmp_path / "cut.avi", 20)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    result = run(predict.main, path, *options)
+    assert result.code == 0, result
+    (entry,) = report_of(tmp_path / "out")["pictures"]
+    assert 5 < entry["frames"] < 15
+    assert f"warning: {path}: announces 20 frames, and ends after {entry['frames']}" in result.err, result.err
+
+
+def test_a_video_that_cannot_be_written_whole_is_an_error(options, shell, tmp_path):
+    """The size of a file is limited, as on a full disk; OpenCV's writer says nothing of it."""
+    write_clip(tmp_path / "clip.avi", 60)
+    command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
+    result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
+    assert result.code == 1 and "clip.mp4: OpenCV wrote " in result.err and result.err.count("\n") == 1, result
+    assert not list((tmp_path / "out").rglob("*.*")), "nothing is left of it"
+
+
+def test_chinese_names_are_drawn(options, photos, run, tmp_path):
+    if best_font(letters_of(["背景裂缝孔洞"]))[1]:
+        pytest.skip("no font on this machine has Chinese letters: apt-get install fonts-noto-cjk")
+    seen = []
+    for names in ("背景裂缝孔洞", "洞背景裂缝孔"):
+        (tmp_path / "names.txt").write_text("\n".join(names))
+        result = run(predict.main, photos / "b/x.png", *options, "--class_names", tmp_path / "names.txt", "--overwrite")
+        assert result.code == 0 and result.err == "", result
+        seen.append(cv2.imread(str(tmp_path / "out/overlays/x.jpg"))[46:].astype(int))
+    assert np.abs(seen[0] - seen[1]).max() > 100, "as boxes they would look the same"
+
+
 def test_a_large_picture_is_mapped_at_its_size():
     """Sums are kept small, the class map is not."""
     image = np.zeros((300, 500, 3), np.uint8)
@@ -198,7 +240,7 @@ def test_a_large_picture_is_mapped_at_its_size():
     def by_brightness(inputs):
         return np.stack([-inputs[:, 0], inputs[:, 0]], 1)
     for most in (0, 10_000):
-        settings = Settings(129, (1.0, 0.5), True, 1, 2, most_pixels=most)
+        settings = Settings(129, (1.0, 0.5), True, 1, most_pixels=most)
         (batch,) = Segmenter(by_brightness, settings).run(iter([image]), lambda picture: (picture, None))
         assert batch.totals[0].shape[1:] == ((300, 500) if most == 0 else (77, 129))
         assert batch.maps[0].shape == (300, 500) and (batch.maps[0] == (image[:, :, 0] > 0)).mean() > 0.98
@@ -256,7 +298,7 @@ def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):
     """Picture, truth and prediction of 22,000 pixels each."""
     classes = np.tile(np.arange(22_000) // 11_000, (20, 1)).astype(np.uint8)
     picture = Picture(tmp_path / "wide.png", tmp_path / "mask.png", "wide")
-    results = Results(tmp_path / "out", ["ground", "tent"], 0.6, 255)
+    results = Results(tmp_path / "out", Labels(2, 255, ("ground", "tent")), 0.6)
     results.write_picture(picture, np.zeros((20, 22_000, 3), np.uint8), classes, classes, coverage(classes, 2), 1.0)
     with Image.open(tmp_path / "out/overlays/wide.jpg") as overlay:
         assert overlay.width == 65_500
@@ -268,7 +310,7 @@ def test_ignored_pixels_of_a_mask_are_not_painted(tmp_path):
     image, classes = np.full((64, 64, 3), 100, np.uint8), np.zeros((64, 64), np.uint8)
     seen = []
     for ignored in (9, 255):
-        results = Results(tmp_path / str(ignored), ["ground", "tent"], 0.6, ignored)
+        results = Results(tmp_path / str(ignored), Labels(2, ignored, ("ground", "tent")), 0.6)
         results.write_picture(picture, image, classes + 9, classes, coverage(classes, 2), None)
         seen.append(cv2.imread(str(tmp_path / f"{ignored}/overlays/p.jpg")))
     assert seen[0].shape == seen[1].shape and np.abs(seen[0].astype(int) - seen[1]).max() > 50

@@ -8,14 +8,15 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
+from src.data.labels import Labels
 from src.data.lists import Pair
-from src.device import Device
 from src.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_scores
-from src.evaluation.results import EvaluationLog
 from src.report.gallery import KEPT, Gallery
+from src.report.overlays import OverlayWriter
 from tests.browser import look_at
 from tests.conftest import TINY
 
+TWO = Labels(2, 255, ("ground", "tent"))
 PARTS = {"mode", "figures", "classes", "bars", "confusion", "heatmap", "worst", "best", "settings"}
 
 
@@ -70,10 +71,9 @@ def test_overlays_leave_the_ignored_and_are_numbered_by_the_list(tmp_path):
     """Of rank 1 of 2, which has the pictures 2, 4 and 6 of the list; the first four are drawn."""
     image, classes = np.full((4, 6, 3), 100, np.uint8), np.full((4, 6), 1, np.uint8)
     mask = np.repeat(np.array([[0, 0, 1, 1, 7, 7]], np.uint8), 4, 0)    # 7 is ignored
-    log = EvaluationLog(3, str(tmp_path), 4, 7, Device("CPU", 1, 2))
+    writer = OverlayWriter(tmp_path, 4, 7, rank=1, size=2)
     for name in "abc":
-        log(Pair(f"{name}.jpg", f"{name}.png"), image, mask, classes)
-    log.close()
+        writer(Pair(f"{name}.jpg", f"{name}.png"), image, mask, classes)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0002_a.png", "0004_b.png"]
     truth = cv2.imread(str(tmp_path / "0002_a.png"))[:, 6:12]
     painted = (truth != 100).any(2)
@@ -128,7 +128,7 @@ def feed(gallery, numbers):
 
 
 def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
-    gallery = Gallery(2, 255)
+    gallery = Gallery(TWO)
     feed(gallery, range(50))
     assert [entry["image"] for entry in gallery.worst] == [f"{number}.jpg" for number in range(49, 49 - KEPT, -1)]
     assert [entry["image"] for entry in gallery.best] == [f"{number}.jpg" for number in range(KEPT)]
@@ -142,11 +142,11 @@ def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
 
 
 def test_many_devices_keep_what_one_keeps():
-    whole, parts = Gallery(2, 255), [Gallery(2, 255) for _ in range(3)]
+    whole, parts = Gallery(TWO), [Gallery(TWO) for _ in range(3)]
     feed(whole, range(40))
     for rank, part in enumerate(parts):
         feed(part, range(rank, 40, 3))
-    merged = Gallery(2, 255)
+    merged = Gallery(TWO)
     merged.merge([part.to_bytes() for part in parts])
     assert [entry["image"] for entry in merged.shown] == [entry["image"] for entry in whole.shown]
     assert merged.boundary.mean == pytest.approx(whole.boundary.mean) and merged.boundary.per_class == pytest.approx(

@@ -17,7 +17,8 @@ def test_rows_and_published_figures(tmp_path, run):
     assert "79.89" not in run(summary.main, tmp_path / "a.json").out
 
 
-@pytest.mark.parametrize("text, part", [("no json", "is no result"), ("{}", "has no images_per_s"), (None, "No such")])
+@pytest.mark.parametrize("text, part", [
+    ("no json", "is not a result"), ("{}", "has no images_per_s"), (None, "No such")])
 def test_what_is_no_result(tmp_path, run, text, part):
     if text is not None:
         (tmp_path / "a.json").write_text(text)

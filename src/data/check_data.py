@@ -16,7 +16,9 @@ from src.data.labels import class_names
 from src.data.lists import read_list
 from src.data.pictures import decode_image, decode_mask
 from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
-from src.drawing.sheets import draw_sheet, fit, labelled, save_sheet
+from src.drawing.encoding import fit
+from src.drawing.overlay import striped_overlay
+from src.drawing.sheets import draw_sheet, save_sheet
 from src.files import write_whole
 
 # What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
@@ -196,7 +198,7 @@ def write_sheet(path: Path, facts: list, sets: dict, config, names: list) -> boo
         for job in jobs(list(chosen)) if chosen else []:
             image = fit(decode_image(job.read(0), job.image), TILE)
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            tiles.append(labelled(image, mask, config.ignore_label))
+            tiles.append(striped_overlay(image, mask, config.ignore_label))
             problems = chosen[job.index].problems
             captions.append((f"{set_name} {Path(job.image).stem}", f"{problems[0][0]}: {problems[0][1]}" if problems
                              else ""))

@@ -5,13 +5,21 @@ import numpy as np
 from src.drawing.palette import palette
 
 
-def colour(class_map: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 class numbers -> (H, W, 3) uint8 in VOC's colours, blue green red."""
-    return palette()[class_map][:, :, ::-1]
-
-
 def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6, ignore_label: int = 255) -> np.ndarray:
-    """The picture with the classes' colours laid over; background and ignored pixels are left as they are."""
+    """The picture with the classes' colours laid over; background and ignored pixels are left as they are.
+
+    Args:
+        image: (H, W, 3) uint8, blue green red; so is what is returned.
+        class_map: (H, W) uint8 class numbers, or a mask, which may hold ignore_label.
+        alpha: share of the colours, 0 to 1.
+    """
     painted = (class_map > 0) & (class_map != ignore_label)
-    mixed = cv2.addWeighted(image, 1 - alpha, np.ascontiguousarray(colour(class_map)), alpha, 0)
-    return np.where(painted[:, :, None], mixed, image)
+    colours = np.ascontiguousarray(palette()[class_map][:, :, ::-1])
+    return np.where(painted[:, :, None], cv2.addWeighted(image, 1 - alpha, colours, alpha, 0), image)
+
+
+def striped_overlay(image: np.ndarray, mask: np.ndarray, ignore_label: int) -> np.ndarray:
+    """As `overlay`, with the ignored pixels in white stripes, so that they can be told from background."""
+    rows, columns = np.indices(mask.shape)
+    striped = (mask == ignore_label) & ((rows + columns) // 3 % 2 == 0)
+    return np.where(striped[:, :, None], np.uint8(255), overlay(image, mask, ignore_label=ignore_label))

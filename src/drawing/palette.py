@@ -1,9 +1,14 @@
-"""The colours of the classes: VOC's colour map."""
+"""The colours of the classes: VOC's colour map, and class maps as PNGs that carry it."""
+import functools
+import io
+
 import numpy as np
+from PIL import Image
 
 
+@functools.lru_cache(1)
 def palette() -> np.ndarray:
-    """VOC's colour map: (256, 3) uint8, red green blue, row = class number.
+    """VOC's colour map: (256, 3) uint8, red green blue, row = class number; read only.
 
     Bit k of the colours' high end comes from bits 3k, 3k+1, 3k+2 of the number (VOC development kit, VOClabelcolormap).
     """
@@ -12,4 +17,13 @@ def palette() -> np.ndarray:
     for k in range(8):
         for channel in range(3):
             colours[:, channel] |= ((numbers >> (3 * k + channel) & 1) << (7 - k)).astype(np.uint8)
+    colours.flags.writeable = False
     return colours
+
+
+def palette_png(class_map: np.ndarray) -> bytes:
+    """(H, W) uint8 class numbers as a PNG file of mode P in VOC's colours."""
+    image, data = Image.fromarray(class_map), io.BytesIO()
+    image.putpalette(palette().tobytes())
+    image.save(data, "png")
+    return data.getvalue()

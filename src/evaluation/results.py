@@ -1,15 +1,9 @@
-"""What an evaluation leaves behind: the table on the console, the JSON file, pictures with class maps drawn over."""
+"""What an evaluation tells: its progress and the table on the console, the JSON file."""
 import json
 import math
 import time
-from pathlib import Path
-
-import cv2
-import numpy as np
 
 from src.console import progress, styled
-from src.device import Device
-from src.drawing.overlay import overlay
 from src.files import write_whole
 
 
@@ -40,26 +34,14 @@ def none_if_nan(value: float):
 
 
 class EvaluationLog:
-    """Progress of an evaluation and its pictures, as evaluate's `on_image`.
+    """An observer that shows an evaluation's progress: a bar on a terminal, elsewhere a line every ten seconds."""
 
-    A bar on a terminal; elsewhere a line every ten seconds. Of several devices each writes those of the list's first
-    `overlay_max` pictures that are its own, under the names that one device would give them.
-    """
-
-    def __init__(self, total: int, overlay_dir: str, overlay_max: int, ignore_label: int, device: Device):
+    def __init__(self, total: int):
         self.bar, self.total, self.done = progress(total, "evaluate", "image"), total, 0
-        self.folder, self.most = Path(overlay_dir) if overlay_dir else None, overlay_max
-        self.ignore_label, self.device = ignore_label, device
         self.start = self.said = time.perf_counter()
 
     def __call__(self, sample, image, mask, class_map):
-        number = self.done * self.device.size + self.device.rank + 1    # in the list
         self.done += 1
-        if self.folder and number <= self.most:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            side_by_side = np.hstack([image, overlay(image, mask, ignore_label=self.ignore_label),
-                                      overlay(image, class_map)])
-            cv2.imwrite(str(self.folder / f"{number:04d}_{Path(sample.image).stem}.png"), side_by_side)
         self.bar.update()
         if self.bar.disable and time.perf_counter() - self.said > 10:
             self.said = time.perf_counter()

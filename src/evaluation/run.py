@@ -1,7 +1,6 @@
 """An evaluation, from options and a list file to the table and the result file; the same for every kind of model."""
 import dataclasses
 from functools import partial
-from pathlib import Path
 
 from src.console import InputError
 from src.data.labels import make_labels
@@ -13,7 +12,8 @@ from src.evaluation.results import EvaluationLog, format_table, write_result
 from src.metadata import facts_in
 from src.models.model import open_model, with_facts
 from src.report.gallery import Gallery
-from src.report.page import write_report
+from src.report.overlays import OverlayWriter
+from src.report.page import prepare_report, write_report
 from src.weights.checkpoint import digest
 
 
@@ -43,22 +43,18 @@ def settings_of(config, model, batch_size: int, count: int) -> Settings:
     return Settings(config.crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
 
 
-def prepare_report(folder: str) -> None:
-    """Make the folder before the work. Raises InputError if there can be none."""
-    try:
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--report {folder}: {error.strerror}") from None
-
-
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
     """Evaluate this device's share; the first device prints the table and writes result_file."""
     own = pairs[device.rank::device.size]
-    prepare_report(config.report)
-    log = EvaluationLog(len(own), config.overlay_dir, config.overlay_max, labels.ignore_label, device)
-    gallery = Gallery(labels.num_classes, labels.ignore_label)
-    observers = [log, *([gallery] if config.report else [])]
+    log = EvaluationLog(len(own))
+    observers = [log]
+    if config.overlay_dir:
+        observers.append(OverlayWriter(config.overlay_dir, config.overlay_max, labels.ignore_label, device.rank,
+                                       device.size))
+    if config.report:
+        prepare_report(config.report)
+        gallery = Gallery(labels)
+        observers.append(gallery)
     load = partial(read_pair, config.data_root, num_classes=labels.num_classes, ignore_label=labels.ignore_label)
     matrix = evaluate(model.predict, own, load, settings, labels, observers)
     log.close()
@@ -76,4 +72,4 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
     print(f"result written to {config.result_file}")
     if config.report:
         more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
-        print(f"report written to {write_report(config.report, matrix, gallery, labels.names, about | more, device)}")
+        print(f"report written to {write_report(config.report, matrix, gallery, labels, about | more, device)}")

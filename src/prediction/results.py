@@ -7,14 +7,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from src.console import InputError, RunError
-from src.data.pictures import png_bytes, size_text
+from src.console import InputError
+from src.data.labels import Labels
+from src.drawing.encoding import fit, write_picture
+from src.drawing.fonts import drawable
+from src.drawing.legend import legend_entries
 from src.drawing.overlay import overlay
-from src.drawing.palette import palette
-from src.drawing.panels import legend_entries, panels, percent
-from src.drawing.sheets import fit
+from src.drawing.palette import palette_png
+from src.drawing.panels import panels
+from src.drawing.style import percent
 from src.evaluation.metrics import ConfusionMatrix
 from src.files import write_whole
 
@@ -49,13 +51,6 @@ def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
     return np.bincount(class_map.reshape(-1), minlength=num_classes)[:num_classes] / class_map.size
 
 
-def palette_png(class_map: np.ndarray) -> bytes:
-    """(H, W) uint8 class numbers as a PNG of mode P in VOC's colours."""
-    image = Image.fromarray(class_map)
-    image.putpalette(palette().tobytes())
-    return png_bytes(image)
-
-
 class Results:
     """Files of one call of predict.py.
 
@@ -65,10 +60,11 @@ class Results:
         matrix: confusion matrix over the pictures that have a mask.
     """
 
-    def __init__(self, folder: Path, names: list, alpha: float, ignore_label: int):
-        self.folder, self.names, self.alpha = folder, names, alpha
+    def __init__(self, folder: Path, labels: Labels, alpha: float):
+        self.folder, self.labels, self.alpha = folder, labels, alpha
         self.entries, self.rows = [], []
-        self.matrix = ConfusionMatrix(len(names), ignore_label)
+        self.matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
+        drawable(labels.names)    # warns now, not in one of the threads that draw
 
     def targets(self, sources) -> list:
         """Every file that will be written."""
@@ -82,25 +78,32 @@ class Results:
     def video_path(self, name: str) -> Path:
         return self.folder / "videos" / f"{name}.mp4"
 
-    def add(self, picture, shares: np.ndarray, size: tuple, iou) -> None:
-        """Note a picture's coverage, and its mean IoU where it has a mask."""
-        files = dict(zip(("class_map", "overlay"), (str(path.relative_to(self.folder))
-                                                    for path in self.files_of(picture))))
-        truth = {"mask": str(picture.mask), "mean_iou": iou} if picture.mask else {}
-        self.entries.append({"picture": str(picture.image), **files, "width": size[1], "height": size[0], **truth,
-                             "coverage": self.by_name(shares)})
-        self.rows.append([str(picture.image), size[1], size[0], *(f"{share:.6f}" for share in shares)])
+    def add(self, picture, image, truth, class_map) -> tuple:
+        """Note a picture; returns (coverage of each class, mean IoU or None where nothing is scored)."""
+        shares, iou, scored = coverage(class_map, self.labels.num_classes), None, {}
+        if truth is not None:
+            own = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
+            own.counts = self.matrix.update(truth, class_map)
+            iou = own.mean_iou if own.counts.any() else None
+            scored = {"mask": str(picture.mask), "mean_iou": iou}
+        mask, drawn = (str(path.relative_to(self.folder)) for path in self.files_of(picture))
+        height, width = class_map.shape
+        self.entries.append({"picture": str(picture.image), "class_map": mask, "overlay": drawn, "width": width,
+                             "height": height, **scored, "coverage": self.by_name(shares)})
+        self.rows.append([str(picture.image), width, height, *(f"{share:.6f}" for share in shares)])
+        return shares, iou
 
     def add_video(self, path, name: str, frames: list, size: tuple) -> None:
         """Note a video's mean coverage, and that of each frame as a row of the table."""
+        height, width = size
         self.entries.append({"video": str(path), "overlay": str(self.video_path(name).relative_to(self.folder)),
-                             "width": size[1], "height": size[0], "frames": len(frames),
+                             "width": width, "height": height, "frames": len(frames),
                              "coverage": self.by_name(np.mean(frames, 0))})
-        self.rows += [[f"{path}#{number}", size[1], size[0], *(f"{share:.6f}" for share in shares)]
+        self.rows += [[f"{path}#{number}", width, height, *(f"{share:.6f}" for share in shares)]
                       for number, shares in enumerate(frames)]
 
     def by_name(self, shares) -> dict:
-        return {name: round(float(share), 6) for name, share in zip(self.names, shares) if share > 0}
+        return {name: round(float(share), 6) for name, share in zip(self.labels.names, shares) if share > 0}
 
     def write_picture(self, picture, image, truth, class_map, shares, iou) -> None:
         """The class map, and the overlay: beside picture and truth where there is a mask."""
@@ -108,20 +111,17 @@ class Results:
         write_whole(mask_path, palette_png(class_map))
         drawn, captions, occurring = [overlay(image, class_map, self.alpha)], [], shares > 0
         if truth is not None:
-            drawn = [image, overlay(image, truth, self.alpha, self.matrix.ignore_label), *drawn]
-            captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou)}"]
-            occurring |= coverage(truth, len(self.names)) > 0
-        canvas = fit(panels(drawn, captions, legend_entries(shares, occurring, self.names)), LONGEST)
-        whole, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        if not whole:
-            raise RunError(f"{overlay_path}: OpenCV cannot write {size_text(canvas)} as JPEG")
-        write_whole(overlay_path, data.tobytes())
+            drawn = [image, overlay(image, truth, self.alpha, self.labels.ignore_label), *drawn]
+            captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou, 1)} %"]
+            occurring |= coverage(truth, self.labels.num_classes) > 0
+        canvas = panels(drawn, captions, legend_entries(shares, occurring, self.labels.names))
+        write_picture(overlay_path, fit(canvas, LONGEST), cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
 
     def write_tables(self, about: dict) -> None:
         """coverage.csv, a row a picture or frame, and coverage.json with `about` at its head."""
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(["picture", "width", "height", *self.names])
+        writer.writerow(["picture", "width", "height", *self.labels.names])
         writer.writerows(self.rows)
         write_whole(self.folder / "coverage.csv", text.getvalue().encode())
         scored = {"mean_iou": self.matrix.mean_iou} if self.matrix.counts.any() else {}

@@ -1,4 +1,6 @@
 """Videos through OpenCV: every frame with its classes laid over, written as an annotated video."""
+import contextlib
+import itertools
 import os
 import time
 from pathlib import Path
@@ -6,14 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.console import InputError, RunError, progress
+from src.console import InputError, RunError, progress, warn
+from src.data.labels import Labels
+from src.drawing.legend import legend_entries
 from src.drawing.overlay import overlay
-from src.drawing.panels import legend_entries, panels
+from src.drawing.panels import panels
 from src.evaluation.inference import Segmenter
-from src.files import remove
+from src.files import writing
 from src.prediction.results import coverage
 
 CODEC = "mp4v"    # MPEG-4, which every build of OpenCV can write
+USUAL_RATE = 25.0    # frames a second, where a file says nonsense
 LEAST_LEGEND = 0.005    # share of a frame; below that the legend would flicker
 
 
@@ -27,15 +32,15 @@ def open_video(path):
 
 
 def frames_of(capture):
-    while True:
-        whole, frame = capture.read()
-        if not whole:
-            return
-        yield frame
+    """The frames, (H, W, 3) uint8 blue green red, up to the first that cannot be read."""
+    while (read := capture.read())[0]:
+        yield read[1]
 
 
-def annotate(path, target: Path, predict, settings, names: list, alpha: float) -> tuple:
+def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float) -> tuple:
     """Write `target`, the video at `path` with its classes laid over and a legend below.
+
+    Warns of a video that ends before the number of frames that it announces.
 
     Returns:
         (coverage of each frame: list of (num_classes,) float64, height and width, frames a second).
@@ -43,57 +48,74 @@ def annotate(path, target: Path, predict, settings, names: list, alpha: float) -
     Raises:
         InputError: a video that cannot be read. RunError: one that cannot be written.
     """
-    capture = open_video(path)
-    aside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    total = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-    rate = capture.get(cv2.CAP_PROP_FPS)
-    writer, shares, start = None, [], time.perf_counter()
+    capture, shares, start = open_video(path), [], time.perf_counter()
+    announced, rate = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))), capture.get(cv2.CAP_PROP_FPS)
     try:
-        with progress(total or None, Path(path).name, "frame") as bar:
-            for batch in Segmenter(predict, settings).run(frames_of(capture), lambda frame: (frame, None)):
-                for frame, class_map in zip(batch.images, batch.maps):
-                    shares.append(coverage(class_map, len(names)))
-                    drawn = draw_frame(frame, class_map, shares[-1], names, alpha)
-                    writer = writer or open_writer(aside, rate, drawn.shape)
-                    writer.write(fitted(drawn, writer.size))
-                    bar.update()
-        if not shares:
+        frames = frames_of(capture)
+        first = next(frames, None)
+        if first is None:
             raise InputError(f"{path}: holds no frame that OpenCV can read")
-        writer.release()
-        os.replace(aside, target)
+        with writing(target) as aside, progress(announced or None, Path(path).name, "frame") as bar:
+            with contextlib.closing(Writer(aside, target, rate)) as writer:
+                for batch in Segmenter(predict, settings).run(itertools.chain([first], frames), without_truth):
+                    for frame, class_map in zip(batch.images, batch.maps):
+                        shares.append(coverage(class_map, labels.num_classes))
+                        writer.write(draw_frame(frame, class_map, shares[-1], labels.names, alpha))
+                        bar.update()
+            check_written(aside, target, len(shares))
     finally:
         capture.release()
-        remove(aside)
-    return shares, frame.shape[:2], len(shares) / (time.perf_counter() - start)
+    if len(shares) < announced:
+        warn(f"{path}: announces {announced} frames, and ends after {len(shares)}; was it cut short?")
+    return shares, first.shape[:2], len(shares) / (time.perf_counter() - start)
+
+
+def without_truth(frame):
+    return frame, None
 
 
 class Writer:
-    """cv2.VideoWriter that knows its height and width."""
+    """An MP4 file of frames as large as the first one, made even, which the codec asks for.
 
-    def __init__(self, path, rate, size):
-        self.size = size
-        self.video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), rate, size[::-1])
-        self.write, self.release = self.video.write, self.video.release
+    Args:
+        path: the file; `target`: what errors call it.
+        rate: frames a second.
+    """
+
+    def __init__(self, path: Path, target: Path, rate: float):
+        self.path, self.target, self.rate = path, target, rate if 0 < rate < 1000 else USUAL_RATE
+        self.video = self.size = None
+
+    def write(self, drawn: np.ndarray) -> None:
+        """Add a frame (H, W, 3) uint8, cut or filled with white below and at the right: legends differ in height.
+
+        Raises RunError: there can be no video.
+        """
+        if self.video is None:
+            self.size = tuple(length + length % 2 for length in drawn.shape[:2])
+            self.video = cv2.VideoWriter(str(self.path), cv2.VideoWriter_fourcc(*CODEC), self.rate, self.size[::-1])
+            if not self.video.isOpened():
+                raise RunError(f"{self.target}: OpenCV cannot write a video there")
+        canvas = np.full((*self.size, 3), 255, np.uint8)
+        height, width = np.minimum(self.size, drawn.shape[:2])
+        canvas[:height, :width] = drawn[:height, :width]
+        self.video.write(canvas)
+
+    def close(self) -> None:
+        if self.video is not None:
+            self.video.release()
 
 
-def open_writer(path: Path, rate: float, shape: tuple) -> Writer:
-    """A writer of frames like the first drawn one, made even, which the codec asks for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rate = rate if 0 < rate < 1000 else 25.0    # what some files say is nonsense
-    writer = Writer(path, rate, (shape[0] + shape[0] % 2, shape[1] + shape[1] % 2))
-    if not writer.video.isOpened():
-        raise RunError(f"{path.parent}: OpenCV cannot write a video there")
-    return writer
+def check_written(path: Path, target: Path, count: int) -> None:
+    """Raises RunError unless the video at `path` has `count` frames: OpenCV's writer tells no errors."""
+    capture, found = cv2.VideoCapture(str(path)), 0
+    while capture.grab():
+        found += 1
+    capture.release()
+    if found != count:
+        raise RunError(f"{target}: OpenCV wrote {found} of {count} frames; is the disk full?")
 
 
-def draw_frame(frame, class_map, shares, names: list, alpha: float) -> np.ndarray:
+def draw_frame(frame, class_map, shares, names, alpha: float) -> np.ndarray:
     """The frame with its classes laid over; the legend below keeps out what covers next to nothing."""
     return panels([overlay(frame, class_map, alpha)], [], legend_entries(shares, shares > LEAST_LEGEND, names), 2)
-
-
-def fitted(drawn: np.ndarray, size: tuple) -> np.ndarray:
-    """The drawn frame cut or filled with white at the bottom and the right: legends differ in height."""
-    height, width = min(size[0], drawn.shape[0]), min(size[1], drawn.shape[1])
-    canvas = np.full((*size, 3), 255, np.uint8)
-    canvas[:height, :width] = drawn[:height, :width]
-    return canvas

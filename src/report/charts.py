@@ -1,24 +1,14 @@
-"""Charts of a result as SVG, by matplotlib without a screen; imported only where a report is asked for."""
+"""Charts of a result as SVG, by matplotlib without a screen."""
 import io
 import warnings
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-ACCENT, MARK, GREY, INK = "#2563a8", "#c2410c", "#d8dde3", "#1f2933"
+from src.drawing.style import ACCENT, CHART, INK, MARK
+
 MOST_NUMBERS = 30    # classes; with more the cells are too small to write in
-STYLE = {"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
-         "axes.edgecolor": GREY, "svg.hashsalt": "report",
-         "svg.fonttype": "none",    # the page's reader has fonts for names in all alphabets
-         "text.parse_math": False}    # a class may be called $
-
-
-def new_figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def to_svg(figure: Figure) -> bytes:
@@ -29,7 +19,7 @@ def to_svg(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-@matplotlib.rc_context(STYLE)
+@matplotlib.rc_context(CHART)
 def iou_bars(names: list, iou: np.ndarray, mean: float) -> bytes:
     """Horizontal bars of each class's IoU, the best on top, and a line at the mean; as SVG.
 
@@ -37,7 +27,7 @@ def iou_bars(names: list, iou: np.ndarray, mean: float) -> bytes:
     """
     order = [number for number in np.argsort(iou, kind="stable") if not np.isnan(iou[number])]
     values = [100 * iou[number] for number in order]
-    figure = new_figure(5.2, 0.9 + 0.27 * len(order))
+    figure = Figure(figsize=(5.2, 0.9 + 0.27 * len(order)), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(order)), values, color=ACCENT, height=0.72)
     for place, value in enumerate(values):
@@ -48,13 +38,12 @@ def iou_bars(names: list, iou: np.ndarray, mean: float) -> bytes:
     axes.set(xlim=(0, 100), ylim=(-0.6, len(order) - 0.4), xlabel="IoU, percent",
              yticks=range(len(order)), yticklabels=[names[number] for number in order])
     axes.tick_params(length=0)
-    axes.grid(axis="x", color=GREY, linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid(axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
     return to_svg(figure)
 
 
-@matplotlib.rc_context(STYLE)
+@matplotlib.rc_context(CHART)
 def heat_map(names: list, counts: np.ndarray) -> bytes:
     """The confusion matrix in percent of each row (what the pixels of a class were taken for), as SVG.
 
@@ -63,7 +52,7 @@ def heat_map(names: list, counts: np.ndarray) -> bytes:
     truth = counts.sum(1, keepdims=True)
     shares = np.divide(100 * counts, truth, out=np.full(counts.shape, np.nan), where=truth > 0)
     side = min(14, max(4.6, 1.6 + 0.3 * len(names)))
-    figure = new_figure(side, side)
+    figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="#f1f3f5")
     axes.imshow(shares, cmap=colours, vmin=0, vmax=100)

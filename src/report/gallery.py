@@ -5,44 +5,43 @@ import json
 import cv2
 import numpy as np
 
+from src.drawing.encoding import encode, fit
 from src.drawing.overlay import overlay
 from src.evaluation.boundary import BoundaryScore
 from src.evaluation.metrics import ConfusionMatrix
 
 KEPT = 6    # best and worst pictures, each
-LONG_SIDE = 400    # pixels that a kept picture is reduced to
-QUALITY = 85
+LONG_SIDE, QUALITY = 400, 85    # pixels, JPEG quality of a kept picture
 
 
 class Gallery:
-    """Call it as evaluate's on_image; what it keeps does not grow with the list.
+    """An observer of the evaluation; what it keeps does not grow with the list.
 
     Attributes:
         boundary: BoundaryScore of all pictures.
         shown: the best and the worst pictures, dicts of "number", "image", "iou", "boundary", "classes" (number ->
-            IoU, null where it is not in the picture) and "panels": picture, truth and prediction as JPEG in base64.
+            IoU of those in the picture) and "panels": picture, truth and prediction as JPEG in base64.
     """
 
-    def __init__(self, num_classes: int, ignore_label: int, kept: int = KEPT):
-        self.num_classes, self.ignore_label, self.kept = num_classes, ignore_label, kept
-        self.boundary = BoundaryScore(num_classes, ignore_label)
+    def __init__(self, labels, kept: int = KEPT):
+        self.labels, self.kept = labels, kept
+        self.boundary = BoundaryScore(labels.num_classes, labels.ignore_label)
         self.shown, self.seen = [], 0
 
     def __call__(self, sample, image, mask, class_map) -> None:
         self.seen += 1
         scores = self.boundary.update(mask, class_map)
-        matrix = ConfusionMatrix(self.num_classes, self.ignore_label)
+        matrix = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
         matrix.update(mask, class_map)
         iou = matrix.mean_iou
         if np.isnan(iou) or not self.is_among_kept(iou):
             return
-        drawn = (image, overlay(image, mask, ignore_label=self.ignore_label), overlay(image, class_map))
-        self.shown.append({
+        drawn = (image, overlay(image, mask, ignore_label=self.labels.ignore_label), overlay(image, class_map))
+        self.shown = self.shortened([*self.shown, {
             "number": self.seen, "image": str(sample.image), "iou": iou,
             "boundary": sum(scores.values()) / len(scores),
             "classes": {int(number): matrix.iou[number] for number in np.flatnonzero(~np.isnan(matrix.iou))},
-            "panels": [base64.b64encode(small_jpeg(panel)).decode() for panel in drawn]})
-        self.shown = self.shortened(self.shown)
+            "panels": [small_jpeg(panel, sample.image) for panel in drawn]}])
 
     def is_among_kept(self, iou: float) -> bool:
         """Whether a picture of this IoU is among the best or the worst so far."""
@@ -78,11 +77,7 @@ class Gallery:
         self.boundary.pictures = sum(np.array(part["pictures"], np.int64) for part in parts)
 
 
-def small_jpeg(image: np.ndarray) -> bytes:
-    """A picture as JPEG, its long side at most LONG_SIDE."""
-    height, width = image.shape[:2]
-    factor = LONG_SIDE / max(height, width)
-    if factor < 1:
-        image = cv2.resize(image, (max(1, round(width * factor)), max(1, round(height * factor))),
-                           interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+def small_jpeg(image: np.ndarray, name: str) -> str:
+    """A picture as a small JPEG in base64."""
+    data = encode(fit(image, LONG_SIDE), f"{name}.jpg", cv2.IMWRITE_JPEG_QUALITY, QUALITY)
+    return base64.b64encode(data).decode()

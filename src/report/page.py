@@ -6,25 +6,38 @@ import json
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
+from src.console import InputError
 from src.drawing.palette import palette
+from src.drawing.style import percent
 from src.files import write_whole
 
 PAGE = Path(__file__).with_name("page.html")
 MOST_CONFUSIONS = 10
-PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "opencv-python-headless", "numpy")
+PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "openvino", "opencv-python-headless", "numpy")
+
+
+def prepare_report(folder: str) -> None:
+    """Make the folder before the work. Raises InputError if there can be no folder or no charts."""
+    if find_spec("matplotlib") is None:
+        raise InputError("--report: its charts need matplotlib: pip install matplotlib")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--report {folder}: {error.strerror}") from None
 
 
 def text(value) -> str:
     return html.escape(str(value))
 
 
-def percent(value, digits: int = 2) -> str:
-    return "-" if value is None or np.isnan(value) else f"{100 * value:.{digits}f}"
+def percent_text(share, digits: int = 2) -> str:
+    return text(percent(share, digits))
 
 
 def data_uri(kind: str, data: bytes) -> str:
@@ -32,7 +45,7 @@ def data_uri(kind: str, data: bytes) -> str:
 
 
 def swatch(number: int) -> str:
-    red, green, blue = (int(value) for value in palette()[number])
+    red, green, blue = palette()[number].tolist()
     return f'<span class="swatch" style="background:rgb({red} {green} {blue})"></span>'
 
 
@@ -42,27 +55,27 @@ def rows(pairs) -> str:
 
 def figures(matrix, gallery, extra: dict) -> str:
     """The headline figures as items of a description list."""
-    values = [("mean IoU", percent(matrix.mean_iou) + " %"), ("boundary F", percent(gallery.boundary.mean) + " %"),
-              ("pixel accuracy", percent(matrix.pixel_accuracy) + " %"), ("pictures", f"{extra['images']:,}"),
+    values = [("mean IoU", percent_text(matrix.mean_iou) + " %"),
+              ("boundary F", percent_text(gallery.boundary.mean) + " %"),
+              ("pixel accuracy", percent_text(matrix.pixel_accuracy) + " %"), ("pictures", f"{extra['images']:,}"),
               ("images a second", f"{extra['images_per_s']:.2f}")]
     first = ' class="first"'
     return "\n".join(f"<div{first * (number == 0)}><dt>{name}</dt><dd>{value}</dd></div>"
                      for number, (name, value) in enumerate(values))
 
 
-def class_rows(matrix, gallery, names: list) -> str:
+def class_rows(matrix, gallery, names) -> str:
     """A table row for each class: IoU, boundary F, its share of the scored pixels."""
     truth = matrix.counts.sum(1) / max(1, matrix.counts.sum())
     lines = zip(names, matrix.iou, gallery.boundary.per_class, truth)
     return "\n".join(
-        f"<tr><td>{swatch(number)}{text(name)}</td><td>{percent(iou)}</td><td>{percent(edge)}</td>"
-        f"<td>{percent(share)} %</td></tr>" for number, (name, iou, edge, share) in enumerate(lines))
+        f"<tr><td>{swatch(number)}{text(name)}</td><td>{percent_text(iou)}</td><td>{percent_text(edge)}</td>"
+        f"<td>{percent_text(share)} %</td></tr>" for number, (name, iou, edge, share) in enumerate(lines))
 
 
-def confusions(matrix, names: list) -> str:
+def confusions(matrix, names) -> str:
     """The largest shares off the diagonal as a table."""
-    truth = matrix.counts.sum(1, keepdims=True)
-    shares = matrix.counts / np.maximum(1, truth)
+    shares = matrix.counts / np.maximum(1, matrix.counts.sum(1, keepdims=True))
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = [(row, column) for row, column in zip(*np.unravel_index(order, shares.shape)) if shares[row, column] > 0]
@@ -70,23 +83,23 @@ def confusions(matrix, names: list) -> str:
         return '<p class="note">No pixel is mistaken.</p>'
     lines = "\n".join(f"<tr><td>{swatch(row)}{text(names[row])}</td>"
                       f'<td class="left">{swatch(column)}{text(names[column])}</td>'
-                      f"<td>{percent(shares[row, column], 1)} %</td></tr>" for row, column in pairs)
-    return ('<table><thead><tr><th>truth</th><th class="left">taken for</th><th>share</th></tr></thead>\n'
+                      f"<td>{percent_text(shares[row, column], 1)} %</td></tr>" for row, column in pairs)
+    return ('<table><thead><tr><th>truth</th><th class="left">prediction</th><th>share</th></tr></thead>\n'
             f"<tbody>\n{lines}\n</tbody></table>")
 
 
-def picture(entry: dict, names: list) -> str:
+def picture(entry: dict, names) -> str:
     """One picture with truth and prediction, its figures, and the classes in it."""
     panels = "".join(
         f'<div><img loading="lazy" src="data:image/jpeg;base64,{panel}" alt="{kind} of {text(entry["image"])}">'
         f"<span>{kind}</span></div>" for kind, panel in zip(("picture", "truth", "prediction"), entry["panels"]))
-    found = "".join(f"<span>{swatch(int(number))}{text(names[int(number)])} {percent(iou, 0)}</span> "
+    found = "".join(f"<span>{swatch(int(number))}{text(names[int(number)])} {percent_text(iou, 0)}</span> "
                     for number, iou in entry["classes"].items())
-    return (f'<figure><div class="panels">{panels}</div><figcaption><b>IoU {percent(entry["iou"])} %</b>, boundary F '
-            f'{percent(entry["boundary"])} %, {text(entry["image"])}<br>{found}</figcaption></figure>')
+    return (f'<figure><div class="panels">{panels}</div><figcaption><b>IoU {percent_text(entry["iou"])} %</b>, '
+            f'boundary F {percent_text(entry["boundary"])} %, {text(entry["image"])}<br>{found}</figcaption></figure>')
 
 
-def pictures(entries: list, names: list) -> str:
+def pictures(entries: list, names) -> str:
     return "\n".join(picture(entry, names) for entry in entries) or '<p class="note">None.</p>'
 
 
@@ -110,34 +123,35 @@ def versions() -> str:
     return ", ".join(found)
 
 
-def about(extra: dict, device) -> list:
+def about(extra: dict, labels, device) -> list:
     """What a reader needs to get the same figures, as (name, value) pairs."""
-    settings = extra["settings"]
+    settings, options = extra["settings"], extra["options"]
     return [("network", extra["network"]), ("weights", extra["model"]),
-            ("SHA-256 of the weights", extra["checkpoint_sha256"]), ("list", extra["options"]["data_lst"]),
-            ("SHA-256 of the list", extra["list_sha256"]), ("data root", extra["options"]["data_root"]),
+            ("SHA-256 of the weights", extra["checkpoint_sha256"]), ("list", options["data_lst"]),
+            ("SHA-256 of the list", extra["list_sha256"]), ("data root", options["data_root"]),
             ("scales", " ".join(f"{scale:g}" for scale in settings["scales"])), ("flip", settings["flip"]),
             ("crop size", settings["crop_size"]), ("batch size", settings["batch_size"]),
             ("mean, blue green red", " ".join(map(str, settings["mean"]))),
-            ("standard deviation", " ".join(map(str, settings["std"]))), ("ignored label", settings["ignore_label"]),
+            ("standard deviation", " ".join(map(str, settings["std"]))), ("ignored label", labels.ignore_label),
             ("device", f"{device.size} x {device.target}"), ("versions", versions()),
             ("written", datetime.datetime.now().astimezone().isoformat(timespec="seconds"))]
 
 
-def write_report(folder, matrix, gallery, names: list, extra: dict, device) -> Path:
+def write_report(folder, matrix, gallery, labels, extra: dict, device) -> Path:
     """Write report.html into `folder` and return its path.
 
     Args:
         matrix: ConfusionMatrix of the whole list.
         gallery: Gallery of the whole list.
+        labels: Labels of the evaluation.
         extra: what the result file holds beside the figures, and "model" and "list_sha256".
         device: Device that evaluated.
 
     Raises:
         RunError: the page cannot be written.
     """
-    from src.report.charts import heat_map, iou_bars
-    absent = int(np.isnan(matrix.iou).sum())
+    from src.report.charts import heat_map, iou_bars  # here, for evaluation without a report needs no matplotlib
+    names, absent = labels.names, int(np.isnan(matrix.iou).sum())
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=text(f"{extra['network']} on {Path(extra['options']['data_lst']).name}"), mode=text(mode(extra)),
         figures=figures(matrix, gallery, extra), classes=class_rows(matrix, gallery, names),
@@ -147,7 +161,7 @@ def write_report(folder, matrix, gallery, names: list, extra: dict, device) -> P
         map_least=min(620, 220 + 19 * len(names)), map_most=min(900, 300 + 30 * len(names)),
         confusions=confusions(matrix, names),
         worst=pictures(gallery.worst, names), best=pictures(gallery.best, names),
-        about=rows(about(extra, device)),
+        about=rows(about(extra, labels, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
     path = Path(folder) / "report.html"
     write_whole(path, page.encode())

@@ -1,10 +1,13 @@
-"""A table of several evaluation results: `python -m src.tools.summary [--published] RESULT.json ...`."""
+"""A table of several evaluation results: python src/tools/summary.py [--published] RESULT.json ..."""
 import json
 import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.config import Parser
 from src.console import InputError, run_program
+from src.drawing.style import percent
 
 # The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
 PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 79.70, ("8", 5, True): 79.89}
@@ -12,12 +15,12 @@ PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 7
 
 def read_result(path) -> dict:
     try:
-        result = json.loads(Path(path).read_text())
+        result = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is no result of an evaluation ({error})") from None
+        raise InputError(f"{path}: is not a result of an evaluation ({error})") from None
     missing = {"network", "settings", "mean_iou", "pixel_accuracy", "images_per_s"} - set(result)
     if missing:
-        raise InputError(f"{path}: has no {sorted(missing)[0]}, so it is no result of this version; evaluate again")
+        raise InputError(f"{path}: has no {sorted(missing)[0]}, so it is not a result of this version; evaluate again")
     return result
 
 
@@ -35,25 +38,17 @@ def format_summary(results: list, published: bool = False) -> str:
         rows.append((network, str(mode[1]), "yes" if mode[2] else "no", percent(result["mean_iou"]), *zoo,
                      percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(f"{cell:<{width}}" if i == 0 else f"{cell:>{width}}"
-                       for i, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+    lines = ["  ".join([f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))])
+             for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def percent(value) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
 def main(argv=None):
-    arguments = sys.argv[1:] if argv is None else argv
-    paths = [argument for argument in arguments if argument != "--published"]
-    usage = ("usage: python -m src.tools.summary [--published] RESULT.json ...; --published adds the model zoo's "
-             "mIoU")
-    if {"--help", "-h"} & set(paths):
-        return print(usage)
-    if not paths:
-        raise InputError(usage)
-    print(format_summary([read_result(path) for path in paths], "--published" in arguments))
+    parser = Parser("summary.py", description=__doc__)
+    parser.add_argument("--published", action="store_true", help="add the model zoo's mIoU of the same mode")
+    parser.add_argument("results", nargs="+", metavar="RESULT.json", help="what eval.py and eval_onnx.py wrote")
+    given = parser.parse_args(argv)
+    print(format_summary([read_result(path) for path in given.results], given.published))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""curves.png: loss, mIoU, learning rate and speed of a training run, from its metrics.jsonl."""
+import io
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from src.console import InputError
+from src.drawing.fonts import best_font, letters_of
+from src.drawing.style import ACCENT, CHART, MARK, PALE, SOFT
+from src.files import write_whole
+
+SMOOTHED_FROM = 20    # steps; with fewer the line itself is plain enough
+
+
+def read_metrics(path) -> list:
+    """The records of metrics.jsonl, in order of their steps. Raises InputError for a file that holds none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not a text file'}") from None
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            record["global_step"] += 0
+        except (ValueError, TypeError, KeyError):
+            if number == len(lines):    # of a run that goes on: it may be half written
+                break
+            raise InputError(f"{path}, line {number}: is not a line of train.py's metrics.jsonl") from None
+        records.append(record)
+    if not any("loss" in record for record in records):
+        raise InputError(f"{path}: holds no step of training")
+    return sorted(records, key=lambda record: record["global_step"])
+
+
+def series(records: list, name: str) -> tuple:
+    """(steps, values) of the records that hold a figure."""
+    found = [(record["global_step"], record[name]) for record in records if name in record]
+    return tuple(np.array(values) for values in zip(*found)) if found else (np.array([]), np.array([]))
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """Running mean over a twentieth of the run, at the ends over what there is."""
+    width = max(1, len(values) // 20)
+    kernel = np.ones(width)
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+
+
+def draw_line(axes, steps, values, smoothed: bool) -> None:
+    is_long = smoothed and len(values) >= SMOOTHED_FROM
+    axes.plot(steps, values, color=PALE if is_long else ACCENT, linewidth=1 if is_long else 1.6,
+              marker="" if len(values) > 1 else "o")
+    if is_long:
+        axes.plot(steps, smooth(values), color=ACCENT, linewidth=1.8)
+
+
+def draw_evaluations(axes, steps, values) -> None:
+    """mIoU of each evaluation, the best one marked; or a note that there was none."""
+    if not len(values):
+        axes.text(0.5, 0.5, "no evaluation in this run (--eval_data_lst)", transform=axes.transAxes, ha="center",
+                  color=SOFT)
+        axes.set(xticks=[], yticks=[])
+        return
+    best = int(np.argmax(values))
+    axes.plot(steps, 100 * values, color=ACCENT, marker="o", markersize=4, linewidth=1.6)
+    axes.plot(steps[best], 100 * values[best], "o", color=MARK, markersize=7)
+    axes.margins(y=0.18)
+    left = steps[best] <= np.mean(axes.get_xlim())
+    axes.annotate(f"best {100 * values[best]:.2f} at step {steps[best]}", (steps[best], 100 * values[best]),
+                  (0, 8), textcoords="offset points", ha="left" if left else "right", color=MARK)
+
+
+@matplotlib.rc_context(CHART)
+def draw(records: list, title: str) -> bytes:
+    """The four curves as PNG."""
+    figure = Figure(figsize=(10, 6.4), dpi=150, layout="constrained")
+    (loss, miou), (rate, speed) = figure.subplots(2, 2)
+    for axes, name in ((loss, "loss"), (miou, "mIoU, percent"), (rate, "learning rate"), (speed, "images a second")):
+        axes.set_title(name)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y")
+        axes.set_xlim(0, records[-1]["global_step"] * 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    draw_line(loss, *series(records, "loss"), smoothed=True)
+    draw_line(rate, *series(records, "lr"), smoothed=False)
+    draw_line(speed, *series(records, "images_per_s"), smoothed=True)
+    draw_evaluations(miou, *series(records, "mean_iou"))
+    for axes in (rate, speed):
+        axes.set_xlabel("step")
+    for axes in (loss, rate, speed):
+        axes.set_ylim(bottom=0)
+    own = {"font": Path(file)} if (file := best_font(letters_of([title]))[0]) else {}
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left", **own)
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+def plot(path) -> Path:
+    """Draw the curves of a metrics.jsonl beside it; returns the picture's path. Raises InputError, RunError."""
+    records, path = read_metrics(path), Path(path)
+    target = path.with_name("curves.png")
+    write_whole(target, draw(records, f"{path.absolute().parent.name}, {records[-1]['global_step']} steps"))
+    return target
