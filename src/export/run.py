@@ -72,5 +72,6 @@ def facts_of(config) -> dict:
     labels = make_labels(num_classes, config.ignore_label, config.class_names, said.get("class_names", ()))
     network = architecture(config.export_model, num_classes, config.atrous_rates)
     facts = describe(network, labels, config.input_size, config.image_mean, config.image_std)
-    return said | facts | {"input_type": config.input_type, "input_format": config.input_format,
-                           "precision": config.precision, "checkpoint_sha256": digest(config.ckpt_file)}
+    recipe = {"recipe": said["recipe"]} if "recipe" in said else {}
+    return {**facts, **recipe, "input_type": config.input_type, "input_format": config.input_format,
+            "precision": config.precision, "checkpoint_sha256": digest(config.ckpt_file)}

@@ -48,7 +48,8 @@ def run(config) -> None:
     if len(bad) == sources.count:
         raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
     results.write_tables({"network": model.title, "engine": model.engine, "model": str(model.path),
-                          "model_sha256": digest(model.path), "class_names": list(labels.names), "settings": dataclasses.asdict(settings)})
+                          "model_sha256": digest(model.path), "class_names": list(labels.names),
+                          "settings": dataclasses.asdict(settings)})
     say(results, good, rate)
     if bad:
         raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")
