@@ -72,13 +72,14 @@ def make_loss(config):
 
 
 def build_model(config, device, rates):
-    """The Model that trains: network, loss, momentum, fixed loss scale; float16 (O3) but for the loss off the CPU."""
-    import mindspore as ms
+    """The Model that trains: network, loss, mixed precision, momentum, loss scale."""
     from mindspore import nn
 
     from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
+    from src.training import amp
     from src.weights.checkpoint import load_pretrained
 
+    amp.set_jit_level(config.jit_level)
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
@@ -86,15 +87,11 @@ def build_model(config, device, rates):
     training = TrainingNetwork(network, loss, config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
+    amp.mixed_precision(training, config.amp_level, device.target)
     # Momentum leaves names with beta or gamma out of weight decay: BatchNorm's parameters, as published.
     optimizer = nn.Momentum(training.trainable_params(), rates.tolist(), MOMENTUM, weight_decay=WEIGHT_DECAY,
-                            loss_scale=config.loss_scale)
-    # The manager does not unscale when drop_overflow_update is off, so the optimizer has the same loss_scale.
-    manager = ms.FixedLossScaleManager(config.loss_scale, drop_overflow_update=False)
-    model = ms.Model(training, optimizer=optimizer, loss_scale_manager=manager,
-                     amp_level="O0" if device.target == "CPU" else "O3")
-    loss.to_float(ms.float32)    # after Model, whose amp_level would undo it
-    return model
+                            loss_scale=amp.optimizer_scale(config))
+    return amp.make_model(training, optimizer, config, device.target)
 
 
 def make_dataset(config, device, first_epoch, first_step):
@@ -151,13 +148,15 @@ def make_evaluation(config, device, network):
 
 def make_callbacks(config, device, model, rates, position):
     """(callbacks, metrics): all of them on rank 0; elsewhere those that every device must take part in."""
+    from src.training.amp import OverflowWatch, nan_hint
     from src.training.callbacks import CheckpointSaver, EvaluationInTraining, Metrics, PreemptionGuard, TrainingLog
     train_dir, metrics, saver, callbacks = Path(config.train_dir), None, None, []
     if device.rank == 0:
         metrics = Metrics(train_dir, config.summary_dir, position.start)
         saver = CheckpointSaver(train_dir, config.model, config.save_steps, config.keep_checkpoint_max, len(rates),
                                 position)
-        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, position), saver]
+        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, position,
+                                 OverflowWatch(nan_hint(device.target))), saver]
     if config.eval_data_lst:
         evaluation = make_evaluation(config, device, model.train_network.network.network)
         callbacks.append(EvaluationInTraining(evaluation, config.eval_epochs, config.train_epochs, position, metrics,

@@ -13,11 +13,12 @@ from src.device import open_device
 
 BATCH, SIZE = 2, 65
 # What orders and groups values within a graph; no kernel runs for it.
-BOOKKEEPING = {"Constant", "Depend", "Load", "MakeTuple", "TupleGetItem", "UpdateState"}
+BOOKKEEPING = {"Depend", "Load", "MakeTuple", "Partial", "Switch", "TupleGetItem", "UpdateState"}
 # Graph -> options of train.py; the published options give the first.
 TRAINING = {
     "training": [],
     "balanced loss": ["--class_weights", "weights.txt", "--ohem", "0.7", "--ohem_min_kept", "9"],
+    "O2, dropping": ["--amp_level", "O2", "--loss_scale_type", "dynamic"],
 }
 
 
@@ -32,8 +33,9 @@ def primitives(cell, *inputs) -> Counter:
     graph, _ = executor.compile(cell, *inputs, phase="operators", do_convert=False)
     model = ModelProto.FromString(executor._get_func_graph_proto(cell, graph, "mind_ir"))
     kinds = {f"REF::{primitive.name}": primitive.op_type for primitive in model.primitives}
-    names = [kinds.get(node.op_type, node.op_type) for part in (model.graph, *model.functions) for node in part.node]
-    return Counter(name for name in names if name not in BOOKKEEPING)
+    # What is no primitive is a constant, or a call of another of these graphs.
+    names = [kinds.get(node.op_type) for part in (model.graph, *model.functions) for node in part.node]
+    return Counter(name for name in names if name and name not in BOOKKEEPING)
 
 
 def training_primitives(network: str, options: list) -> Counter:
