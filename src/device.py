@@ -1,17 +1,15 @@
 """The device a program runs on, and its place among the devices of a distributed run."""
 import os
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from src import cuda
 from src.console import InputError, first_line
 
-MENDS = {
-    "Ascend": "install CANN and its MindSpore build and source set_env.sh, or give --device_target CPU",
-    "GPU": "this MindSpore has no GPU backend; give --device_target CPU",
-    "CPU": "",
-}
+CANN = "install CANN and the MindSpore that fits it, source set_env.sh (docs/ascend.md), or give --device_target CPU"
 
 
 class Device(NamedTuple):
@@ -56,7 +54,8 @@ def open_device(target: str, device_id: int = 0, is_distributed: bool = False) -
         elif ms.get_context("device_target") != "CPU":    # it cannot be set again once something has run
             ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"--device_target {target}: {first_line(error)}; {MENDS[target]}") from None
+        fix = cuda.hint(Path(ms.__file__).parent / "lib/plugin") if target == "GPU" else CANN
+        raise InputError(f"--device_target {target}: {first_line(error).split('. ')[0]}; {fix}") from None
     if not is_distributed:
         return Device(target, 0, 1)
     from mindspore.communication import get_group_size, get_rank, init

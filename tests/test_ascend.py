@@ -54,7 +54,7 @@ def test_rows_name_a_page_or_what_they_are_the_gradient_of():
 
 
 def test_pages_are_of_functions_that_support_ascend():
-    """Each link is called like something of the installed MindSpore whose docstring names Ascend."""
+    """Each link has the name of something in the installed MindSpore whose docstring lists Ascend."""
     import mindspore
     for name, (page, *_) in table().items():
         link = re.search(r"/mindspore\.([\w.]+)\.html", page)
