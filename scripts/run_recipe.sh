@@ -11,7 +11,7 @@
 # These may also come from the environment variables of these names, or be written below; an empty one is not given.
 # RANK_SIZE, NODES, ... as for run_distribute_train_s16_r1.sh. Everything goes to WORK_PATH, the working folder
 # otherwise; started again there, it skips what is finished and resumes a stage that was cut. RECIPES=DIR takes a changed
-# copy of scripts/recipes.
+# copy of scripts/recipes, such as scripts/recipes/a2 for Atlas A2, which has no third stage and needs no VOCTRAIN_FILE.
 rank_table_file="${RANK_TABLE_FILE:-}"
 vocaug_file="${VOCAUG_FILE:-}"
 voctrain_file="${VOCTRAIN_FILE:-}"
@@ -27,7 +27,9 @@ export RECIPES PYTHON
 
 ((${NODES:-1} == 1)) || die "NODES $NODES: run_recipe.sh works on one machine; on several start the launchers on each"
 # A mistake in an input of the last step is found now, not after hours.
-for name in vocaug_file voctrain_file data_root data_lst; do
+needed=(vocaug_file)
+if [[ -f "$RECIPES/s8_r2.yaml" ]]; then needed+=(voctrain_file); fi
+for name in "${needed[@]}" data_root data_lst; do
     [[ -n "${!name}" ]] || die "${name^^} is not given; see --help"
 done
 for name in rank_table_file vocaug_file voctrain_file ckpt_pre_trained data_root data_lst; do
@@ -98,7 +100,9 @@ checkpoint="$ckpt_pre_trained" results=()
 stage s16_r1 s16_aug_train "$vocaug_file"
 s16="$checkpoint"
 stage s8_r1 s8_aug_train "$vocaug_file"
-stage s8_r2 s8_voc_train "$voctrain_file"
+if [[ -f "$RECIPES/s8_r2.yaml" ]]; then # a folder of recipes may end with stage 2
+    stage s8_r2 s8_voc_train "$voctrain_file"
+fi
 evaluation run_eval_s16 s16_eval "$s16"
 evaluation run_eval_s8 s8_eval "$checkpoint"
 evaluation run_eval_s8_multiscale s8_multiscale_eval "$checkpoint"

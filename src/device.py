@@ -6,18 +6,16 @@ import functools
 import glob
 import os
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from src import cuda
 from src.console import InputError, first_line
 
 ASCEND_DEVICES = "/dev/davinci*"    # what the driver makes of an Ascend
-HINTS = {
-    "Ascend": "install CANN and its MindSpore build and source set_env.sh, or give --device_target CPU",
-    "GPU": "this MindSpore has no GPU backend; give --device_target CPU",
-    "CPU": "",
-}
+CANN = "install CANN and the MindSpore that fits it, source set_env.sh (docs/ascend.md), or give --device_target CPU"
 
 
 class Device(NamedTuple):
@@ -64,7 +62,8 @@ def use_device(target: str, device_id: int = 0) -> None:
         elif ms.get_context("device_target") != "CPU":    # it cannot be set again once something has run
             ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"--device_target {target}: {first_line(error)}; {HINTS[target]}") from None
+        hint = cuda.hint(Path(ms.__file__).parent / "lib/plugin") if target == "GPU" else CANN
+        raise InputError(f"--device_target {target}: {first_line(error).split('. ')[0]}; {hint}") from None
 
 
 def open_device(target: str = "auto", device_id: int = 0, is_distributed: bool = False) -> Device:

@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 from tests.test_launch import alive, hear_signals, wait_until
@@ -18,17 +20,20 @@ STAGES = {"s16_r1": ("s16_aug_train", "deeplab_v3_tiny_s16"), "s8_r1": ("s8_aug_
 EVALUATIONS = {"s16_eval": 77.37, "s8_eval": 78.84, "s8_multiscale_eval": 79.70, "s8_multiscale_flip_eval": 79.89}
 
 
-@pytest.fixture
-def recipes(tmp_path):
+def small(source, folder):
     """The shipped recipes made small: the stages and evaluations keep everything else of theirs."""
-    folder = tmp_path / "my recipes"
-    shutil.copytree(ROOT / "scripts/recipes", folder)
+    shutil.copytree(source, folder)
     for path in folder.glob("*.yaml"):
         text = path.read_text().replace("deeplab_v3_s", "deeplab_v3_tiny_s")
         text = text.replace("train_epochs: ", "train_epochs: 1 #")
         kept = [line for line in text.splitlines() if not line.startswith(("batch_size", "crop_size", "device_target"))]
         path.write_text("\n".join(kept) + "\n" + SMALL)
     return folder
+
+
+@pytest.fixture
+def recipes(tmp_path):
+    return small(ROOT / "scripts/recipes", tmp_path / "my recipes")
 
 
 @pytest.fixture
@@ -97,6 +102,31 @@ def test_dry_run_prints_every_command(shell, tmp_path):
     assert [parts[-3:] for parts in commands[3:]] == [
         ["/data", "val.txt", last[0]], *3 * [["/data", "val.txt", last[2]]]]
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
+
+
+def test_the_recipe_of_atlas_a2_has_two_stages(drawn, evaluated, shell, tmp_path):
+    """MindCV's settings: float16 but for BatchNorm and the loss, which a CPU computes too."""
+    folder = small(ROOT / "scripts/recipes/a2", tmp_path / "a2")
+    result = shell("bash", ROOT / "scripts/run_recipe.sh", "", drawn / "train.mindrecord0", "", "", drawn,
+                   drawn / "voc_val_lst.txt", DEVICE_TARGET="CPU", RANK_SIZE="2", RECIPES=str(folder),
+                   RANK_TABLE_FILE="")
+    assert result.code == 0, result.out[-3000:] + result.err
+    assert not (tmp_path / "s8_voc_train").exists()
+    for stage, scale in (("s16_aug_train", 3072), ("s8_aug_train", 2048)):
+        options = yaml.safe_load((tmp_path / stage / "ckpt/config.yaml").read_text())
+        assert (options["amp_level"], options["jit_level"], options["loss_scale"]) == ("O2", "O2", scale)
+    found = json.loads((tmp_path / "s8_eval/eval_result.json").read_text())
+    assert found["options"]["ckpt_path"].startswith(str(tmp_path / "s8_aug_train/ckpt"))
+
+
+def test_dry_run_of_the_recipe_of_atlas_a2(shell):
+    result = shell("bash", ROOT / "scripts/run_recipe.sh", "hccl.json", "aug0", "", "r.ckpt", "/data", "val.txt",
+                   "--dry-run", RECIPES=str(ROOT / "scripts/recipes/a2"))
+    assert result.code == 0, result.err
+    launchers = [part for line in result.out.splitlines() for part in line.split() if part.startswith(str(ROOT))]
+    assert [Path(launcher).stem for launcher in launchers if launcher.endswith(".sh")] == [
+        "run_distribute_train_s16_r1", "run_distribute_train_s8_r1", "run_eval_s16", "run_eval_s8",
+        "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip"]
 
 
 @pytest.mark.parametrize("arguments, part", [

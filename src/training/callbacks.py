@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mindspore import Callback
 
-from src.console import Preempted, RunError, progress
+from src.console import Preempted, progress
 from src.files import write_whole
 from src.training.state import add_to_manifest, read_manifest
 from src.weights import checkpoint
@@ -61,16 +61,19 @@ class TrainingLog(Callback):
         rates: learning rate of every step of the run.
         images_per_step: pictures a step over all devices.
         schedule: src.training.state.Schedule.
+        watch: src.training.amp.OverflowWatch.
     """
 
-    def __init__(self, metrics, rates, images_per_step, schedule):
+    def __init__(self, metrics, rates, images_per_step, schedule, watch):
         super().__init__()
         self.metrics, self.rates, self.images_per_step, self.schedule = metrics, rates, images_per_step, schedule
+        self.watch = watch
         self.bar = progress(len(rates), "train", "step")
         self.bar.update(schedule.done)
         self.last_step = schedule.done
 
     def on_train_begin(self, run_context):
+        self.watch.begin(run_context.original_args().train_network)
         self.step_start = time.perf_counter()
 
     def on_train_epoch_begin(self, run_context):
@@ -81,13 +84,17 @@ class TrainingLog(Callback):
         now, (step, epoch, step_of_epoch) = time.perf_counter(), self.schedule.position(params)
         rate = (step - self.last_step) * self.images_per_step / (now - self.step_start)
         loss = loss_of(params)
-        if not math.isfinite(loss):
-            raise RunError(f"epoch {epoch} step {step_of_epoch} (step {step} of the run): loss is {loss}; "
-                           "a lower --base_lr helps; checkpoints saved before are whole")
-        learning_rate = float(self.rates[step - 1])
-        self.metrics.write({"epoch": epoch, "step": step_of_epoch, "global_step": step, "loss": loss,
-                            "lr": learning_rate, "images_per_s": round(rate, 3)})
-        self.say(f"epoch: {epoch} step: {step_of_epoch}, loss is {loss:.7g}")
+        learning_rate = float(self.rates[step - 1 - self.watch.dropped])    # a dropped step's rate is used again
+        scaling = self.watch.look(params.train_network, loss, step - self.last_step,
+                                  f"epoch {epoch} step {step_of_epoch} (step {step} of the run)")
+        new = scaling.pop("new", 0)
+        self.metrics.write({"epoch": epoch, "step": step_of_epoch, "global_step": step,
+                            **({"loss": loss} if math.isfinite(loss) else {}), "lr": learning_rate,
+                            "images_per_s": round(rate, 3), **scaling})
+        note = ""
+        if new:
+            note = f"; overflow, {new} update{'s' * (new > 1)} dropped, loss scale is now {scaling['loss_scale']:g}"
+        self.say(f"epoch: {epoch} step: {step_of_epoch}, loss is {loss:.7g}{note}")
         self.bar.set_postfix_str(f"loss {loss:.4f}, lr {learning_rate:.2e}, {rate:.1f} images/s", refresh=False)
         self.bar.update(step - self.last_step)
         self.step_start, self.last_step = now, step

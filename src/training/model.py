@@ -9,6 +9,7 @@ from src.data.class_weights import class_weights
 from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
 from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
+from src.training import amp
 from src.weights.loading import load_pretrained
 
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
@@ -28,13 +29,18 @@ def build_model(config, device, rates: np.ndarray) -> Trainee:
         device: src.device.Device, opened.
         rates: learning rate of every step of the run.
     """
+    amp.set_jit_level(config.jit_level)
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
     training = TrainingNetwork(network, make_loss(config), config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
-    return Trainee(make_model(training, config, device, rates), network)
+    amp.mixed_precision(training, config.amp_level, device.target)
+    # Momentum leaves names with beta or gamma out of weight decay: BatchNorm's parameters, as published.
+    optimizer = nn.Momentum(training.trainable_params(), rates.tolist(), MOMENTUM, weight_decay=WEIGHT_DECAY,
+                            loss_scale=amp.optimizer_scale(config))
+    return Trainee(amp.make_model(training, optimizer, config, device.target), network)
 
 
 def make_loss(config):
@@ -45,16 +51,3 @@ def make_loss(config):
     if weights is not None:
         print("class weights: " + " ".join(f"{weight:.4g}" for weight in weights))
     return BalancedCrossEntropyLoss(config.ignore_label, weights, config.ohem, config.ohem_min_kept)
-
-
-def make_model(training: TrainingNetwork, config, device, rates: np.ndarray) -> ms.Model:
-    """Optimizer, loss scale and precision: momentum, a fixed scale, float16 (O3) but for the loss off the CPU."""
-    # Momentum leaves names with beta or gamma out of weight decay: BatchNorm's parameters, as published.
-    optimizer = nn.Momentum(training.trainable_params(), rates.tolist(), MOMENTUM, weight_decay=WEIGHT_DECAY,
-                            loss_scale=config.loss_scale)
-    # The manager does not unscale when drop_overflow_update is off, so the optimizer has the same loss_scale.
-    manager = ms.FixedLossScaleManager(config.loss_scale, drop_overflow_update=False)
-    model = ms.Model(training, optimizer=optimizer, loss_scale_manager=manager,
-                     amp_level="O0" if device.target == "CPU" else "O3")
-    training.loss.to_float(ms.float32)    # after Model, whose amp_level would undo it
-    return model

@@ -10,6 +10,7 @@ from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.tools.plot import plot
 from src.training import state
+from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, Metrics, StopOnSigterm, TrainingLog
 from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
 from src.training.facts import believe_data, facts_of_run
@@ -99,7 +100,8 @@ def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict,
     if device.rank == 0:
         metrics = Metrics(train_dir, config.summary_dir, schedule.done)
         saver = CheckpointSaver(train_dir, config.model, config.save_steps, config.keep_checkpoint_max, schedule, facts)
-        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, schedule), saver]
+        watch = OverflowWatch(nan_hint(device.target))
+        callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, schedule, watch), saver]
     if evaluate:
         best_path = train_dir / f"{config.model}-best.ckpt"
         callbacks.append(EvaluationInTraining(evaluate, config.eval_epochs, schedule, metrics, best_path, facts))

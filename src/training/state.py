@@ -112,8 +112,11 @@ def restore(cell, path, steps: int) -> None:
     if "learning_rate" in wrong:
         raise InputError(f"--resume {path}: was made for {values['learning_rate'].shape[0]} steps, not "
                          f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data")
+    if ("scale_sense" in values) != ("scale_sense" in own):    # src/training/amp.py
+        raise InputError(f"--resume {path}: was trained with another --loss_scale_type or --drop_overflow_update")
     if wrong:
         raise InputError(f"--resume {path}: does not fit this run: {shorten(wrong)}")
     set_parameters(own, {name: values[name] for name in own})
-    if int(own["global_step"].asnumpy().item()) != steps:
+    counted = sum(int(own[name].asnumpy().item()) for name in ("global_step", "dropped_steps") if name in own)
+    if counted != steps:    # the optimizer counts no dropped step
         raise InputError(f"--resume {path}: holds another step than {MANIFEST} says")
