@@ -7,7 +7,7 @@
 # it scripts/get_mindspore_lite.sh fetches one for CPUs.
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+. "$(dirname "$0")/../scripts/common.sh"
 case "${1:-}" in --help | -h) usage && exit 0 ;; esac
 build_dir="${1:-$ROOT/.cache/ascend310_infer}"
 

@@ -10,7 +10,7 @@ dst_path="${DST_PATH:-}"
 num_shards="${NUM_SHARDS:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 take data_root data_lst dst_path num_shards -- "$@"
 given --data_root "$data_root" --data_lst "$data_lst" --dst_path "$dst_path" --num_shards "$num_shards"
 show "$PYTHON" "$ROOT/src/data/build_seg_data.py" "${GIVEN[@]}" "${OPTIONS[@]}"

@@ -1,5 +1,7 @@
 # Shared by the launchers: the project's folder, the Python to use, arguments, logs. Sourced, never run.
 # shellcheck shell=bash
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # started by sh, which cannot read what follows
+set +o posix
 set -Eeuo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -16,7 +18,7 @@ die() { # the word red on a terminal, as in the programs
 }
 
 usage() { # the comment at the head of the launcher
-    sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"
+    sed -nE '2,/^([^#]|$)/ s/^# ?//p' "$0"
 }
 
 # Set PYTHON: the variable itself, an active environment, the project's .venv, or the machine's python3.
@@ -33,41 +35,59 @@ find_python() {
     fi
 }
 
-supported() { # supported PROGRAM: a Python that mindspore 2.8 has wheels for
+supported() { # supported PROGRAM: a Python that MindSpore has wheels for
     "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
 }
 
-make_venv() {
-    local python
-    for python in python3 python3.11 python3.12 python3.10 python3.9; do
-        supported "$python" && break
-    done
-    supported "$python" || die "no Python 3.9 to 3.12 on this machine (python3 is $(python3 -V 2>&1 || true))," \
-        "which mindspore has wheels for; mend: apt-get install python3.11 python3.11-venv, or PYTHON=/path/to/python"
-    echo "making $ROOT/.venv with $("$python" -V)"
-    "$python" -m venv "$ROOT/.venv" || {
-        rm -rf "$ROOT/.venv"
-        die "$python has no venv module; mend: apt-get install python3-venv"
-    }
+has_mindspore() { # has_mindspore PROGRAM: one that it can import, whatever lies in the working folder
+    "$1" -c 'import sys; from importlib.util import find_spec
+sys.path = [place for place in sys.path if place]
+sys.exit(not getattr(find_spec("mindspore"), "origin", None))' 2>/dev/null
 }
 
-# install FILE...: bring requirements into the environment in use, the project's .venv when there is none.
+# Make .venv with a Python that MindSpore has wheels for: one of the machine, or what uv or conda bring.
+make_venv() {
+    local python bare="" command=()
+    [[ ! -e "$ROOT/.venv" ]] || die "$ROOT/.venv: its Python does not run; fix: remove the folder"
+    for python in python3 python3.11 python3.12 python3.10 python3.9; do
+        supported "$python" || continue
+        if "$python" -c 'import ensurepip' 2>/dev/null; then command=("$python" -m venv) && break; fi
+        bare="$python" # Debian's, without the package python3-venv
+    done
+    if ((!${#command[@]})); then
+        if command -v uv >/dev/null; then
+            command=(uv venv --seed --python 3.11)
+        elif command -v conda >/dev/null; then
+            command=(conda create --yes python=3.11 pip --prefix)
+        elif [[ -n "$bare" ]]; then
+            die "$bare has no venv module; fix: apt-get install python3-venv"
+        else
+            die "MindSpore has wheels for Python 3.9 to 3.12, and this machine has none of them (python3 is" \
+                "$(python3 -V 2>&1 || true)), nor uv or conda; fix: curl -LsSf https://astral.sh/uv/install.sh | sh," \
+                "then PATH=\"\$HOME/.local/bin:\$PATH\" bash $0"
+        fi
+    fi
+    show "${command[@]}" "$ROOT/.venv"
+    ( # what is not finished does not stay
+        trap 'rm -rf "$ROOT/.venv"' EXIT
+        "${command[@]}" "$ROOT/.venv" &&
+            touch "$ROOT/.venv/.made_by_launcher" && # for src/tools/install.py
+            trap - EXIT
+    ) || die "$ROOT/.venv could not be made; see the message of ${command[0]} above"
+}
+
+# install FILE...: bring requirements into the environment in use (see find_python; a python3 that holds MindSpore is
+# one), or into a new .venv where there is none. ASSUME_YES=1 agrees to what would be replaced.
 install() {
-    local file stamp files=() quiet=()
     if [[ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && ! -x "$ROOT/.venv/bin/python" ]]; then
-        make_venv
+        has_mindspore python3 || make_venv
     fi
     find_python
-    supported "$PYTHON" || die "$PYTHON is $("$PYTHON" -V 2>&1); mindspore has wheels for Python 3.9 to 3.12;" \
-        "mend: leave that environment, or set PYTHON to such a Python"
-    stamp="$("$PYTHON" -c 'import sys; print(sys.prefix)')/.installed_$(cat "$@" | sha256sum | cut -c1-16)"
-    [[ "$PYTHON" == "$ROOT/.venv/bin/python" && -e "$stamp" ]] && return
-    for file in "$@"; do files+=(-r "$file"); done
-    echo "installing what $* ask for; MindSpore alone is 0.8 GB, once"
-    if [[ ! -t 1 ]]; then quiet=(--quiet); fi # on a terminal pip shows its bar
-    "$PYTHON" -m pip install "${quiet[@]}" --disable-pip-version-check "${files[@]}" ||
-        die "installation failed; see pip's message above (a network, and 4 GB of disk, are needed)"
-    if [[ "$PYTHON" == "$ROOT/.venv/bin/python" ]]; then touch "$stamp"; fi
+    supported "$PYTHON" || has_mindspore "$PYTHON" ||
+        die "$PYTHON is $("$PYTHON" -V 2>&1 || true); MindSpore has wheels for Python 3.9 to 3.12;" \
+            "fix: leave that environment, and .venv is used, or set PYTHON to such a Python"
+    "$PYTHON" -c 'import pip' 2>/dev/null || die "$PYTHON has no pip; fix: $PYTHON -m ensurepip"
+    "$PYTHON" "$ROOT/src/tools/install.py" --constraint "$ROOT/constraints-cpu.txt" "$@"
 }
 
 # take NAME... -- ARGUMENT...: leading arguments that are no options go to the variables NAME; an empty one is not

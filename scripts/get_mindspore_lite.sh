@@ -7,7 +7,7 @@
 # holds the C++ headers and libraries for CPUs of x86-64; its version 2.0.0 reads MINDIR version 1.
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 case "${1:-}" in --help | -h) usage && exit 0 ;; esac
 
 version=2.0.0

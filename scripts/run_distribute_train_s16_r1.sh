@@ -12,5 +12,5 @@ data_file="${DATA_FILE:-}"
 ckpt_pre_trained="${CKPT_PRE_TRAINED:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 launch_distributed s16_aug_train s16_r1 "$@"

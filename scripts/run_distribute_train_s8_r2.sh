@@ -13,5 +13,5 @@ data_file="${DATA_FILE:-}"
 ckpt_pre_trained="${CKPT_PRE_TRAINED:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 launch_distributed s8_voc_train s8_r2 "$@"

@@ -11,7 +11,7 @@ file_name="${FILE_NAME:-}"
 device_target="${DEVICE_TARGET:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 eval_path="${EVAL_PATH:-$PWD/onnx_eval}"
 take data_root data_lst file_name device_target -- "$@"
 given --data_root "$data_root" --data_lst "$data_lst" --file_name "$file_name" --device_target "$device_target"

@@ -10,5 +10,5 @@ data_lst="${DATA_LST:-}"
 ckpt_path="${CKPT_PATH:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 launch_eval s16_eval eval_s16 "$@"

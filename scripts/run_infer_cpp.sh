@@ -22,7 +22,7 @@ device_type="${DEVICE_TYPE:-}"
 device_id="${DEVICE_ID:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 take mindir_path data_path data_root data_list device_type device_id -- "$@"
 result_path="${RESULT_PATH:-$PWD}"
 given --mindir_path "$mindir_path" --dataset_path "${data_path:-$data_root}" --mask_path "$data_root" \

@@ -1,25 +1,28 @@
 #!/usr/bin/env bash
 # Train and evaluate the real ResNet-101 DeepLabV3 on this machine's CPU, on a drawn sample or on your VOC.
 #
-# Usage: bash run_quickstart.sh [--data_root DIR] [--work_dir DIR] [--tiny]
+# Usage: bash run_quickstart.sh [--data_root DIR] [--work_dir DIR] [--tiny] [--yes]
 #
 #   --data_root DIR   a folder with VOCdevkit/VOC2012 (it is only read, and of its lists the first 160 training and 24
 #                     held-out pictures are taken); without it a sample is drawn
 #   --work_dir DIR    where everything goes (default: quickstart in the working folder; an earlier one gets a number)
 #   --tiny            a network a hundredth the size: the same parts in a minute or two, for a quick look
+#   --yes             agree to what the installation replaces in your own environment (also: ASSUME_YES=1)
 #
-# Installs what is missing into .venv, or into the active environment or PYTHON. From scratch and in minutes the
-# network learns the sample's five shapes; on real VOC it is a check of every part, not a good model: that takes the
-# ImageNet backbone and the recipe of README.
+# Installs what is missing into the active environment or PYTHON, otherwise into .venv. A MindSpore that is there is never
+# changed; other packages that would be replaced are named, and without --yes nothing is done. From scratch and in
+# minutes the network learns the sample's five shapes; on real VOC it is a check of every part, not a good model: that
+# takes the ImageNet backbone and the recipe of README.
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 
 data_root="" work_dir="$PWD/quickstart" size=""
 while (($#)); do
     case "$1" in
     --help | -h) usage && exit 0 ;;
     --tiny) size=tiny_ && shift ;;
+    --yes) export ASSUME_YES=1 && shift ;;
     --data_root=* | --work_dir=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
     --data_root | --work_dir)
         [[ -n "${2:-}" ]] || die "$1 needs a folder"

@@ -20,7 +20,7 @@ data_root="${DATA_ROOT:-}"
 data_lst="${DATA_LST:-}"
 
 # shellcheck source=scripts/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "$0")/common.sh"
 take rank_table_file vocaug_file voctrain_file ckpt_pre_trained data_root data_lst -- "$@"
 work="${WORK_PATH:-$PWD}"
 export RECIPES PYTHON

@@ -13,7 +13,7 @@ BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", 
 
 # What is no weight: optimiser state and counters of a full checkpoint, and what convert_resnet101.py notes in it.
 NO_WEIGHT = (r"(?:moments\.|accum\.|learning_rate|momentum|global_step|scale_sense|current_iterator|epoch_num|step_num"
-             r"|source|channel_order|deeplab_v3\.facts).*")
+             r"|dropped_steps|source|channel_order|deeplab_v3\.facts).*")
 
 PLAIN = r"(conv1|bn1|layer[1-4]\.\d+\.(?:conv|bn)[1-3])"    # a convolution or BatchNorm of the residual branches
 VALUE = rf"(weight|{'|'.join(BATCH_NORM)})"
