@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from src.config import Parser, parse_args, read_options
+from src.arguments import Parser
+from src.config import parse_args, read_options
 from src.console import run_program
 from src.device import open_device
+from src.nets.architecture import architecture
 
 BATCH, SIZE = 2, 65
 # What orders and groups values within a graph; no kernel runs for it.
@@ -42,12 +44,12 @@ def training_primitives(network: str, options: list) -> Counter:
     """Primitives of the step that train.py runs with these options."""
     import mindspore as ms
 
-    import train
+    from src.training.model import build_model
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "weights.txt").write_text("1\n" * 21)
         options = [str(Path(folder, option)) if option == "weights.txt" else option for option in options]
         config = parse_args("train", "", ["--model", network, *options])
-        model = train.build_model(config, open_device("CPU"), np.full(3, 0.1))
+        model = build_model(config, open_device("CPU"), np.full(3, 0.1)).model
     return primitives(model.train_network, ms.Tensor(np.zeros((BATCH, 3, SIZE, SIZE), np.uint8)),
                       ms.Tensor(np.zeros((BATCH, SIZE, SIZE), np.uint8)), ms.Tensor(np.zeros(BATCH, np.int32)))
 
@@ -56,10 +58,9 @@ def inference_primitives(network: str) -> Counter:
     """Primitives of the network that eval.py, predict.py and export.py run, BatchNorm folded, with uint8 NHWC input."""
     import mindspore as ms
 
-    from src.nets.layers import fold_batch_norm
-    from src.nets.net_factory import InferenceNetwork, create_network
-    cell = create_network(network)
-    fold_batch_norm(cell)
+    from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
+    from src.nets.net_factory import InferenceNetwork
+    cell = DeepLabV3(architecture(network).folded())
     return primitives(InferenceNetwork(cell, "uint8", "NHWC"), ms.Tensor(np.zeros((1, SIZE, SIZE, 3), np.uint8)))
 
 

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from src.config import Parser
+from src.arguments import Parser
 from src.console import run_program
 
 
