@@ -16,7 +16,8 @@ from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
-from src.models.model import settings_beside
+from src.metadata import checked
+from src.models.model import facts_beside
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT
@@ -148,9 +149,10 @@ def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, dr
                                   "- model", "text", "a: [", ""])
 def test_a_foreign_config_beside_a_checkpoint_is_left_alone(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
-    assert settings_beside(tmp_path / "network.ckpt") == {}
+    assert facts_beside(tmp_path / "network.ckpt") == {}
     (tmp_path / "config.yaml").write_text("crop_size: 65\nmodel: {}\nimage_mean: [1, 2, 3]\nown: 1\n")
-    assert settings_beside(tmp_path / "network.ckpt") == {"crop_size": 65, "image_mean": [1.0, 2.0, 3.0]}
+    known = checked(facts_beside(tmp_path / "network.ckpt"), "config.yaml")
+    assert known == {"crop_size": 65, "mean": [1.0, 2.0, 3.0]}
 
 
 def test_turned_as_exif_says(options, run, tmp_path):

@@ -8,7 +8,6 @@ from src.console import InputError, warn
 from src.data.dataset import create_dataset, steps_in_epoch
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
-from src.tools.plot import plot
 from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, Metrics, StopOnSigterm, TrainingLog
@@ -122,6 +121,7 @@ def run_phases(config, device, schedule: state.Schedule, model, callbacks: list)
 def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
+        from src.drawing.curves import plot  # a run does not depend on matplotlib
         plot(train_dir / "metrics.jsonl")
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
