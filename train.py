@@ -63,7 +63,7 @@ def make_loss(config):
     """The loss of the options: plain cross entropy, or the balanced one; says the weights."""
     from src.data.class_weights import class_weights
     from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
-    weights = class_weights(config.class_weights, config.data_file, config.num_classes, config.ignore_label)
+    weights = class_weights(config.class_weights, config.data_file, labels_of(config))
     if weights is None and not config.ohem:
         return SoftmaxCrossEntropyLoss(config.ignore_label)
     if weights is not None:
@@ -98,12 +98,15 @@ def build_model(config, device, rates):
 
 
 def make_dataset(config, device, first_epoch, first_step):
-    from src.data.dataset import create_dataset
-    return create_dataset(
-        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
-        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
-        num_classes=config.num_classes, ignore_label=config.ignore_label, num_shards=device.size,
-        shard_id=device.rank, workers=config.workers, first_epoch=first_epoch, first_step=first_step)
+    from src.data.dataset import Augmentation, create_dataset
+    augmentation = Augmentation(config.crop_size, config.min_scale, config.max_scale, config.image_mean)
+    return create_dataset(config.data_file, labels_of(config), augmentation, config.batch_size, seed=config.seed,
+                          shard=(device.rank, device.size), start=(first_epoch, first_step), workers=config.workers)
+
+
+def labels_of(config):
+    from src.data.labels import make_labels
+    return make_labels(config.num_classes, config.ignore_label, config.class_names)
 
 
 def dump_batches(config, device, position) -> None:
@@ -137,7 +140,7 @@ def make_evaluation(config, device, network):
                         config.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
     predict = make_predict(inference, settings.batch_size)
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    load = partial(read_pair, config.data_root, labels=labels_of(config))
 
     def mean_iou():
         take_statistics_of_rank_0(network, device)
