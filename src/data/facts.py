@@ -19,7 +19,7 @@ from src.files import write_whole
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str}
-MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255
+MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255    # 255 names of 200 letters fit, escaped ones too
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
@@ -67,16 +67,22 @@ def read_facts(path) -> dict:
         if len(data) > MOST_BYTES:
             raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MB; is it a {FILE}?")
         text = data.decode("utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise InputError(f"{path}: a YAML alias (*name) is not taken; write the value out")
-        values = yaml.safe_load(text)
+        check_events(text, path)
+        return check_facts(yaml.safe_load(text), path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:    # no UTF-8, numbers and dates that there are not
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:MOST_LETTERS]})") from None
-    return check_facts(values, path)
+
+
+def check_events(text: str, path) -> None:
+    """Raises InputError for what makes a short YAML file long to read: aliases and deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > 2:
+            raise InputError(f"{path}: a {FILE} holds 'key: value' lines and one list, no YAML aliases and nothing "
+                             "nested deeper")
 
 
 def write_facts(root: Path, facts: dict) -> None:

@@ -105,8 +105,8 @@ def open_mask(data: bytes, name) -> Image.Image:
         mask = Image.open(io.BytesIO(data))
         mask.load()
         return mask
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{name}: damaged mask ({error})") from None
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise InputError(f"{name}: damaged mask ({str(error) or 'too large'})") from None
 
 
 def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> None:

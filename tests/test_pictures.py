@@ -1,5 +1,7 @@
-"""Reading of VOC files, and errors that name the file."""
+"""Pictures, masks, labels and list files: read the same way everywhere, with errors that name the file."""
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from src.console import InputError
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair, format_pair, read_list
+from src.data.own_data import class_map
 from src.data.pictures import decode_image, decode_mask, read_pair
 from src.drawing.palette import palette
 
@@ -79,6 +82,75 @@ def test_cut_and_changed_gray_masks_are_refused():
         changed = png[:place] + bytes([png[place] ^ 1]) + png[place + 1:]
         with pytest.raises(InputError, match="m.png: damaged mask"):
             decode_mask(changed, "m.png")
+
+
+def encoded(array, kind, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def with_orientation(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return {"exif": exif}
+
+
+# What a viewer shows of [[1, 2, 3], [4, 5, 6]] stored with each EXIF orientation (EXIF 2.32, section 4.6.4).
+SHOWN = {1: [[1, 2, 3], [4, 5, 6]], 2: [[3, 2, 1], [6, 5, 4]], 3: [[6, 5, 4], [3, 2, 1]], 4: [[4, 5, 6], [1, 2, 3]],
+         5: [[1, 4], [2, 5], [3, 6]], 6: [[4, 1], [5, 2], [6, 3]], 7: [[6, 3], [5, 2], [4, 1]],
+         8: [[3, 6], [2, 5], [1, 4]]}
+
+
+@pytest.mark.parametrize("orientation", SHOWN)
+@pytest.mark.parametrize("kind, options", [("JPEG", {"quality": 100}), ("PNG", {}), ("TIFF", {}),
+                                           ("WEBP", {"lossless": True})], ids=["JPEG", "PNG", "TIFF", "WEBP"])
+def test_pictures_stand_upright_in_every_format(kind, options, orientation):
+    tiles = np.kron(np.uint8([[1, 2, 3], [4, 5, 6]]) * 40, np.ones((16, 16), np.uint8))
+    data = encoded(np.dstack([tiles] * 3), kind, **options, **with_orientation(orientation))
+    image = decode_image(data, "a")
+    assert image.shape[:2] == tuple(16 * side for side in np.shape(SHOWN[orientation]))
+    assert np.array_equal(np.rint(image[8::16, 8::16, 0] / 40), SHOWN[orientation])
+
+
+@pytest.mark.parametrize("orientation", SHOWN)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_masks_stand_upright_as_their_pictures_do(kind, orientation):
+    data = encoded(np.uint8([[1, 2, 3], [4, 5, 6]]), kind, **with_orientation(orientation))
+    assert decode_mask(data, "m").tolist() == SHOWN[orientation]
+    assert class_map(data, "m", None).tolist() == SHOWN[orientation]
+
+
+def test_damaged_exif_turns_nothing():
+    pixels = np.uint8([[1, 2, 3], [4, 5, 6]])
+    for exif in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0"):
+        assert np.array_equal(decode_mask(encoded(pixels, "PNG", exif=exif), "m"), pixels)
+        webp = encoded(np.dstack([pixels] * 3), "WEBP", lossless=True, exif=exif)
+        assert np.array_equal(decode_image(webp, "a")[:, :, 0], pixels)
+
+
+def test_a_picture_with_more_pixels_than_opencv_takes_is_named():
+    header = struct.pack(">IIBBBBB", 70000, 70000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    with pytest.raises(InputError, match="a.png: OpenCV cannot read it"):
+        decode_image(b"\x89PNG\r\n\x1a\n" + chunk + encoded(np.zeros((2, 2), np.uint8), "PNG")[33:], "a.png")
+
+
+@pytest.mark.parametrize("kind, options", [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})],
+                         ids=["PNG", "BMP", "TIFF", "WEBP"])
+def test_cut_pictures_of_every_format_are_refused(kind, options):
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    data = encoded(noise, kind, **options)
+    for share in (0.2, 0.6, 0.95):
+        with pytest.raises(InputError, match="^a: "):
+            decode_image(data[:int(share * len(data))], "a")
+
+
+def test_a_damaged_mask_of_a_size_beyond_all_numbers_is_named():
+    data = bytearray(encoded(np.zeros((4, 4), np.uint8), "BMP"))
+    data[18:26] = b"\xff\xff\xff\x7f" * 2    # width and height
+    with pytest.raises(InputError, match="m.bmp: damaged mask"):
+        decode_mask(bytes(data), "m.bmp")
 
 
 def test_list_lines_with_blanks_survive(tmp_path):
