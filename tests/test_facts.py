@@ -167,6 +167,19 @@ def test_what_was_typed_is_carried_and_a_default_is_not(pairs, run):
     assert read_labels(pairs / "default") == {}
 
 
+def test_names_that_could_not_be_read_again_are_not_carried(pairs, run):
+    (pairs / "names.txt").write_text("a\nb\na\n")
+    result = build(run, pairs, "--num_classes", 3, "--class_names", pairs / "names.txt")
+    assert result.code == 2 and "names.txt: the class name 'a' stands there twice" in result.err
+
+
+def test_a_list_whose_name_is_not_utf8(pairs, run):
+    name = os.fsdecode(b"l\xffst.txt")
+    (pairs / name).write_text((pairs / "list.txt").read_text())
+    assert build(run, pairs, "--num_classes", 3, list_file=name).code == 0
+    assert read_labels(pairs / "x.mindrecord")["source"].endswith("l?st.txt")
+
+
 def test_255_long_names_fit(pairs, run):
     names = [f"{number:03d}" + "𠮷" * 197 for number in range(255)]
     say(pairs, num_classes=255, class_names=names)

@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, progress, run_program
-from src.data.facts import facts_of, labels_beside, labels_of
+from src.data.facts import check_facts, facts_of, labels_beside, labels_of
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
@@ -52,8 +52,10 @@ def known_labels(config) -> tuple:
     neither says how many classes there are: a default is no knowledge."""
     known, path = labels_beside(config.data_lst, config.data_root)
     labels = labels_of(config, known, path)
-    said = known or "num_classes" in config.given
-    return labels, facts_of(labels, known.get("source", str(config.data_lst))) if said else {}
+    if not (known or {"num_classes", "class_names"} & set(config.given)):
+        return labels, {}
+    facts = facts_of(labels, known.get("source", str(config.data_lst)))
+    return labels, check_facts(facts, f"--class_names {config.class_names}" if config.class_names else path)
 
 
 def build(config) -> list:

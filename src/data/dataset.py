@@ -66,7 +66,7 @@ class SampleOrder:
 
 
 def steps_in_epoch(data_file, batch_size: int, num_shards: int) -> int:
-    """Batches of an epoch on each of `num_shards` devices. Raises InputError if there is none."""
+    """Batches of an epoch on each of `num_shards` devices. Raises InputError if there would be no batch."""
     samples = count_samples(data_file) // num_shards
     if samples < batch_size:
         raise InputError(f"--batch_size {batch_size}: larger than the {samples} samples a device in {data_file}; "
@@ -179,7 +179,9 @@ def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_
     dataset = ds.GeneratorDataset(Batches(order, transform, batch_size, workers), ["image", "label", "dropout_key"],
                                   shuffle=False, num_parallel_workers=1)
     try:
-        dataset.output_shapes()    # runs the pipeline once and remembers; done here, so that it does not cost an epoch
+        # Sinking to an Ascend asks for the shapes, for which MindSpore runs the pipeline once. Asked for here, that
+        # costs no epoch, and a wrong first sample is named before anything else happens.
+        dataset.output_shapes()
     except RuntimeError as error:
         raise transform.cause(error) from None
     order.epoch = first_epoch

@@ -88,7 +88,7 @@ def check_events(text: str, path) -> None:
 def write_facts(root: Path, facts: dict) -> None:
     """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds."""
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
-    write_whole(root / FILE, (HEAD + text).encode("utf-8", "replace"))    # a folder's name may be no UTF-8
+    write_whole(root / FILE, (HEAD + text).encode())
     shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
     print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
 
@@ -114,7 +114,7 @@ def labels_of(config, facts: dict, source) -> Labels:
 
 def facts_of(labels: Labels, source: str) -> dict:
     return {"num_classes": labels.num_classes, "class_names": list(labels.names), "ignore_label": labels.ignore_label,
-            "source": source}
+            "source": source.encode("utf-8", "replace").decode()}    # a folder's name may be no UTF-8
 
 
 def believe_ignore_label(config, root: Path):
