@@ -19,7 +19,7 @@ from src.files import write_whole
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str}
-MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 18, 200, 255    # 255 names of 200 letters, four bytes each, fit
+MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255    # 255 names of 200 letters fit, escaped ones too
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
@@ -65,7 +65,7 @@ def read_facts(path) -> dict:
         with open(path, "rb") as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
-            raise InputError(f"{path}: larger than {MOST_BYTES >> 10} KB; is it a {FILE}?")
+            raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MB; is it a {FILE}?")
         text = data.decode("utf-8-sig")
         check_events(text, path)
         return check_facts(yaml.safe_load(text), path)
@@ -88,7 +88,7 @@ def check_events(text: str, path) -> None:
 def write_facts(root: Path, facts: dict) -> None:
     """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds."""
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
-    write_whole(root / FILE, (HEAD + text).encode("utf-8", "replace"))    # a folder's name may be no UTF-8
+    write_whole(root / FILE, (HEAD + text).encode())
     shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
     print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
 
@@ -112,9 +112,18 @@ def labels_of(config, facts: dict, source) -> Labels:
     return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
 
 
+def check_classes(list_file, data_root, num_classes: int, source) -> dict:
+    """The facts of the dataset.yaml of a list. Raises InputError if it has another number of classes than `source`."""
+    facts, path = labels_beside(list_file, data_root)
+    if facts.get("num_classes", num_classes) != num_classes:
+        raise InputError(f"{source}: has {num_classes} classes, but {path} says {facts['num_classes']}; take the data "
+                         "that it was trained on, or correct that file")
+    return facts
+
+
 def facts_of(labels: Labels, source: str) -> dict:
     return {"num_classes": labels.num_classes, "class_names": list(labels.names), "ignore_label": labels.ignore_label,
-            "source": source}
+            "source": source.encode("utf-8", "replace").decode()}    # a folder's name may be no UTF-8
 
 
 def believe_ignore_label(config, root: Path):

@@ -9,6 +9,7 @@ from src.data.lists import read_text
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+HINT = "correct the mask, or give --num_classes"
 
 
 class Labels(NamedTuple):
@@ -18,7 +19,7 @@ class Labels(NamedTuple):
     ignore_label: int
     names: tuple
 
-    def check(self, mask: np.ndarray, name, hint: str = "correct the mask, or give --num_classes") -> None:
+    def check(self, mask: np.ndarray, name, hint: str = HINT) -> None:
         """Raises InputError if `mask` (H, W) uint8 holds a value that is neither a class nor ignore_label."""
         low, ignored = self.num_classes, self.ignore_label
         wrong = ((low, ignored - 1), (max(low, ignored + 1), 255))    # inclusive ranges
@@ -42,23 +43,3 @@ def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Label
     if len(names) != num_classes:
         names = CLASSES if num_classes == len(CLASSES) else tuple(f"class_{n}" for n in range(num_classes))
     return Labels(num_classes, ignore_label, names)
-
-
-def check_labels(mask: np.ndarray, num_classes: int, ignore_label: int, name,
-                 mend: str = "give --num_classes, or mend the mask") -> None:
-    """Raises InputError if `mask` holds a value that is neither a class nor ignore_label."""
-    ranges = ((num_classes, ignore_label - 1), (max(num_classes, ignore_label + 1), 255))    # what is neither
-    if any(low <= high and cv2.countNonZero(cv2.inRange(mask, low, high)) for low, high in ranges):
-        wrong = mask[(mask >= num_classes) & (mask != ignore_label)].min()
-        raise InputError(f"{name}: mask value {wrong} is neither a class (0 to {num_classes - 1}) nor "
-                         f"ignore_label {ignore_label}; {mend}")
-
-
-def class_names(num_classes: int, path="") -> list:
-    """Names of the classes: lines of a text file, VOC's for 21 classes, else class_0, class_1, ..."""
-    if path:
-        names = [line.strip() for line in read_text(path, "--class_names").splitlines() if line.strip()]
-        if len(names) != num_classes:
-            raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
-        return names
-    return list(CLASSES) if num_classes == len(CLASSES) else [f"class_{number}" for number in range(num_classes)]

@@ -2,7 +2,9 @@
 import dataclasses
 from functools import partial
 
+from src.config import believe
 from src.console import InputError
+from src.data.facts import check_classes
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
@@ -29,6 +31,8 @@ def run(config, path, option: str) -> None:
                        **facts_in(config))
     settings = settings_of(config, model, config.batch_size, len(pairs))
     model.check(settings)
+    facts = check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
+    config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
         print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}")
@@ -55,7 +59,7 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
         prepare_report(config.report)
         gallery = Gallery(labels)
         observers.append(gallery)
-    load = partial(read_pair, config.data_root, num_classes=labels.num_classes, ignore_label=labels.ignore_label)
+    load = partial(read_pair, config.data_root, labels=labels)
     matrix = evaluate(model.predict, own, load, settings, labels, observers)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)

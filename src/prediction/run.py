@@ -60,7 +60,7 @@ def read_picture(labels: Labels, bad: dict, picture):
     try:
         if picture.mask is None:
             return decode_image(read_bytes(picture.image), picture.image), None
-        return read_pair("", Pair(picture.image, picture.mask), labels.num_classes, labels.ignore_label)
+        return read_pair("", Pair(picture.image, picture.mask), labels)
     except InputError as error:
         bad[picture] = error
         return BLANK, None

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
 from src.config import parse_args, read_options
 from src.console import run_program
+from src.data.labels import make_labels
 from src.device import open_device
 from src.nets.architecture import architecture
 
@@ -49,7 +50,7 @@ def training_primitives(network: str, options: list) -> Counter:
         Path(folder, "weights.txt").write_text("1\n" * 21)
         options = [str(Path(folder, option)) if option == "weights.txt" else option for option in options]
         config = parse_args("train", "", ["--model", network, *options])
-        model = build_model(config, open_device("CPU"), np.full(3, 0.1)).model
+        model = build_model(config, make_labels(21, 255), open_device("CPU"), np.full(3, 0.1)).model
     return primitives(model.train_network, ms.Tensor(np.zeros((BATCH, 3, SIZE, SIZE), np.uint8)),
                       ms.Tensor(np.zeros((BATCH, SIZE, SIZE), np.uint8)), ms.Tensor(np.zeros(BATCH, np.int32)))
 

@@ -31,7 +31,7 @@ def make_evaluation(config, device, network, pairs: list, labels):
                         tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
     predict = steady(cell_runner(inference, "--eval_data_lst"))
-    load = partial(read_pair, config.data_root, num_classes=labels.num_classes, ignore_label=labels.ignore_label)
+    load = partial(read_pair, config.data_root, labels=labels)
 
     def mean_iou():
         take_statistics_of_rank_0(network, device)

@@ -22,10 +22,11 @@ class Trainee(NamedTuple):
     network: DeepLabV3
 
 
-def build_model(config, device, rates: np.ndarray) -> Trainee:
+def build_model(config, labels, device, rates: np.ndarray) -> Trainee:
     """The network of the options with its loss and optimizer, as initialised or from --ckpt_pre_trained.
 
     Args:
+        labels: src.data.labels.Labels.
         device: src.device.Device, opened.
         rates: learning rate of every step of the run.
     """
@@ -33,7 +34,7 @@ def build_model(config, device, rates: np.ndarray) -> Trainee:
     network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
-    training = TrainingNetwork(network, make_loss(config), config.image_mean, config.image_std)
+    training = TrainingNetwork(network, make_loss(config, labels), config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
     amp.mixed_precision(training, config.amp_level, device.target)
@@ -43,9 +44,9 @@ def build_model(config, device, rates: np.ndarray) -> Trainee:
     return Trainee(amp.make_model(training, optimizer, config, device.target), network)
 
 
-def make_loss(config):
+def make_loss(config, labels):
     """The loss of the options: plain cross entropy, or the balanced one; says the weights."""
-    weights = class_weights(config.class_weights, config.data_file, config.num_classes, config.ignore_label)
+    weights = class_weights(config.class_weights, config.data_file, labels)
     if weights is None and not config.ohem:
         return SoftmaxCrossEntropyLoss(config.ignore_label)
     if weights is not None:

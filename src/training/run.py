@@ -5,7 +5,8 @@ from pathlib import Path
 import mindspore as ms
 
 from src.console import InputError, warn
-from src.data.dataset import create_dataset, steps_in_epoch
+from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
+from src.data.facts import check_classes
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.training import state
@@ -26,10 +27,12 @@ def train(config) -> None:
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
+    if pairs:
+        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
-    model, network = build_model(config, device, rates)
+    model, network = build_model(config, labels, device, rates)
     note_unaligned_crop(config.crop_size, network.architecture.output_stride)
     if checkpoint:
         state.restore(model.train_network, checkpoint, done)
@@ -45,7 +48,7 @@ def train(config) -> None:
     evaluate = make_evaluation(config, device, network, pairs, labels) if pairs else None
     callbacks, metrics = make_callbacks(config, device, schedule, rates, facts, evaluate)
     start = time.perf_counter()
-    run_phases(config, device, schedule, model, callbacks)
+    run_phases(config, labels, device, schedule, model, callbacks)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))
@@ -71,18 +74,16 @@ def note_unaligned_crop(crop_size: int, output_stride: int) -> None:
              f"a multiple of {output_stride} plus 1 does, such as {nearest}")
 
 
-def make_dataset(config, device, first_epoch: int, first_step: int) -> tuple:
+def make_dataset(config, labels, device, first_epoch: int, first_step: int) -> tuple:
     """(dataset, transform) of this device, as src.data.dataset.create_dataset returns them."""
-    return create_dataset(
-        config.data_file, seed=config.seed, batch_size=config.batch_size, crop_size=config.crop_size,
-        min_scale=config.min_scale, max_scale=config.max_scale, mean=config.image_mean,
-        num_classes=config.num_classes, ignore_label=config.ignore_label, num_shards=device.size,
-        shard_id=device.rank, workers=config.workers, first_epoch=first_epoch, first_step=first_step)
+    augmentation = Augmentation(config.crop_size, config.min_scale, config.max_scale, config.image_mean)
+    return create_dataset(config.data_file, labels, augmentation, config.batch_size, seed=config.seed,
+                          shard=(device.rank, device.size), start=(first_epoch, first_step), workers=config.workers)
 
 
 def dump_batches(config, device, schedule: state.Schedule, labels) -> None:
     """The first --dump_batches batches of this run, at most to the end of its epoch, as pages in train_dir."""
-    dataset, transform = make_dataset(config, device, *divmod(schedule.done, schedule.steps_per_epoch))
+    dataset, transform = make_dataset(config, labels, device, *divmod(schedule.done, schedule.steps_per_epoch))
     batches = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
     try:
         for number, (images, masks, _) in zip(range(1, config.dump_batches + 1), batches):
@@ -107,10 +108,10 @@ def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict,
     return [*callbacks, StopOnSigterm(saver, schedule)], metrics
 
 
-def run_phases(config, device, schedule: state.Schedule, model, callbacks: list) -> None:
+def run_phases(config, labels, device, schedule: state.Schedule, model, callbacks: list) -> None:
     """Train what is left of the run."""
     for phase in schedule.phases():
-        dataset, transform = make_dataset(config, device, phase.first_epoch, phase.first_step)
+        dataset, transform = make_dataset(config, labels, device, phase.first_epoch, phase.first_step)
         try:
             model.train(phase.end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
                         initial_epoch=phase.first_epoch)
