@@ -1,6 +1,5 @@
 """Score the probabilities that ascend310_infer --dump_probs wrote, one file at a time: the mIoU of the whole list."""
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.labels import class_names
+from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
@@ -33,17 +32,16 @@ def main(argv=None):
     if not config.result_path:
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
     pairs = read_list(config.data_lst)
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
-    matrix = ConfusionMatrix(config.num_classes, config.ignore_label)
+    labels = make_labels(config.num_classes, config.ignore_label, config.class_names)
+    matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     for pair in counted(pairs, "score", "image"):
-        image, mask = load(pair)
-        probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), config.num_classes,
+        _, mask = read_pair(config.data_root, pair, labels.num_classes, labels.ignore_label)
+        probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), labels.num_classes,
                            config.crop_size)
         valid = letterbox_size(*mask.shape, config.crop_size)
         matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
-    names = class_names(config.num_classes, config.class_names)
-    print(format_table(matrix, names))
-    write_result(config.result_file, matrix, names, {"images": len(pairs)})
+    print(format_table(matrix, labels.names))
+    write_result(config.result_file, matrix, labels.names, {"images": len(pairs)})
 
 
 if __name__ == "__main__":
