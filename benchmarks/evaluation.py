@@ -22,6 +22,7 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 import cv2
 import numpy as np
 
+from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.device import open_device
@@ -212,7 +213,7 @@ def pictures(options):
     if not options.data_lst:
         raise SystemExit(f"{options.part}: --data_root and --data_lst are needed")
     pairs = read_list(options.data_lst)[:options.images]
-    return pairs, partial(read_pair, options.data_root, num_classes=21, ignore_label=255)
+    return pairs, partial(read_pair, options.data_root, labels=Labels(21, 255, ()))
 
 
 PARTS = {"network": network_part, "evaluator": evaluator_part, "around": around_part, "scales": scales_part}

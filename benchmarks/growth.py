@@ -25,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 os.environ.setdefault("GLOG_v", "3")
+from src.data.labels import Labels
 from src.data.lists import Pair, format_pair, read_list
 from src.data.pictures import decode_mask, read_pair
 
@@ -50,11 +51,10 @@ def record(job, folder):
 
 
 def training_input(job, folder):
-    from src.data.dataset import create_dataset
+    from src.data.dataset import Augmentation, create_dataset
     build(job, folder)
-    dataset, _ = create_dataset(f"{folder}/r.mindrecord0", seed=1, batch_size=8, crop_size=job.side, min_scale=0.5,
-                                max_scale=2.0, mean=(104, 116, 124), num_classes=job.classes, ignore_label=255,
-                                workers=job.workers)
+    dataset, _ = create_dataset(f"{folder}/r.mindrecord0", Labels(job.classes, 255, ()),
+                                Augmentation(job.side, 0.5, 2.0, (104, 116, 124)), 8, seed=1, workers=job.workers)
     return lambda: [None for _ in dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)]
 
 
@@ -62,7 +62,7 @@ def evaluation(job, folder):
     from src.evaluation.inference import Settings, evaluate
     settings = Settings(job.side, batch_size=2, num_classes=job.classes)
     probs = np.random.default_rng(0).random((2, job.classes, job.side, job.side), np.float32)
-    load = partial(read_pair, job.root, num_classes=job.classes, ignore_label=255)
+    load = partial(read_pair, job.root, labels=Labels(job.classes, 255, ()))
     return lambda: evaluate(lambda inputs: probs[:len(inputs)], read_list(job.list), load, settings)
 
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("GLOG_v", "3")
 from benchmarks.peak_memory import run_measured
+from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.evaluation.inference import Settings, add_resized, argmax_map, letterbox, letterbox_size
@@ -49,7 +50,7 @@ def python_results(predict, pairs, root, settings):
     table, side = settings.normalisation(), settings.crop_size
     predict(np.zeros((1, 3, side, side), np.float32))    # compiles
     for pair in pairs:
-        image, mask = read_pair(root, pair, settings.num_classes, 255)
+        image, mask = read_pair(root, pair, Labels(settings.num_classes, 255, ()))
         inputs = np.zeros((1, 3, side, side), np.float32)
         valid = letterbox(image, side, table, inputs[0])
         start = time.perf_counter()

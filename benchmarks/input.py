@@ -24,6 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
 os.environ.setdefault("GLOG_v", "3")
+from src.data.labels import Labels
 from src.data.lists import format_pair, read_list
 from src.data.pictures import decode_mask
 
@@ -33,9 +34,9 @@ MEAN, STD = np.float32([103.53, 116.28, 123.675]), np.float32([57.375, 57.120, 5
 
 def ours(job):
     """() -> an iterator of one epoch's batches, as train.py gets them."""
-    from src.data.dataset import create_dataset
-    dataset, _ = create_dataset(job.record, seed=1, batch_size=BATCH, crop_size=CROP, min_scale=SCALES[0],
-                                max_scale=SCALES[1], mean=MEAN, num_classes=21, ignore_label=255, workers=job.cores)
+    from src.data.dataset import Augmentation, create_dataset
+    dataset, _ = create_dataset(job.record, Labels(21, 255, ()), Augmentation(CROP, *SCALES, MEAN), BATCH, seed=1,
+                                workers=job.cores)
     return lambda: dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
 
 

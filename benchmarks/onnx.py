@@ -23,6 +23,7 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 import numpy as np
 
 from benchmarks.peak_memory import run_measured
+from src.data.labels import Labels
 from src.data.lists import format_pair, read_list
 from src.data.pictures import read_pair
 from src.device import open_device
@@ -79,7 +80,7 @@ def agreement(options, folder):
     print("| stride | scales | flip | pictures | equal pixels | mIoU MindSpore | mIoU ONNX | images/s | images/s |\n"
           "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     pairs = read_list(options.data_lst)[:options.images]
-    load = partial(read_pair, options.data_root, num_classes=options.num_classes, ignore_label=255)
+    load = partial(read_pair, options.data_root, labels=Labels(options.num_classes, 255, ()))
     opened = {}
     for stride, scales, flip in MODES:
         if options.modes and f"{stride}_{len(scales)}{'_flip' * flip}" not in options.modes:
@@ -178,7 +179,7 @@ def precision(options, folder):
     from src.export.onnx_graph import build_model
     from src.export.quantise import calibration_inputs, to_int8
     print("| stride | precision | MB | ms at 513x513 | mIoU | equal pixels |\n| --- | --- | --- | --- | --- | --- |")
-    load = partial(read_pair, options.data_root, num_classes=options.num_classes, ignore_label=255)
+    load = partial(read_pair, options.data_root, labels=Labels(options.num_classes, 255, ()))
     pairs = read_list(options.data_lst)[:options.images]
     settings = Settings(options.crop_size, batch_size=1, num_classes=options.num_classes)
     calibration = [load(pair)[0] for pair in read_list(options.calibration_lst or options.data_lst)[:32]]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from src.console import InputError
+from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.pictures import read_pair
 
@@ -57,7 +58,7 @@ def make_sample(folder: Path, number: int, rng) -> Pair:
 
 def is_good(folder: Path, pair: Pair) -> bool:
     try:
-        read_pair(folder, pair, CLASSES, 255)
+        read_pair(folder, pair, Labels(CLASSES, 255, ()))
         return True
     except InputError:
         return False

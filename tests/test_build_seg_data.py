@@ -95,7 +95,7 @@ def test_everything_is_checked_before_the_first_byte(pairs, run, spoil, parts):
 def test_an_interrupted_build_leaves_nothing_that_looks_finished(pairs, run, monkeypatch):
     def interrupted(*arguments):
         raise KeyboardInterrupt
-    monkeypatch.setattr(build_seg_data, "write_records", interrupted)
+    monkeypatch.setattr("src.data.mindrecord.write_records", interrupted)
     assert build(run, pairs, "--num_shards", 1).code == 130
     assert not list((pairs / "out dir").iterdir())
 

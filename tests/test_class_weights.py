@@ -5,7 +5,10 @@ import pytest
 import train
 from src.console import InputError
 from src.data.class_weights import class_weights, median_frequency_weights, read_class_weights
+from src.data.labels import Labels
 from tests.conftest import TINY
+
+SIX = Labels(6, 255, ())
 
 
 def test_median_frequency():
@@ -18,12 +21,12 @@ def test_median_frequency():
 def test_auto_reads_every_mask_of_the_training_set(drawn):
     from src.data.lists import read_list
     from src.data.pictures import read_pair
-    masks = [read_pair(drawn, pair, 6, 255)[1] for pair in read_list(drawn / "voc_train_lst.txt")]
-    weights = class_weights("auto", drawn / "train.mindrecord0", 6, 255)
+    masks = [read_pair(drawn, pair, SIX)[1] for pair in read_list(drawn / "voc_train_lst.txt")]
+    weights = class_weights("auto", drawn / "train.mindrecord0", SIX)
     assert weights == pytest.approx(median_frequency_weights(masks, 6)) and weights[0] < 1 < weights[1:].max()
-    without = class_weights("auto", drawn / "train.mindrecord0", 6, 3)
+    without = class_weights("auto", drawn / "train.mindrecord0", SIX._replace(ignore_label=3))
     assert without[3] == 1 and not np.allclose(without, weights)
-    assert class_weights("", "no file", 6, 255) is None
+    assert class_weights("", "no file", SIX) is None
 
 
 @pytest.mark.parametrize("text, part", [
@@ -60,5 +63,5 @@ def test_without_the_options_the_loss_is_the_plain_one(drawn):
     from src.config import parse_args
     from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
     from src.training.model import make_loss
-    assert type(make_loss(parse_args("train", "", []))) is SoftmaxCrossEntropyLoss
-    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]))) is BalancedCrossEntropyLoss
+    assert type(make_loss(parse_args("train", "", []), SIX)) is SoftmaxCrossEntropyLoss
+    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]), SIX)) is BalancedCrossEntropyLoss

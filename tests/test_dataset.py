@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from src.console import InputError
-from src.data.dataset import Batches, SampleOrder, TrainingTransform, create_dataset
+from src.data.dataset import Augmentation, Batches, SampleOrder, TrainingTransform, create_dataset
+from src.data.labels import Labels
 
-OPTIONS = {"seed": 3, "batch_size": 4, "crop_size": 65, "min_scale": 0.5, "max_scale": 2.0,
-           "mean": (103.53, 116.28, 123.675), "num_classes": 6, "ignore_label": 255}
+LABELS, AUGMENTATION = Labels(6, 255, ()), Augmentation(65, 0.5, 2.0, (103.53, 116.28, 123.675))
+OPTIONS = {"labels": LABELS, "augmentation": AUGMENTATION, "seed": 3, "batch_size": 4}
 
 
 def batches(data_file, epochs=1, **changes):
@@ -45,9 +46,8 @@ def test_same_seed_same_batches_whatever_the_workers(data_file):
 
 
 def test_threads_make_what_one_sample_after_the_other_makes(data_file):
-    options = {name: value for name, value in OPTIONS.items() if name != "batch_size"}
-    transform, images, labels, keys = TrainingTransform(**options), [], [], []
-    for record in SampleOrder(data_file, OPTIONS["seed"], 1, 0):
+    transform, images, labels, keys = TrainingTransform(3, LABELS, AUGMENTATION), [], [], []
+    for record in SampleOrder(data_file, 3):
         place = np.empty((3, 65, 65), np.uint8), np.empty((65, 65), np.uint8), np.empty(1, np.int32)
         transform(record, place)
         for column, value in zip((images, labels, keys), place):
@@ -60,8 +60,8 @@ def test_threads_make_what_one_sample_after_the_other_makes(data_file):
 
 def test_an_epoch_left_early_ends_its_threads(data_file):
     before = set(threading.enumerate())
-    samples = SampleOrder(data_file, 3, 1, 0)
-    made = iter(Batches(samples, TrainingTransform(3, 65, 0.5, 2.0, OPTIONS["mean"], 6, 255), 4, 2))
+    samples = SampleOrder(data_file, 3)
+    made = iter(Batches(samples, TrainingTransform(3, LABELS, AUGMENTATION), 4, 2))
     next(made)
     assert set(threading.enumerate()) - before
     made.close()
@@ -71,22 +71,22 @@ def test_an_epoch_left_early_ends_its_threads(data_file):
 def test_epochs_differ_and_can_be_begun_anywhere(data_file):
     run = batches(data_file, epochs=3)
     assert not equal(run[0], run[1]) and not equal(run[1], run[2])
-    assert equal(run[2], batches(data_file, first_epoch=2)[0])
-    assert equal(run[2][2:], batches(data_file, first_epoch=2, first_step=2)[0])
+    assert equal(run[2], batches(data_file, start=(2, 0))[0])
+    assert equal(run[2][2:], batches(data_file, start=(2, 2))[0])
 
 
 def test_shards_are_disjoint_and_complete(data_file):
     for epoch in range(2):
-        ranks = [SampleOrder(data_file, 1, 3, rank).indices(epoch).tolist() for rank in range(3)]
+        ranks = [SampleOrder(data_file, 1, (rank, 3)).indices(epoch).tolist() for rank in range(3)]
         assert [len(rank) for rank in ranks] == [8, 8, 8]
         assert sorted(sum(ranks, [])) == list(range(24))
-    assert {len(SampleOrder(data_file, 1, 7, rank).indices(0)) for rank in range(7)} == {3}
+    assert {len(SampleOrder(data_file, 1, (rank, 7)).indices(0)) for rank in range(7)} == {3}
 
 
 def test_ranks_draw_differently(data_file):
-    first = batches(data_file, num_shards=2, shard_id=0)[0]
+    first = batches(data_file, shard=(0, 2))[0]
     assert len(first) == 3
-    assert not equal(first, batches(data_file, num_shards=2, shard_id=1)[0])
+    assert not equal(first, batches(data_file, shard=(1, 2))[0])
 
 
 def test_model_train_sees_the_epochs_in_order(data_file):
@@ -136,4 +136,4 @@ def test_errors(data_file, tmp_path):
 
 def test_a_wrong_label_names_its_picture(data_file):
     with pytest.raises(InputError, match="mask of sample_.*--num_classes"):
-        create_dataset(data_file, **{**OPTIONS, "num_classes": 2})
+        create_dataset(data_file, **{**OPTIONS, "labels": Labels(2, 255, ())})

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data, get_dataset_lst
+from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.own_data import class_map, read_colors, split
 from src.data.pictures import read_pair
@@ -73,7 +74,7 @@ def test_every_kind_of_mask_becomes_gray_numbers(tmp_path, lists, kind):
     train, val = read_list(tmp_path / "train_lst.txt"), read_list(tmp_path / "val_lst.txt")
     assert (len(train), len(val)) == (4, 1) and not set(train) & set(val)
     for pair in [*train, *val]:
-        image, labels = read_pair(tmp_path, pair, 3, 255)
+        image, labels = read_pair(tmp_path, pair, Labels(3, 255, ()))
         assert image.shape == (3, 4, 3) and np.array_equal(labels, NUMBERS)
 
 

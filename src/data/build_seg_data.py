@@ -1,55 +1,39 @@
-"""List file -> MindRecord shards that hold the encoded pictures and masks as they are."""
-import io
+"""List file -> MindRecord shards that hold the encoded pictures and masks as they are, and what their classes are."""
 import os
 import sys
 import tempfile
+import uuid
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, progress, run_program
-from src.data.labels import check_labels
+from src.data.facts import facts_of, labels_beside, labels_of
+from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.pictures import decode_mask, picture_size, read_bytes
-
-SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
-CHUNK = 64    # samples in memory at a time
+from src.data.pictures import read_pair
 
 
-def check_pair(root: str, num_classes: int, ignore_label: int, pair) -> str:
-    """What is wrong with a pair, or "". Decodes both, the picture at an eighth of its size, which is enough to fail."""
-    image_path, mask_path = Path(root, pair.image), Path(root, pair.mask)
+def problem_of(data_root: str, labels: Labels, pair) -> str:
+    """What is wrong with a pair, or "". Decodes both, as training does."""
     try:
-        data = read_bytes(image_path)
-        mask = decode_mask(read_bytes(mask_path), mask_path)
-        check_labels(mask, num_classes, ignore_label, mask_path)
-        with Image.open(io.BytesIO(data)) as image:
-            size = picture_size(image)
-            image.draft("L", (image.width // 8, image.height // 8))
-            image.load()
+        read_pair(data_root, pair, labels)
+        return ""
     except InputError as error:
         return str(error)
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"{image_path}: damaged picture ({error})"
-    if size != mask.shape[::-1]:
-        return (f"{mask_path}: {mask.shape[1]}x{mask.shape[0]} where its picture {image_path} has "
-                f"{size[0]}x{size[1]}")
-    return ""
 
 
-def check_pairs(pairs: list, config) -> None:
+def check_pairs(pairs: list, labels: Labels, config) -> None:
     """Check every pair on all cores. Raises InputError with the first problem and the number of all."""
-    check = partial(check_pair, config.data_root, config.num_classes, config.ignore_label)
-    problems = []
+    check = partial(problem_of, config.data_root, labels)
     with ProcessPoolExecutor(config.workers or os.cpu_count()) as pool, progress(len(pairs), "check", "pair") as bar:
+        problems = []
         for problem in pool.map(check, pairs, chunksize=16):
-            if problem:
-                problems.append(problem)
+            problems += [problem] if problem else []
             bar.update()
     if problems:
         more = f" (and {len(problems) - 1} more pairs with problems)" if len(problems) > 1 else ""
@@ -63,19 +47,13 @@ def shard_names(dst_path: Path, num_shards: int) -> list:
     return [name + end for name in names for end in ("", ".db")]
 
 
-def write_records(pairs: list, config, folder: Path) -> None:
-    """Write the shards into `folder`, CHUNK samples at a time."""
-    from mindspore.mindrecord import FileWriter
-    writer = FileWriter(str(folder / Path(config.dst_path).name), shard_num=config.num_shards)
-    writer.add_schema(SCHEMA, "seg_schema")
-    with progress(len(pairs), "write", "pair") as bar:
-        for first in range(0, len(pairs), CHUNK):
-            chunk = pairs[first:first + CHUNK]
-            writer.write_raw_data([{"file_name": Path(pair.image).name,
-                                    "data": read_bytes(Path(config.data_root, pair.image)),
-                                    "label": read_bytes(Path(config.data_root, pair.mask))} for pair in chunk])
-            bar.update(len(chunk))
-    writer.commit()
+def known_labels(config) -> tuple:
+    """(Labels, facts for the header): of the options and of the dataset.yaml beside the list. The facts are {} where
+    neither says how many classes there are: a default is no knowledge."""
+    known, path = labels_beside(config.data_lst, config.data_root)
+    labels = labels_of(config, known, path)
+    said = known or "num_classes" in config.given
+    return labels, facts_of(labels, known.get("source", str(config.data_lst))) if said else {}
 
 
 def build(config) -> list:
@@ -92,16 +70,25 @@ def build(config) -> list:
     pairs = read_list(config.data_lst)
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
-    check_pairs(pairs, config)
+    labels, facts = known_labels(config)
+    check_pairs(pairs, labels, config)
     if config.shuffle:
         pairs = [pairs[i] for i in np.random.default_rng(config.seed).permutation(len(pairs))]
-    dst_path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build_", dir=dst_path.parent) as folder:
-        write_records(pairs, config, Path(folder))
+    write(final, pairs, config, facts | {"build": uuid.uuid4().hex})
+    print(f"{final[0]}: {len(pairs)} samples in {config.num_shards} shards, {labels.num_classes} classes")
+    return final
+
+
+def write(final: list, pairs: list, config, facts: dict) -> None:
+    """Write the shards in a folder beside their places, then rename them to `final`."""
+    # MindSpore is heavy, and its threads do not survive the fork of the processes that check: so now, not at the top.
+    from src.data.mindrecord import write_records
+    place = final[0].parent
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build_", dir=place) as folder:
+        write_records(Path(folder, Path(config.dst_path).name), pairs, config.data_root, config.num_shards, facts)
         for path in reversed(final):
             os.replace(Path(folder, path.name), path)
-    print(f"{final[0]}: {len(pairs)} samples in {config.num_shards} shards")
-    return final
 
 
 def main(argv=None):

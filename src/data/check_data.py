@@ -12,14 +12,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, progress, run_program, styled
-from src.data.labels import class_names
+from src.data.facts import labels_beside, labels_of, read_labels
+from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import decode_image, decode_mask
 from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
 from src.drawing.sheets import draw_sheet, fit, labelled, save_sheet
 from src.files import write_whole
 
-# What can be wrong: kind -> (severity, what, mend). An error would break or spoil training.
+# What can be wrong: kind -> (severity, what, hint). An error would break or spoil training.
 KINDS = {
     "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
     "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
@@ -28,8 +29,8 @@ KINDS = {
     "gray": ("error", "masks that hold the gray of VOC's colours, not class numbers",
              "they were saved from colours; write the palette's numbers, as get_dataset_lst.py does"),
     "value": ("error", "masks with values that are neither a class nor ignored",
-              "--num_classes, --ignore_label, or mend the masks"),
-    "size": ("error", "masks of another size than their picture", "mend or replace them"),
+              "--num_classes, --ignore_label, or correct the masks"),
+    "size": ("error", "masks of another size than their picture", "correct or replace them"),
     "one_class": ("error", "sets whose masks hold less than two classes", "nothing could be learnt from them"),
     "permuted": ("warning", "palette masks whose numbers have the colours of other classes",
                  "the numbers are trained, not the colours: are they the classes?"),
@@ -52,27 +53,21 @@ def jobs_of_list(set_name: str, path, root) -> list:
     return [Job(set_name, index, pair.image, pair.mask, root=str(root)) for index, pair in enumerate(read_list(path))]
 
 
-def jobs_of_records(set_name: str, path, indices=None):
-    """Yield the records of a MindRecord, or those at `indices`, with their bytes."""
-    import mindspore.dataset as ds
-    chosen = {"shuffle": False} if indices is None else {"sampler": ds.SubsetSampler(indices)}
-    records = ds.MindDataset(str(path), columns_list=["file_name", "data", "label"], **chosen)
-    for number, (name, data, label) in enumerate(records.create_tuple_iterator(num_epochs=1, output_numpy=True)):
-        yield Job(set_name, number if indices is None else indices[number], str(name), f"mask of {name}",
-                  (data.tobytes(), label.tobytes()))
+def jobs_of_records(set_name: str, read, indices=None):
+    """Yield the jobs of the (name, picture, mask) that `read` gives for `indices`, with their bytes."""
+    for number, (name, data, label) in enumerate(read(indices=indices)):
+        yield Job(set_name, number if indices is None else indices[number], name, f"mask of {name}", (data, label))
 
 
 def read_sets(config) -> dict:
     """Name -> (source, number of pairs, function of None or indices that gives the jobs)."""
     from_list = [(name, path) for name, path in (("train", config.data_lst), ("val", config.eval_data_lst)) if path]
-    if bool(config.data_lst) == bool(config.data_file):
-        raise InputError("one of --data_lst and --data_file is needed: the list or MindRecord to look at; "
-                         "--eval_data_lst is the list to compare it with")
     sets = {}
     if config.data_file:
-        from src.data.dataset import count_samples
-        sets["train"] = (config.data_file, count_samples(config.data_file),
-                         partial(jobs_of_records, "train", config.data_file))
+        # Lists are looked at without MindSpore, and --help does not wait for it.
+        from src.data.mindrecord import count_samples, read_records
+        read = partial(read_records, config.data_file, ["file_name", "data", "label"])
+        sets["train"] = (config.data_file, count_samples(config.data_file), partial(jobs_of_records, "train", read))
     for name, path in from_list:
         jobs = jobs_of_list(name, path, config.data_root)
         sets[name] = (path, len(jobs), lambda indices=None, jobs=jobs: jobs if indices is None else
@@ -80,14 +75,24 @@ def read_sets(config) -> dict:
     return sets
 
 
-def look_at_all(sets: dict, config) -> list:
-    """Facts of every pair, on all cores."""
+def read_known_labels(config) -> Labels:
+    """Labels of the options, and of what the MindRecord or the dataset.yaml beside the lists says."""
+    if bool(config.data_lst) == bool(config.data_file):
+        raise InputError("one of --data_lst and --data_file is needed: the list or MindRecord to look at; "
+                         "--eval_data_lst is the list to compare it with")
+    if config.data_file:
+        return labels_of(config, read_labels(config.data_file), config.data_file)
+    return labels_of(config, *labels_beside(config.data_lst, config.data_root))
+
+
+def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
+    """Facts of every pair, by `workers` threads."""
     cv2.setNumThreads(1)    # the threads are the parallelism
-    look = partial(look_at, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    look = partial(look_at, labels=labels)
     found, total = [], sum(count for _, count, _ in sets.values())
     with progress(total, "check", "pair") as bar:
         for _, _, jobs in sets.values():
-            for facts in in_threads(look, jobs(), config.workers or os.cpu_count()):
+            for facts in in_threads(look, jobs(), workers):
                 found.append(facts)
                 bar.update()
     return found
@@ -99,7 +104,7 @@ def class_totals(facts: list) -> tuple:
     return counts.sum(0), (counts > 0).sum(0)
 
 
-def findings_of(facts: list, sets: dict, config, names: list) -> list:
+def findings_of(facts: list, sets: dict, labels: Labels) -> list:
     """Every (kind, set, item, detail); `item` is the file, or the class, that it is about."""
     found = [(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
              for one in facts for kind, detail in one.problems]
@@ -113,16 +118,17 @@ def findings_of(facts: list, sets: dict, config, names: list) -> list:
         kind = "near" if one.job.set == other.job.set else "near_leak"
         found.append((kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
                       f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
+    classes = [n for n in range(labels.num_classes) if n != labels.ignore_label]
     present = {}
     for name in sets:
         pixels, _ = class_totals([one for one in facts if one.job.set == name])
-        present[name] = {n for n in range(config.num_classes) if pixels[n] and n != config.ignore_label}
+        present[name] = {n for n in classes if pixels[n]}
         if len(present[name]) < 2:
             found.append(("one_class", name, sets[name][0], f"class {' '.join(map(str, present[name])) or 'none'}"))
-        found += [("absent", name, names[n], f"class {n}") for n in range(config.num_classes)
-                  if n not in present[name] and n != config.ignore_label]
+        found += [("absent", name, labels.names[n], f"class {n}") for n in classes if n not in present[name]]
     if "val" in present:
-        found += [("unlearnt", "val", names[n], f"class {n}") for n in sorted(present["val"] - present["train"])]
+        found += [("unlearnt", "val", labels.names[n], f"class {n}")
+                  for n in sorted(present["val"] - present["train"])]
     return sorted(found, key=lambda one: list(KINDS).index(one[0]))
 
 
@@ -130,7 +136,7 @@ def others(group: list) -> str:
     return "and " + ", ".join(f"{one.job.set} {one.job.image}" for one in group[1:])
 
 
-def summarise(facts: list, source, config, names: list) -> dict:
+def summarise(facts: list, source, labels: Labels) -> dict:
     """Figures of one set, for the table and the JSON."""
     pixels, masks = class_totals(facts)
     sizes = {}
@@ -141,9 +147,9 @@ def summarise(facts: list, source, config, names: list) -> dict:
     shares = (pixels / max(total, 1)).tolist()
     return {"source": str(source), "pairs": len(facts), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
             "readable": sum(one.size != "" and one.counts is not None for one in facts),
-            "pixels": total, "ignored_share": shares[config.ignore_label],
+            "pixels": total, "ignored_share": shares[labels.ignore_label],
             "classes": [{"class": n, "name": name, "share": shares[n], "pixels": int(pixels[n]),
-                         "masks": int(masks[n])} for n, name in enumerate(names)]}
+                         "masks": int(masks[n])} for n, name in enumerate(labels.names)]}
 
 
 def format_sets(summaries: dict) -> str:
@@ -167,12 +173,12 @@ def format_sets(summaries: dict) -> str:
 
 
 def format_findings(found: list) -> str:
-    """Each kind with its number, mend and first examples, errors first."""
+    """Each kind with its number, hint and first examples, errors first."""
     lines = []
-    for kind, (severity, what, mend) in KINDS.items():
+    for kind, (severity, what, hint) in KINDS.items():
         some = [one for one in found if one[0] == kind]
         if some:
-            lines += ["", f"{styled(severity, severity)}: {what}: {len(some)}", f"  ({mend})"]
+            lines += ["", f"{styled(severity, severity)}: {what}: {len(some)}", f"  ({hint})"]
             lines += [f"  {set_name} {item}: {detail}" for _, set_name, item, detail in some[:SHOWN]]
             lines += [f"  ... and {len(some) - SHOWN} more"] if len(some) > SHOWN else []
     return "\n".join(lines or ["", "nothing found that is wrong"])
@@ -187,21 +193,21 @@ def choose(facts: list, most: int) -> list:
     return bad + [rest[pick] for pick in picks]
 
 
-def write_sheet(path: Path, facts: list, sets: dict, config, names: list) -> bool:
+def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) -> bool:
     """Draw the chosen pairs, masks over pictures. Returns whether there was anything to draw."""
     tiles, captions = [], []
     for set_name, (_, _, jobs) in sets.items():
         chosen = {one.job.index: one for one in choose([one for one in facts if one.job.set == set_name],
-                                                       config.sheet_max // len(sets))}
+                                                       most // len(sets))}
         for job in jobs(list(chosen)) if chosen else []:
             image = fit(decode_image(job.read(0), job.image), TILE)
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            tiles.append(labelled(image, mask, config.ignore_label))
+            tiles.append(labelled(image, mask, labels.ignore_label))
             problems = chosen[job.index].problems
             captions.append((f"{set_name} {Path(job.image).stem}", f"{problems[0][0]}: {problems[0][1]}" if problems
                              else ""))
     if tiles:
-        save_sheet(draw_sheet(tiles, captions, names, 6), path)
+        save_sheet(draw_sheet(tiles, captions, labels.names, 6), path)
     return bool(tiles)
 
 
@@ -215,16 +221,15 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
 def check(config) -> None:
     """Look at everything, say and write what was found. Raises RunError if something would break training."""
     start = time.perf_counter()
-    names = class_names(config.num_classes, config.class_names)
-    sets = read_sets(config)
-    facts = look_at_all(sets, config)
-    found = findings_of(facts, sets, config, names)
-    summaries = {name: summarise([one for one in facts if one.job.set == name], source, config, names)
+    labels, sets = read_known_labels(config), read_sets(config)
+    facts = look_at_all(sets, labels, config.workers or os.cpu_count())
+    found = findings_of(facts, sets, labels)
+    summaries = {name: summarise([one for one in facts if one.job.set == name], source, labels)
                  for name, (source, _, _) in sets.items()}
     folder = Path(config.check_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "check.json", summaries, found)
-    drawn = write_sheet(folder / "contact_sheet.png", facts, sets, config, names)
+    drawn = write_sheet(folder / "contact_sheet.png", facts, sets, labels, config.sheet_max)
     print(format_sets(summaries))
     print(format_findings(found))
     print(f"\n{len(facts)} pairs in {time.perf_counter() - start:.1f} s; written: {folder / 'check.json'}"

@@ -2,7 +2,9 @@
 import numpy as np
 
 from src.console import InputError, progress
+from src.data.labels import Labels
 from src.data.lists import read_text
+from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
 
 
@@ -45,17 +47,15 @@ def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
 
 def masks_of(data_file):
     """Yield every mask (H, W) uint8 of a MindRecord."""
-    import mindspore.dataset as ds
-    records = ds.MindDataset(str(data_file), columns_list=["label", "file_name"], shuffle=False)
-    with progress(records.get_dataset_size(), "class weights", "mask") as bar:
-        for label, name in records.create_tuple_iterator(num_epochs=1, output_numpy=True):
-            yield decode_mask(label.tobytes(), f"mask of {name}")
+    with progress(count_samples(data_file), "class weights", "mask") as bar:
+        for label, name in read_records(data_file, ["label", "file_name"]):
+            yield decode_mask(label, f"mask of {name}")
             bar.update()
 
 
-def class_weights(option: str, data_file, num_classes: int, ignore_label: int):
-    """The weights that --class_weights asks for, or None when it is empty."""
+def class_weights(option: str, data_file, labels: Labels):
+    """The weights that --class_weights asks for, (num_classes,) float32, or None when it is empty."""
     if option != "auto":
-        return read_class_weights(option, num_classes) if option else None
-    hidden = (np.where(mask == ignore_label, 255, mask) for mask in masks_of(data_file))
-    return median_frequency_weights(hidden, num_classes)
+        return read_class_weights(option, labels.num_classes) if option else None
+    hidden = (np.where(mask == labels.ignore_label, 255, mask) for mask in masks_of(data_file))
+    return median_frequency_weights(hidden, labels.num_classes)

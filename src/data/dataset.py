@@ -3,19 +3,29 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import mindspore.dataset as ds
 import numpy as np
 
-from src.console import InputError, first_line
-from src.data.labels import check_labels
-from src.data.pictures import decode_image, decode_mask
+from src.console import InputError
+from src.data.labels import Labels
+from src.data.mindrecord import count_samples, read_records
+from src.data.pictures import decode_pair
 from src.data.transforms import draw_transform, train_transform
 
 PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
 AHEAD = 2    # batches in the making, so that no thread waits for a batch's last sample
+
+
+class Augmentation(NamedTuple):
+    """What is done to a sample: resized by a random factor, padded with the mean, cropped, flipped at random."""
+
+    crop_size: int    # side of the result, pixels
+    min_scale: float
+    max_scale: float
+    mean: tuple    # of each channel, blue green red, 0 to 255
 
 
 class Record(NamedTuple):
@@ -35,9 +45,9 @@ class SampleOrder:
     num_shards-th sample: shards are disjoint and equally long, whatever is left over waits for the next epoch.
     """
 
-    def __init__(self, data_file, seed, num_shards, shard_id, first_epoch=0, skip=0):
-        self.data_file, self.seed, self.epoch, self.skip = str(data_file), seed, first_epoch, skip
-        self.num_shards, self.shard_id = num_shards, shard_id
+    def __init__(self, data_file, seed, shard=(0, 1), first_epoch=0, skip=0):
+        self.data_file, self.seed, self.epoch, self.skip = data_file, seed, first_epoch, skip
+        self.shard_id, self.num_shards = shard
         self.total = count_samples(data_file)
 
     def __len__(self):
@@ -49,29 +59,10 @@ class SampleOrder:
         return order[self.shard_id::self.num_shards][self.skip:self.total // self.num_shards]
 
     def __iter__(self):
-        import mindspore.dataset as ds
         epoch, self.epoch = self.epoch, self.epoch + 1
-        indices = self.indices(epoch)
-        records = ds.MindDataset(self.data_file, columns_list=["data", "label", "file_name"],
-                                 sampler=ds.SubsetSampler(indices.tolist()), num_parallel_workers=1)
-        rows = records.create_tuple_iterator(num_epochs=1, output_numpy=True)
-        for index, (data, label, name) in zip(indices, rows):    # MindSpore hands bytes over as one fixed-length string
-            yield Record(data.tobytes(), label.tobytes(), str(name), epoch, int(index))
-
-
-def count_samples(data_file) -> int:
-    """Samples in a MindRecord, all shards together. Raises InputError for a file that is missing or none."""
-    import mindspore.dataset as ds
-    if not str(data_file):
-        raise InputError("--data_file is not given; scripts/build_data.sh makes a MindRecord")
-    if not Path(data_file).is_file():
-        shard = f"{data_file}0"
-        hint = f"; its first shard is {shard}" if Path(shard).is_file() else "; scripts/build_data.sh makes it"
-        raise InputError(f"--data_file {data_file}: no such file{hint}")
-    try:
-        return ds.MindDataset(str(data_file)).get_dataset_size()
-    except RuntimeError as error:
-        raise InputError(f"--data_file {data_file}: not a whole MindRecord: {first_line(error)}") from None
+        indices = self.indices(epoch).tolist()
+        for index, row in zip(indices, read_records(self.data_file, ["data", "label", "file_name"], indices)):
+            yield Record(*row, epoch, index)
 
 
 def steps_in_epoch(data_file, batch_size: int, num_shards: int) -> int:
@@ -89,9 +80,10 @@ class TrainingTransform:
     What is wrong with a sample is kept in `errors` too, since MindSpore wraps an exception in pages of its own.
     """
 
-    def __init__(self, seed, crop_size, min_scale, max_scale, mean, num_classes, ignore_label):
-        self.seed, self.crop_size, self.scales = seed, crop_size, (min_scale, max_scale)
-        self.fill, self.num_classes, self.ignore_label = np.rint(mean).astype(np.uint8), num_classes, ignore_label
+    def __init__(self, seed: int, labels: Labels, augmentation: Augmentation):
+        self.seed, self.labels, self.crop_size = seed, labels, augmentation.crop_size
+        self.scales = (augmentation.min_scale, augmentation.max_scale)
+        self.fill = np.rint(augmentation.mean).astype(np.uint8)
         self.errors = []
 
     def __call__(self, record: Record, out: tuple) -> None:
@@ -107,14 +99,12 @@ class TrainingTransform:
         return self.errors[0] if self.errors else error
 
     def transform(self, record, out_image, out_label, out_key):
-        name, mask_name = record.name, f"mask of {record.name}"
-        image, mask = decode_image(record.data, name), decode_mask(record.label, mask_name)
-        if image.shape[:2] != mask.shape:
-            raise InputError(f"{name}: its mask has another size")
-        check_labels(mask, self.num_classes, self.ignore_label, mask_name)
+        names = record.name, f"mask of {record.name}"
+        image, mask = decode_pair((record.data, record.label), names, self.labels)
         rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
-        train_transform(image, mask, draw, self.crop_size, self.fill, self.ignore_label, (out_image, out_label))
+        train_transform(image, mask, draw, self.crop_size, self.fill, self.labels.ignore_label,
+                        (out_image, out_label))
         out_key[...] = rng.integers(2 ** 31)
 
 
@@ -160,15 +150,15 @@ def finish(batch: tuple, futures: list) -> tuple:
     return batch
 
 
-def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_scale, mean, num_classes, ignore_label,
-                   num_shards=1, shard_id=0, workers=0, first_epoch=0, first_step=0):
-    """Batches for one device of `num_shards`.
+def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_size: int, *, seed: int,
+                   shard=(0, 1), start=(0, 0), workers=0):
+    """Batches for one device.
 
     Args:
         data_file: any shard of a MindRecord written by build_seg_data.py.
+        shard: (this device's number, how many devices there are).
+        start: (epoch to begin with, batches of it to leave out); the epoch decides order and draws.
         workers: threads that decode and transform; 0 or more than the cores means one a core.
-        first_epoch: number of the epoch to begin with; decides order and draws.
-        first_step: batches to leave out of an epoch, for the rest of one that was cut.
 
     Returns:
         (dataset, transform): a mindspore dataset with columns image (N, 3, crop, crop) uint8 blue green red,
@@ -176,16 +166,16 @@ def create_dataset(data_file, *, seed, batch_size, crop_size, min_scale, max_sca
         TrainingTransform, whose `errors` name the sample that ended it.
 
     Raises:
-        InputError: data_file missing or damaged, or fewer samples than a batch.
+        InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
     """
-    import mindspore.dataset as ds
     cores = os.cpu_count() or 1
     workers = min(workers or cores, cores)
     cv2.setNumThreads(1)    # the workers are the parallelism
     ds.config.set_prefetch_size(PREFETCH)
-    steps_in_epoch(data_file, batch_size, num_shards)
-    order = SampleOrder(data_file, seed, num_shards, shard_id, first_epoch, first_step * batch_size)
-    transform = TrainingTransform(seed, crop_size, min_scale, max_scale, mean, num_classes, ignore_label)
+    steps_in_epoch(data_file, batch_size, shard[1])
+    first_epoch, first_step = start
+    order = SampleOrder(data_file, seed, shard, first_epoch, first_step * batch_size)
+    transform = TrainingTransform(seed, labels, augmentation)
     dataset = ds.GeneratorDataset(Batches(order, transform, batch_size, workers), ["image", "label", "dropout_key"],
                                   shuffle=False, num_parallel_workers=1)
     try:

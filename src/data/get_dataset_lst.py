@@ -1,5 +1,6 @@
-"""VOC and SBD folders, or your own pictures and masks -> gray masks and list files for training and evaluation."""
+"""VOC and SBD folders, or your own pictures and masks -> gray masks, list files and dataset.yaml for what follows."""
 import os
+import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -10,6 +11,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, progress, run_program
+from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
+from src.data.labels import CLASSES
 from src.data.lists import Pair, read_text, write_list
 from src.data.own_data import make_own_lists
 from src.data.pictures import decode_mask, png_bytes, read_bytes
@@ -41,38 +44,44 @@ def read_voc_mask(path) -> np.ndarray:
 READERS = {".mat": read_sbd_mask, ".png": read_voc_mask}
 
 
-def write_gray(job) -> bool:
-    """Write the mask `source` as 8-bit gray class numbers to `target`, unless that is there and right already."""
+def write_gray(job) -> tuple:
+    """Write the mask `source` as 8-bit gray class numbers to `target`, unless that is there and right already.
+
+    Returns (whether it was written, (256,) pixels of each number).
+    """
     source, target = job
     mask = READERS[source.suffix](source)
+    counts = np.bincount(mask.reshape(-1), minlength=256)
     if target.exists():
         try:
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
-                return False
+                return False, counts
         except InputError:
             pass    # damaged: written again
     write_whole(target, png_bytes(Image.fromarray(mask)))
-    return True
+    return True, counts
 
 
-def write_masks(jobs: list, workers: int, what: str) -> None:
-    """Run write_gray for each (source, target) on all cores and say how many were new."""
+def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
+    """Run write_gray for each (source, target) on all cores, say how many were new; (256,) pixels of each number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool, progress(len(jobs), what, "mask") as bar:
-        written = 0
-        for new in pool.map(write_gray, jobs, chunksize=16):
-            written += new
+        written, counts = 0, np.zeros(256, np.int64)
+        for new, own in pool.map(write_gray, jobs, chunksize=16):
+            written, counts = written + new, counts + own
             bar.update()
     print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} already right")
+    return counts
 
 
 def pairs_of(ids, images: Path, masks: Path) -> list:
     return [Pair(f"{images / name}.jpg", f"{masks / name}.png") for name in ids]
 
 
-def make_lists(root: Path, workers: int) -> None:
-    """Gray masks beside VOC's and SBD's own, and the three list files in `root`."""
+def make_lists(config) -> None:
+    """Gray masks beside VOC's and SBD's own, the three list files and dataset.yaml in data_root."""
+    root = Path(config.data_root)
     voc = VOC if (root / VOC).is_dir() else Path()
     sets = root / voc / "ImageSets/Segmentation"
     if not sets.is_dir():
@@ -81,25 +90,36 @@ def make_lists(root: Path, workers: int) -> None:
     train, val = read_ids(sets / "train.txt"), read_ids(sets / "val.txt")
     if set(train) & set(val):
         raise InputError(f"{sets}: {sorted(set(train) & set(val))[0]} is in train.txt and in val.txt")
+    config = believe_ignore_label(config, root)
     images, gray = voc / "JPEGImages", voc / "SegmentationClassGray"
-    write_masks([(root / voc / "SegmentationClass" / f"{name}.png", root / gray / f"{name}.png")
-                 for name in train + val], workers, "VOC")
-    write_list(root, "voc_train_lst.txt", pairs_of(train, images, gray))
-    write_list(root, "voc_val_lst.txt", pairs_of(val, images, gray))
-
-    if not (root / SBD).is_dir():
+    counts = write_masks([(root / voc / "SegmentationClass" / f"{name}.png", root / gray / f"{name}.png")
+                          for name in train + val], config.workers, "VOC")
+    lists = {"voc_train_lst.txt": pairs_of(train, images, gray), "voc_val_lst.txt": pairs_of(val, images, gray)}
+    if (root / SBD).is_dir():
+        extra, more = sbd_pairs(root, train, val, config.workers)
+        lists["vocaug_train_lst.txt"] = extra + lists["voc_train_lst.txt"]
+        counts += more
+    else:
         print(f"no SBD in {root / SBD}: vocaug_train_lst.txt is not written")
-        return
+    # Others keep data in VOC's folders; only its own pictures, called 2007_000032, have its classes.
+    names = CLASSES if all(re.fullmatch(r"20\d\d_\d{6}", name) for name in train + val) else ()
+    facts = facts_of_lists(config, root, counts, f"VOC folders in {root}", names)
+    for name, pairs in lists.items():
+        write_list(root, name, pairs)
+    write_facts(root, facts)
+
+
+def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:
+    """(pairs of SBD's pictures that VOC has not, (256,) pixels of each class number); writes their gray masks."""
     listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
     known = set(train) | set(val)
     extra = [name for name in dict.fromkeys(listed) if name not in known]
-    sbd_gray = SBD / "cls_png_gray"
-    write_masks([(root / SBD / "cls" / f"{name}.mat", root / sbd_gray / f"{name}.png") for name in extra],
-                workers, "SBD")
+    gray = SBD / "cls_png_gray"
+    counts = write_masks([(root / SBD / "cls" / f"{name}.mat", root / gray / f"{name}.png") for name in extra],
+                         workers, "SBD")
     print(f"vocaug: {len(set(listed))} in SBD, {len(set(listed)) - len(extra)} of them in VOC train or val, "
           f"{len(extra)} + {len(train)} VOC train")
-    write_list(root, "vocaug_train_lst.txt",
-               pairs_of(extra, SBD / "img", sbd_gray) + pairs_of(train, images, gray))
+    return pairs_of(extra, SBD / "img", gray), counts
 
 
 def main(argv=None):
@@ -111,7 +131,7 @@ def main(argv=None):
     if not config.data_root:
         raise InputError("--data_root is not given: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself; "
                          "for data of your own give --images and --masks")
-    make_lists(Path(config.data_root), config.workers)
+    make_lists(config)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from src.data.lists import read_text
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
+HINT = "correct the mask, or give --num_classes"
 
 
 class Labels(NamedTuple):
@@ -18,7 +19,7 @@ class Labels(NamedTuple):
     ignore_label: int
     names: tuple
 
-    def check(self, mask: np.ndarray, name, hint: str = "correct the mask, or give --num_classes") -> None:
+    def check(self, mask: np.ndarray, name, hint: str = HINT) -> None:
         """Raises InputError if `mask` (H, W) uint8 holds a value that is neither a class nor ignore_label."""
         low, ignored = self.num_classes, self.ignore_label
         wrong = ((low, ignored - 1), (max(low, ignored + 1), 255))    # inclusive ranges

@@ -1,6 +1,5 @@
 """A folder of pictures and a folder of masks -> gray masks and list files; masks in palette, gray or colours."""
 import hashlib
-import io
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -10,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from src.console import InputError, progress, warn
+from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
 from src.data.lists import Pair, read_text, write_list
-from src.data.pictures import picture_size, png_bytes, read_bytes
+from src.data.pictures import check_sizes, decode_image, open_mask, png_bytes, read_bytes, upright
 from src.files import write_whole
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -39,7 +39,7 @@ def match(images: dict, masks: dict, config) -> list:
     names = [name for name in images if name in masks]
     if not names:
         raise InputError(f"--masks {config.masks}: no mask ({' '.join(MASKS)}) has the name of a picture in "
-                         f"{config.images}; a mask is called as its picture, but for the ending")
+                         f"{config.images}; a mask is named like its picture, but for the ending")
     for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
         left = [path for name, path in one.items() if name not in other]
         if left:
@@ -71,17 +71,14 @@ def read_colors(path) -> dict:
 
 def decode_values(data: bytes, path, colors: bool) -> np.ndarray:
     """Encoded mask -> (H, W) int64: its numbers, or red * 65536 + green * 256 + blue with `colors`."""
-    try:
-        with Image.open(io.BytesIO(data)) as mask:
-            if colors:
-                red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int64), 2, 0)
-                return red << 16 | green << 8 | blue
-            if mask.mode not in NUMBERS:
-                raise InputError(f"{path}: a mask of mode {mask.mode}, colours and not class numbers; --colors FILE "
-                                 "gives the class of each colour")
-            return np.asarray(mask).astype(np.int64)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: damaged mask ({error})") from None
+    with open_mask(data, path) as mask:
+        if colors:
+            red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int64), 2, 0)
+            return upright(red << 16 | green << 8 | blue, mask)
+        if mask.mode not in NUMBERS:
+            raise InputError(f"{path}: a mask of mode {mask.mode}, colours and not class numbers; --colors FILE "
+                             "gives the class of each colour")
+        return upright(np.asarray(mask).astype(np.int64), mask)
 
 
 def class_map(data: bytes, path, table) -> np.ndarray:
@@ -100,9 +97,9 @@ def class_map(data: bytes, path, table) -> np.ndarray:
     for key, label in zip(keys, labels):
         if not 0 <= label <= 255:
             row, column = np.argwhere(values == found[keys.index(key)])[0]
-            mend = ("class numbers go to 254, and --colors FILE can give values others" if table is None
+            hint = ("class numbers go to 254, and --colors FILE can give values others" if table is None
                     else "--colors has no line for it")
-            raise InputError(f"{path}: value {' '.join(map(str, key))} at row {row}, column {column}: {mend}")
+            raise InputError(f"{path}: value {' '.join(map(str, key))} at row {row}, column {column}: {hint}")
     return np.asarray(labels, np.uint8)[where.reshape(values.shape)]
 
 
@@ -110,20 +107,13 @@ def convert(job, table) -> np.ndarray:
     """Check a picture against its mask and write the mask as gray class numbers; (256,) pixels of each number."""
     image, mask, target = job
     labels = class_map(read_bytes(mask), mask, table)
-    try:
-        with Image.open(image) as picture:
-            size = picture_size(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{image}: damaged picture ({error})") from None
-    if size != labels.shape[::-1]:
-        raise InputError(f"{mask}: {labels.shape[1]}x{labels.shape[0]} where its picture {image} has "
-                         f"{size[0]}x{size[1]}")
+    check_sizes(decode_image(read_bytes(image), image), labels, image, mask)
     write_whole(target, png_bytes(Image.fromarray(labels)))
     return np.bincount(labels.reshape(-1), minlength=256)
 
 
 def split(names: list, share: float, seed: int) -> tuple:
-    """(training names, validation names), both sorted. Each name's place hangs on (seed, name) alone, so a picture
+    """(training names, validation names), both sorted. Each name's place depends on (seed, name) alone, so a picture
     more moves hardly any other from one side to the other."""
     ranked = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     count = min(max(round(share * len(names)), 1), len(names) - 1)
@@ -149,7 +139,8 @@ def report(counts: np.ndarray, ignore_label: int) -> None:
 
 
 def make_own_lists(config) -> None:
-    """Gray masks and train_lst.txt, val_lst.txt in --data_root, by default the folder that holds both others."""
+    """Gray masks, train_lst.txt, val_lst.txt and dataset.yaml in --data_root, by default the folder that holds both
+    others."""
     images = files_of(config.images, PICTURES, "images")
     names = match(images, masks := files_of(config.masks, MASKS, "masks"), config)
     if len(names) < 2:
@@ -159,6 +150,7 @@ def make_own_lists(config) -> None:
     if os.path.commonpath([root, folders[0]]) != root:
         raise InputError(f"--data_root {config.data_root}: --images {config.images} must lie within it, since the "
                          "paths of list files are relative to it")
+    config = believe_ignore_label(config, Path(root))
     table = read_colors(config.colors) if config.colors else None
     targets = {name: Path(root, GRAY, name + ".png") for name in names}
     for folder in {path.parent for path in targets.values()}:
@@ -171,6 +163,9 @@ def make_own_lists(config) -> None:
             bar.update()
     print(f"{Path(root, GRAY)}: {len(names)} gray masks")
     report(counts, config.ignore_label)
+    source = f"pictures of {config.images}, masks of {config.masks}"
+    facts = facts_of_lists(config, Path(root), counts, source + (f", {config.colors}" if config.colors else ""))
     for file, chosen in zip(("train_lst.txt", "val_lst.txt"), split(names, config.split, config.seed)):
         write_list(Path(root), file, [Pair(os.path.relpath(os.path.abspath(images[name]), root),
                                            os.path.relpath(targets[name], root)) for name in chosen])
+    write_facts(Path(root), facts)

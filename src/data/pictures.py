@@ -1,6 +1,6 @@
-"""Pictures and masks, decoded the same way everywhere, with errors that name the file."""
+"""Pictures and masks: read, decoded upright and checked against each other, the same way everywhere."""
 import io
-import zlib
+import struct
 from pathlib import Path
 
 import cv2
@@ -8,12 +8,14 @@ import numpy as np
 from PIL import Image
 
 from src.console import InputError
-from src.data.labels import check_labels
+from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 
 Image.MAX_IMAGE_PIXELS = None    # lists name the user's own pictures, and OpenCV has a limit of its own
-PNG, GRAY_8 = b"\x89PNG\r\n\x1a\n", bytes((8, 0))    # signature; bit depth and colour type, bytes 24 and 25
-ROTATED = (5, 6, 7, 8)    # values of the EXIF orientation that swap width and height
+CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
+ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
+TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
+FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}    # axes, after the transposition if any
 
 
 def png_bytes(image: Image.Image) -> bytes:
@@ -21,6 +23,10 @@ def png_bytes(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "png")
     return data.getvalue()
+
+
+def size_text(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
 
 
 def read_bytes(path) -> bytes:
@@ -45,70 +51,88 @@ def is_cut(data: bytes) -> bool:
 
 
 def decode_image(data: bytes, name) -> np.ndarray:
-    """Encoded picture -> (H, W, 3) uint8, blue green red. Raises InputError for what is no picture or ends too early.
+    """Encoded picture -> (H, W, 3) uint8, blue green red, upright as its EXIF orientation says.
 
-    OpenCV fills what is missing of a truncated JPEG with grey.
+    Raises InputError for what is not a picture or ends too early. OpenCV fills what is missing of a truncated JPEG
+    with grey; cut files of other formats it refuses. It turns JPEG, PNG and TIFF by itself, WebP from no version on
+    that is used here, so that is told to stay as stored and turned below.
     """
     if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise InputError(f"{name}: is not a picture that OpenCV can read")
-    return image
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_COLOR
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        if image is None:
+            raise InputError(f"{name}: damaged, or not a picture that OpenCV can read")
+        return upright(image, Image.open(io.BytesIO(data))) if webp else image
+    except cv2.error as error:
+        raise InputError(f"{name}: OpenCV cannot read it ({error.err})") from None    # more pixels than it takes
+    except OSError as error:
+        raise InputError(f"{name}: damaged picture ({error})") from None
 
 
-def is_whole_gray_png(data: bytes) -> bool:
-    """Whether `data` is a PNG of 8-bit gray numbers to its end, every chunk with its right checksum."""
-    if data[:8] != PNG or data[24:26] != GRAY_8:
-        return False
-    start = 8
-    while start + 12 <= len(data):    # a chunk: length, name, content, checksum of name and content
-        end = start + 12 + int.from_bytes(data[start:start + 4], "big")
-        if zlib.crc32(data[start + 4:end - 4]) != int.from_bytes(data[end - 4:end], "big"):
-            return False
-        if data[start + 4:start + 8] == b"IEND":
-            return True
-        start = end
-    return False
+def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
+    """`pixels` (H, W, ...) as they are stored, turned as the EXIF orientation of their file says.
+
+    Pillow turns TIFF as it decodes, and forgets the orientation then. Damaged EXIF turns nothing, as in OpenCV.
+    """
+    try:
+        orientation = opened.getexif().get(ORIENTATION)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return pixels
+    if orientation in TRANSPOSED:
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(np.flip(pixels, FLIPPED.get(orientation, ())))
 
 
 def decode_mask(data: bytes, name) -> np.ndarray:
-    """Encoded mask -> (H, W) uint8 class numbers.
+    """Encoded mask -> (H, W) uint8 class numbers, upright as its EXIF orientation says.
 
     A palette PNG gives its indices, never its colours (OpenCV would give the colours' luminance: wrong labels
     without any error). Raises InputError for colour or 16-bit masks and for damaged files.
     """
-    if is_whole_gray_png(data):    # there OpenCV agrees, and is quicker; what is damaged is left to Pillow to explain
-        mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if mask is not None and mask.ndim == 2 and mask.dtype == np.uint8:
-            return mask
+    with open_mask(data, name) as mask:
+        if mask.mode not in CLASS_MODES:
+            raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
+                             "src/data/get_dataset_lst.py --images --masks writes such")
+        return upright(np.array(mask), mask)
+
+
+def open_mask(data: bytes, name) -> Image.Image:
+    """The mask, decoded in full. Raises InputError for a damaged file."""
     try:
-        with Image.open(io.BytesIO(data)) as mask:
-            if mask.mode not in ("P", "L"):
-                raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
-                                 "src/data/get_dataset_lst.py --images --masks writes such")
-            return np.array(mask)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{name}: damaged mask ({error})") from None
+        mask = Image.open(io.BytesIO(data))
+        mask.load()
+        return mask
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as error:
+        raise InputError(f"{name}: damaged mask ({str(error) or 'too large'})") from None
 
 
-def picture_size(image: Image.Image) -> tuple:
-    """(width, height) of an opened picture once it is turned as its EXIF orientation says."""
-    return image.size[::-1] if image.getexif().get(0x0112) in ROTATED else image.size
-
-
-def read_pair(data_root, pair: Pair, num_classes: int, ignore_label: int):
-    """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of a pair, checked against each other."""
-    image_path, mask_path = Path(data_root, pair.image), Path(data_root, pair.mask)
-    image = decode_image(read_bytes(image_path), image_path)
-    mask = decode_mask(read_bytes(mask_path), mask_path)
+def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> None:
+    """Raises InputError if picture and mask differ in height or width."""
     if image.shape[:2] != mask.shape:
-        raise InputError(f"{mask_path}: {size_text(mask)} where its picture {image_path} has {size_text(image)}")
-    check_labels(mask, num_classes, ignore_label, mask_path)
+        raise InputError(f"{mask_name}: {size_text(mask)} where its picture {image_name} has {size_text(image)}")
+
+
+def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT) -> tuple:
+    """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of an encoded pair, checked against each other.
+
+    Args:
+        data: (picture, mask) as bytes.
+        names: (picture, mask) as errors name them.
+        hint: what to do about a value of the mask that is neither a class nor ignored.
+
+    Raises:
+        InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.
+    """
+    image, mask = decode_image(data[0], names[0]), decode_mask(data[1], names[1])
+    check_sizes(image, mask, *names)
+    labels.check(mask, names[1], hint)
     return image, mask
 
 
-def size_text(array: np.ndarray) -> str:
-    return f"{array.shape[1]}x{array.shape[0]}"
-
-
+def read_pair(data_root, pair: Pair, labels: Labels, hint: str = HINT) -> tuple:
+    """decode_pair of the files that `pair` names, relative to data_root."""
+    paths = Path(data_root, pair.image), Path(data_root, pair.mask)
+    return decode_pair(tuple(map(read_bytes, paths)), paths, labels, hint)

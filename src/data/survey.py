@@ -1,6 +1,5 @@
 """What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
 import hashlib
-import io
 import itertools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +9,10 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from src.console import InputError
-from src.data.pictures import decode_image, decode_mask, read_bytes, size_text
+from src.data.labels import Labels
+from src.data.pictures import CLASS_MODES, check_sizes, decode_image, open_mask, read_bytes, size_text, upright
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
@@ -49,11 +48,11 @@ class Facts:
     thumb: np.ndarray = None    # (THUMB, THUMB) uint8 gray
 
 
-def look_at(job: Job, num_classes: int, ignore_label: int) -> Facts:
+def look_at(job: Job, labels: Labels) -> Facts:
     """Decode a pair in full and note everything that is wrong with it."""
     facts = Facts(job._replace(data=()))
     image = or_problem(facts, "picture", lambda: decode_image(job.read(0), job.image))
-    mask = or_problem(facts, "mask", lambda: read_mask(facts, job, num_classes, ignore_label))
+    mask = or_problem(facts, "mask", lambda: read_mask(facts, job, labels))
     if image is not None:
         facts.size = size_text(image)
         facts.key = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
@@ -62,9 +61,9 @@ def look_at(job: Job, num_classes: int, ignore_label: int) -> Facts:
     if mask is not None:
         facts.mask_key = hashlib.blake2b(mask.tobytes(), digest_size=16).digest()
         facts.counts = np.bincount(mask.reshape(-1), minlength=256)
-        facts.problems += value_problems(facts.counts, num_classes, ignore_label)
-    if image is not None and mask is not None and image.shape[:2] != mask.shape:
-        facts.problems.append(("size", f"{size_text(mask)} where its picture has {facts.size}"))
+        facts.problems += value_problems(facts.counts, labels)
+    if image is not None and mask is not None:
+        or_problem(facts, "size", lambda: check_sizes(image, mask, job.image, job.mask))
     return facts
 
 
@@ -77,30 +76,25 @@ def or_problem(facts: Facts, kind: str, make):
         return None
 
 
-def read_mask(facts: Facts, job: Job, num_classes: int, ignore_label: int):
+def read_mask(facts: Facts, job: Job, labels: Labels):
     """(H, W) uint8, or None for what holds no 8-bit numbers; notes colours, lossy files and permuted palettes."""
-    data = job.read(1)
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            mode, kind, colours = opened.mode, opened.format, opened.getpalette("RGB") if opened.mode == "P" else None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{job.mask}: damaged mask ({error})") from None
-    if mode not in ("P", "L"):
-        facts.problems.append(("colour", f"mode {mode}"))
-        return None
-    mask = decode_mask(data, job.mask)
-    if kind == "JPEG":
-        facts.problems.append(("lossy", "JPEG"))
-    if colours is not None:
-        facts.problems += palette_problems(mask, np.reshape(colours, (-1, 3)), num_classes, ignore_label)
+    with open_mask(job.read(1), job.mask) as opened:
+        if opened.mode not in CLASS_MODES:
+            facts.problems.append(("colour", f"mode {opened.mode}"))
+            return None
+        mask = upright(np.array(opened), opened)
+        if opened.format == "JPEG":
+            facts.problems.append(("lossy", "JPEG"))
+        if opened.mode == "P":
+            facts.problems += palette_problems(mask, np.reshape(opened.getpalette("RGB"), (-1, 3)), labels)
     return mask
 
 
-def palette_problems(mask: np.ndarray, colours: np.ndarray, num_classes: int, ignore_label: int) -> list:
+def palette_problems(mask: np.ndarray, colours: np.ndarray, labels: Labels) -> list:
     """The colours are VOC's, but of other numbers: a colour mask that was saved with a palette of its own."""
-    classes = {tuple(palette()[number].tolist()): number for number in (255, *range(num_classes))}
+    classes = {tuple(palette()[number].tolist()): number for number in (255, *range(labels.num_classes))}
     present = np.flatnonzero(np.bincount(mask.reshape(-1)))
-    used = [int(value) for value in present if value != ignore_label and value < len(colours)]
+    used = [int(value) for value in present if value != labels.ignore_label and value < len(colours)]
     meant = {value: classes.get(tuple(colours[value].tolist())) for value in used}
     moved = [value for value, number in meant.items() if number != value]
     if not moved or None in meant.values():
@@ -108,17 +102,17 @@ def palette_problems(mask: np.ndarray, colours: np.ndarray, num_classes: int, ig
     return [("permuted", f"number {moved[0]} has VOC's colour of {meant[moved[0]]}")]
 
 
-def value_problems(counts: np.ndarray, num_classes: int, ignore_label: int) -> list:
+def value_problems(counts: np.ndarray, labels: Labels) -> list:
     """Masks without anything to learn, and values that are no class, gray levels of VOC's colours among them."""
-    values = [int(value) for value in np.flatnonzero(counts) if value != ignore_label]
+    values = [int(value) for value in np.flatnonzero(counts) if value != labels.ignore_label]
     if not values:
-        return [("ignored", f"every pixel is {ignore_label}")]
-    wrong = [value for value in values if value >= num_classes]
+        return [("ignored", f"every pixel is {labels.ignore_label}")]
+    wrong = [value for value in values if value >= labels.num_classes]
     if not wrong:
         return [("empty", "background only")] if values == [0] else []
-    levels = gray_levels(num_classes)
+    levels = gray_levels(labels.num_classes)
     shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
-    if all(value in levels for value in [*values, ignore_label] if counts[value]):
+    if all(value in levels for value in [*values, labels.ignore_label] if counts[value]):
         return [("gray", f"holds {shown}; {wrong[0]} is the gray of class {levels[wrong[0]]}")]
     return [("value", f"holds {shown}")]
 

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from src.console import InputError
+from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import Device, gather, sum_over_ranks
@@ -63,7 +64,7 @@ def evaluate_pairs(config, pairs: list, settings: Settings, predict, names: list
         if gallery:
             gallery(*result)
 
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    load = partial(read_pair, config.data_root, labels=Labels(config.num_classes, config.ignore_label, tuple(names)))
     matrix = evaluate(predict, own, load, settings, on_image)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)

@@ -8,7 +8,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.labels import class_names
+from src.data.labels import Labels, class_names
 from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
@@ -33,7 +33,7 @@ def main(argv=None):
     if not config.result_path:
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
     pairs = read_list(config.data_lst)
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    load = partial(read_pair, config.data_root, labels=Labels(config.num_classes, config.ignore_label, ()))
     matrix = ConfusionMatrix(config.num_classes, config.ignore_label)
     for pair in counted(pairs, "score", "image"):
         image, mask = load(pair)

@@ -6,6 +6,7 @@ from functools import partial
 from mindspore import Callback
 
 from src.console import progress
+from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
@@ -24,14 +25,14 @@ def read_evaluation_pairs(config) -> list:
     return pairs
 
 
-def make_evaluation(config, device, network, pairs: list):
+def make_evaluation(config, labels: Labels, device, network, pairs: list):
     """() -> mean IoU of the network on `pairs`, at one scale, each device its share of them."""
     share = pairs[device.rank::device.size]
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
-                        config.num_classes, config.ignore_label, tuple(config.image_mean), tuple(config.image_std))
+                        labels.num_classes, labels.ignore_label, tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
     predict = make_predict(inference, settings.batch_size)
-    load = partial(read_pair, config.data_root, num_classes=config.num_classes, ignore_label=config.ignore_label)
+    load = partial(read_pair, config.data_root, labels=labels)
 
     def mean_iou():
         take_statistics_of_rank_0(network, device)

@@ -1,0 +1,198 @@
+"""What a data set says of its masks: dataset.yaml beside its lists, and the header of a MindRecord.
+
+Both hold the number of classes, their names, the ignored value and where the data came from, so that nobody types
+them twice. Nothing here needs MindSpore.
+"""
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from src.config import believe
+from src.console import InputError
+from src.data.labels import Labels, make_labels
+from src.data.lists import read_text
+from src.files import write_whole
+
+FILE = "dataset.yaml"
+BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
+KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str}
+MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255    # 255 names of 200 letters fit, escaped ones too
+HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
+HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
+        "# Names may be changed here; get_dataset_lst.py keeps them.\n")
+
+
+def check_facts(facts, source) -> dict:
+    """`facts` as they are. Raises InputError that names `source` for unknown keys, wrong types, numbers and names."""
+    if not isinstance(facts, dict):
+        raise InputError(f"{source}: holds no 'key: value' lines")
+    for key, value in facts.items():
+        if key not in KEYS:
+            raise InputError(f"{source}: unknown key {str(key)[:MOST_LETTERS]!r}, known are {', '.join(KEYS)}; a file "
+                             "of another program's needs another name")
+        if type(value) is not KEYS[key]:
+            raise InputError(f"{source}: {key} takes {KEYS[key].__name__}, not {str(value)[:MOST_LETTERS]!r}")
+    if "num_classes" not in facts or not 2 <= facts["num_classes"] <= MOST_CLASSES:
+        raise InputError(f"{source}: num_classes from 2 to {MOST_CLASSES} is needed")
+    if not 0 <= facts.get("ignore_label", 255) <= 255:
+        raise InputError(f"{source}: ignore_label {facts['ignore_label']} is not from 0 to 255")
+    if "class_names" in facts:
+        check_names(facts["class_names"], facts["num_classes"], source)
+    return facts
+
+
+def check_names(names: list, num_classes: int, source) -> None:
+    """Raises InputError if `names` are not as many different short texts without control characters."""
+    if len(names) != num_classes:
+        raise InputError(f"{source}: {len(names)} names for num_classes {num_classes}")
+    for name in names:
+        if type(name) is not str or not name.strip():
+            raise InputError(f"{source}: the class name {name!r} is not a text; in quotes it is one")
+        if len(name) > MOST_LETTERS:
+            raise InputError(f"{source}: a class name of {len(name)} characters; {MOST_LETTERS} at most")
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
+            raise InputError(f"{source}: the class name {name!r} holds a control character")
+        if names.count(name) > 1:
+            raise InputError(f"{source}: the class name {name!r} stands there twice")
+
+
+def read_facts(path) -> dict:
+    """The facts of a dataset.yaml. Raises InputError in one line that names the file."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MB; is it a {FILE}?")
+        text = data.decode("utf-8-sig")
+        check_events(text, path)
+        return check_facts(yaml.safe_load(text), path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError) as error:    # no UTF-8, numbers and dates that there are not
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:MOST_LETTERS]})") from None
+
+
+def check_events(text: str, path) -> None:
+    """Raises InputError for what makes a short YAML file long to read: aliases and deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent) or depth > 2:
+            raise InputError(f"{path}: a {FILE} holds 'key: value' lines and one list, no YAML aliases and nothing "
+                             "nested deeper")
+
+
+def write_facts(root: Path, facts: dict) -> None:
+    """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds."""
+    text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+    write_whole(root / FILE, (HEAD + text).encode("utf-8", "replace"))    # a folder's name may be no UTF-8
+    shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
+    print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
+
+
+def labels_beside(list_file, data_root="") -> tuple:
+    """(facts, path) of the dataset.yaml beside a list file, else in data_root; ({}, None) where there is none."""
+    folders = [Path(list_file).parent] + ([Path(data_root)] if str(data_root) else [])
+    for path in (folder / FILE for folder in folders):
+        if path.is_file():
+            return read_facts(path), path
+    return {}, None
+
+
+def labels_of(config, facts: dict, source) -> Labels:
+    """Labels of the options num_classes, ignore_label and class_names (a file), and of what `source` says for those
+    that were not given.
+
+    Raises InputError if an option contradicts it, or for a file with another number of names.
+    """
+    config = believe(config, {name: facts[name] for name in BINDING if name in facts}, source, BINDING)
+    return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
+
+
+def facts_of(labels: Labels, source: str) -> dict:
+    return {"num_classes": labels.num_classes, "class_names": list(labels.names), "ignore_label": labels.ignore_label,
+            "source": source}
+
+
+def believe_ignore_label(config, root: Path):
+    """`config` with the ignore_label of the dataset.yaml in `root`, if there is one. Raises InputError if another one
+    was given."""
+    facts, path = labels_beside(root / FILE)
+    return believe(config, {"ignore_label": facts["ignore_label"]} if "ignore_label" in facts else {}, path,
+                   ("ignore_label",))
+
+
+def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=()) -> dict:
+    """What get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the file
+    that is there, else `default` where the masks hold no more classes, else as many classes as the masks hold.
+
+    Args:
+        counts: (256,) pixels of each number in all masks.
+
+    Raises:
+        InputError: the masks hold more classes than --class_names or the file there names, or more than there can be.
+    """
+    found = max([number + 1 for number in np.flatnonzero(counts).tolist() if number != config.ignore_label], default=0)
+    if found > MOST_CLASSES:
+        raise InputError(f"the masks hold {found - 1}, and --ignore_label is {config.ignore_label}: classes go up to "
+                         f"{MOST_CLASSES - 1}")
+    path, known = root / FILE, {}
+    if config.class_names:
+        path = f"--class_names {config.class_names}"
+        names = [line.strip() for line in read_text(config.class_names, "--class_names").splitlines() if line.strip()]
+        known = check_facts({"num_classes": len(names), "class_names": names}, path)
+    elif path.is_file():
+        known = read_facts(path)
+    names = known.get("class_names", [])
+    if names == unnamed(len(names)):    # nobody gave these, so more classes are no contradiction
+        found = max(found, known.get("num_classes", 2))
+        names = default if found <= len(default) else unnamed(found)
+    if found > len(names):
+        raise InputError(f"{path}: names {len(names)} classes, but the masks hold class {found - 1}; correct it, or "
+                         "the masks")
+    return facts_of(Labels(len(names), config.ignore_label, names), source)
+
+
+def unnamed(num_classes: int) -> list:
+    """Names for classes that have none."""
+    return [f"class_{number}" for number in range(num_classes)]
+
+
+def read_header(path) -> dict:
+    """The header of a MindRecord shard, {} for another file: its length (8 bytes, little endian), then JSON."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if 0 < length <= HEADER_BYTES else {}
+    except (OSError, ValueError, RecursionError):    # what reads the samples says what is wrong with the file
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def described(path) -> tuple:
+    """(facts, shard names) that build_seg_data.py left in the header: the facts are JSON, in the description of the
+    schema, which MindSpore carries and never reads. ({}, []) for records of other programs."""
+    header = read_header(path)
+    try:
+        facts = json.loads(header["schema"][0]["desc"])
+        build, names = facts["build"], list(header["shard_addresses"])
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError):    # a plain description, or none
+        return {}, []
+    shards = [Path(path).parent / Path(str(name)).name for name in names]
+    return (facts, shards) if type(build) is str else ({}, [])
+
+
+def read_labels(data_file) -> dict:
+    """What a MindRecord, named by any of its shards, says of its masks: facts as in dataset.yaml, {} where it says
+    nothing (built without, by an older version or another program).
+
+    Raises InputError if its facts are damaged, or its shards come from different builds.
+    """
+    facts, shards = described(data_file)
+    for shard in shards:
+        if shard.is_file() and described(shard)[0].get("build") != facts["build"]:
+            raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
+    return check_facts(facts, data_file) if "num_classes" in facts else {}
