@@ -79,6 +79,8 @@ def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     """What the data says is taken, the user's names win, a contradiction says who said what."""
     from src.config import parse_args
     from src.training import facts
+    config, labels = facts.believe_data(parse_args("train", "", ["--data_file", str(drawn / "train.mindrecord0")]))
+    assert config.num_classes == labels.num_classes == 6, "what build_seg_data.py was told"
     said = {"num_classes": 3, "ignore_label": 9, "class_names": ["sky", "sea", "sand"]}
     monkeypatch.setattr(facts, "read_labels", lambda data_file: said)
     config, labels = facts.believe_data(parse_args("train", "", ["--data_file", "a.mindrecord0"]))
@@ -91,6 +93,14 @@ def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     named = [*options, "--class_names", drawn / "classes.txt"]
     config, labels = facts.believe_data(parse_args("train", "", [str(option) for option in named]))
     assert config.num_classes == 6 and list(labels.names) == (drawn / "classes.txt").read_text().split()
+
+
+def test_a_mask_that_holds_no_class_ends_the_run(options, run, monkeypatch, tmp_path):
+    """In data that says nothing of its labels."""
+    monkeypatch.setattr("src.training.facts.read_labels", lambda data_file: {})
+    result = run(train.main, *options, "--num_classes", 3)
+    assert result.code == 2 and "is neither a class (0 to 2)" in result.err and "Traceback" not in result.err
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
