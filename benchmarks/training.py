@@ -20,6 +20,7 @@ sys.path[0] = str(ROOT)    # in place of this folder, whose onnx.py would hide t
 import numpy as np
 
 from src.config import parse_args
+from src.data.labels import Labels
 from src.device import open_device
 
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
@@ -38,7 +39,7 @@ def mindspore_step(options):
 
     from src.training.model import build_model
     config = parse_args("train", "", ["--device_target", "CPU", "--model", options.model, "--base_lr", "0.001"])
-    model, network = build_model(config, device, np.full(1000, 0.001))
+    model, network = build_model(config, Labels(21, 255, ()), device, np.full(1000, 0.001))
     cell = model.train_network
     cell.set_train()
 
