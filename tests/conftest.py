@@ -58,6 +58,15 @@ def voc_sample():
 
 
 @pytest.fixture(scope="session")
+def annotations():
+    """The folder of real labelme and COCO annotations beside the checkout, with masks drawn of them; only read."""
+    folder = SHARED / "annotations"
+    if not folder.is_dir():
+        pytest.skip(f"no real annotations in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def voc_root(voc_sample, tmp_path_factory):
     """A writable data root that reads the real pictures through links."""
     root = tmp_path_factory.mktemp("voc")
