@@ -101,17 +101,15 @@ def kind_of(path, option: str) -> str:
         raise InputError(f"{option} {path}: no such file")
     try:
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(checkpoint.HEAD)
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror}") from None
     if head[:1] == b"\x08":
         return "onnx"
-    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)    # a varint ends there
-    if head[:1] == b"\x0a" and length:
-        if b"MindSpore" in head:
-            return "mindir"
-        if head[length + 1:length + 2] == b"\x0a":
-            return "checkpoint"
+    if head[:1] == b"\x0a" and b"MindSpore" in head:
+        return "mindir"
+    if checkpoint.begins(head):
+        return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
     what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
     raise InputError(f"{option} {path}: {what}")
