@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from src import metadata
-from src.config import believe, read_options
+from src.config import read_options
 from src.console import InputError
 from src.device import prepare_environment, resolve_target
 from src.nets.architecture import NETWORKS
@@ -163,13 +163,8 @@ def onnx_metadata(path, option: str) -> dict:
 
 
 def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults.
-
-    Raises InputError where the user gave another number of classes, or another network: other strides compute
-    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
-    """
-    binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
-    return believe(config, metadata.known_options(read_facts(path, option)), path, binding)
+    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
+    return metadata.believe_facts(config, read_facts(path, option), path)
 
 
 def choose(engine: str, kind: str, target: str) -> str:
