@@ -127,7 +127,7 @@ def read_facts(path, option: str) -> dict:
 def checkpoint_facts(path: Path, option: str) -> dict:
     """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
     found, translation = translated(path, option)
-    facts = metadata.checked(found.facts or facts_beside(path), path)
+    facts = metadata.checked(found.facts, path) if found.facts else facts_beside(path)
     named = next((name for name in NETWORKS if path.name.startswith(name)), None)
     if named and "network" not in found.facts:
         facts["network"] = named
@@ -139,15 +139,19 @@ def checkpoint_facts(path: Path, option: str) -> dict:
 
 
 def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there."""
+    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there.
+
+    It may be another program's, so what cannot be used is passed over.
+    """
     try:
         with (path.parent / "config.yaml").open("rb") as file:
             saved = yaml.safe_load(file.read(metadata.LONGEST))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}    # not there, or somebody else's
-    options = {name: metadata.OPTIONS[name][0] for name in metadata.OPTIONS}
-    return {name: saved[option] for name, option in options.items() if option in saved
-            } if isinstance(saved, dict) else {}
+    if not isinstance(saved, dict):
+        return {}
+    said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
+    return metadata.checked(said, path, tell=lambda line: None)
 
 
 def onnx_metadata(path, option: str) -> dict:
