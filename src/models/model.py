@@ -67,7 +67,7 @@ class Model(NamedTuple):
     title: str    # of tables: the network and what it was opened as
     facts: dict    # what the file says, see src.metadata
     num_classes: int
-    crop_size: int    # side of the square input that it was trained with
+    crop_size: int    # side of the square input that it was trained with; `size` where that is fixed
     mean: tuple    # of each channel, blue green red
     std: tuple
     size: int    # side of the input, None where it is free
@@ -231,7 +231,7 @@ def defaults() -> dict:
 def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
     """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
     batch, side, channels_last = layout(source, loaded)
-    facts = source.facts | {"num_classes": loaded.num_classes}
+    facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
 
     def run(inputs):
