@@ -159,7 +159,8 @@ def onnx_metadata(path, option: str) -> dict:
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             entries = [dict(protobuf.fields(data, span.start, span.stop))
-                       for number, span in protobuf.fields(data, 0, len(data)) if number == 14]    # metadata_props
+                       for number, span in protobuf.fields(data, 0, len(data))
+                       if number == 14 and isinstance(span, range)]    # metadata_props
             return {data[entry[1].start:entry[1].stop].decode(): data[entry[2].start:entry[2].stop].decode()
                     for entry in entries if isinstance(entry.get(1), range) and isinstance(entry.get(2), range)}
     except (protobuf.Damaged, OSError, ValueError):
