@@ -29,8 +29,8 @@ def run_program(main, argv=None) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
     InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, each with one line on stderr; `--debug` among the
-    arguments shows the traceback as well. An OSError that names a file (no right to write, disk full) is a line and
-    1 too; any other exception is a bug and keeps its traceback.
+    arguments shows the traceback as well. An OSError that names a file (no right to write, disk full) and an array
+    that memory cannot hold are a line and 1 too; any other exception is a bug and keeps its traceback.
     """
     arguments = sys.argv[1:] if argv is None else argv
     try:
@@ -45,6 +45,11 @@ def run_program(main, argv=None) -> int:
         if "--debug" in arguments or not error.filename:
             raise
         say("error", f"{error.filename}: {error.strerror}")
+        return RunError.exit_code
+    except MemoryError as error:
+        if "--debug" in arguments:
+            raise
+        say("error", f"not enough memory: {error or 'an array'}; a smaller batch or crop needs less")
         return RunError.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr, flush=True)
