@@ -86,6 +86,15 @@ def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(np.flip(pixels, FLIPPED.get(orientation, ())))
 
 
+def picture_size(opened: Image.Image) -> tuple:
+    """(width, height) of an opened picture once it is upright; nothing is decoded."""
+    try:
+        orientation = opened.getexif().get(ORIENTATION)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return opened.size
+    return opened.size[::-1] if orientation in TRANSPOSED else opened.size
+
+
 def decode_mask(data: bytes, name) -> np.ndarray:
     """Encoded mask -> (H, W) uint8 class numbers, upright as its EXIF orientation says.
 
