@@ -14,7 +14,7 @@ import yaml
 
 from src import metadata
 from src.config import read_options
-from src.console import InputError
+from src.console import InputError, first_line
 from src.device import prepare_environment, resolve_target
 from src.nets.architecture import NETWORKS
 from src.weights import checkpoint, protobuf
@@ -22,11 +22,11 @@ from src.weights.folding import fold
 from src.weights.loading import Network, read_network, translated
 from src.weights.names import CLASSIFIER
 
-# Engine -> (the module that runs it, the kinds of files that it takes).
+# Engine -> (the module that runs it, the kinds of files that it takes, the package that it needs).
 ENGINES = {
-    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir")),
-    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx")),
-    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx")),
+    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7,<2.9"'),
+    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
+    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
 }
 TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
@@ -191,7 +191,7 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     """
     kind = kind_of(path, option)
     engine = choose(engine, kind, resolve_target(device))
-    module, kinds = ENGINES[engine]
+    module, kinds, package = ENGINES[engine]
     if kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[kind]} files; leave the option out")
     said = read_facts(path, option)
@@ -201,7 +201,16 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
-    return assemble(source, engine, importlib.import_module(module).load(source, device, device_id, precision))
+    room = load_room(module, f"--engine {engine}", package)
+    return assemble(source, engine, room.load(source, device, device_id, precision))
+
+
+def load_room(module: str, option: str, package: str):
+    """A module whose `package` may not be installed. Raises InputError that names the option and pip's command."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{option}: cannot be used here ({first_line(error)}); pip install {package}") from None
 
 
 def read_folded(path, option: str, facts: dict) -> Network:
