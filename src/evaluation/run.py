@@ -21,7 +21,7 @@ from src.weights.checkpoint import digest
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
-    pairs = read_list(config.data_lst)
+    pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
     config = with_facts(config, path, option)
     is_distributed = getattr(config, "is_distributed", False)
