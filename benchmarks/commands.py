@@ -6,6 +6,7 @@ starts seems to be as large.
 import json
 import os
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from pathlib import Path
 from benchmarks.prepare import ROOT, VOC, Job, Unavailable, environment, program, voc
 
 
-def timed(*command, cwd=ROOT, **more) -> dict:
-    """Seconds, peak MB and console of a command. Raises RuntimeError if it fails."""
+def timed(*command, cwd=ROOT, good=(0,), **more) -> dict:
+    """Seconds, peak MB and console of a command. Raises RuntimeError unless it ends with one of the codes `good`."""
     with tempfile.TemporaryFile("w+") as console:
         start = time.perf_counter()
         process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=environment(**more), stdout=console,
@@ -27,7 +28,7 @@ def timed(*command, cwd=ROOT, **more) -> dict:
         process.returncode = os.waitstatus_to_exitcode(status)
         console.seek(0)
         said = console.read()
-    if process.returncode:
+    if process.returncode not in good:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}: {said[-2000:]}")
     return {"s": seconds, "mb": usage.ru_maxrss / 1024, "console": said}
 
@@ -88,7 +89,7 @@ def answer(job: Job, name: str, how: str):
 
 def train_start(job: Job):
     """train.py to the end of its first step, crop 129, batch 2: importing, building and compiling."""
-    data_file = made(job, "record", 2, f"{job.folder}/two")
+    data_file = made(job, "record", 2, "two")
 
     def turn():
         with tempfile.TemporaryDirectory(dir=job.folder) as folder:
@@ -101,10 +102,10 @@ def train_start(job: Job):
             while not (metrics.is_file() and metrics.stat().st_size) and process.poll() is None:
                 time.sleep(0.01)
             first = time.perf_counter() - start
-            _, status, usage = os.wait4(process.pid, 0) if process.returncode is None else (0, process.returncode, None)
-            if status or usage is None:
+            if process.wait():
                 raise RuntimeError("train.py failed; its words are above")
-            return {"s": first, "end_s": time.perf_counter() - start, "mb": usage.ru_maxrss / 1024}
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024    # of the largest child so far
+            return {"s": first, "end_s": time.perf_counter() - start, "mb": peak}
     return turn
 
 
@@ -123,21 +124,19 @@ def check_data(job: Job, images: int = 2913):
                "--check_dir", root / "check", "--num_classes", job.classes]
 
     def turn():
-        start = time.perf_counter()    # it ends with 1, for pictures that repeat are found
-        done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment(), capture_output=True, text=True)
-        seconds = time.perf_counter() - start
-        if not re.search(rf"^{count} pairs in", done.stdout, re.M):
-            raise RuntimeError(done.stdout[-1000:] + done.stderr[-1000:])
-        return {"s": seconds, "images": count}
+        found = timed(*command, good=(0, 1))    # 1 where pictures that repeat count as an error
+        if not re.search(rf"^{count} pairs in", found["console"], re.M):
+            raise RuntimeError(found["console"][-2000:])
+        return {"s": found["s"], "mb": found["mb"], "images": count}
     return turn
 
 
 def scaling(job: Job, workers: int):
-    """train.py by launch.py with a core for each worker, crop 97, batch 8: seconds of a picture, first steps left out."""
+    """train.py by launch.py, a core for each worker, crop 97, batch 8: seconds of a picture, without first steps."""
     cores = sorted(os.sched_getaffinity(0))
     if workers > len(cores):
         raise Unavailable(f"{workers} workers need as many cores, and there are {len(cores)}")
-    data_file = made(job, "record", job.fewer(160, 12), f"{job.folder}/scaling")
+    data_file = made(job, "record", job.fewer(160, 12), "scaling")
     crop, batch = (33, 2) if job.smallest else (97, 8)
 
     def turn():
@@ -149,7 +148,7 @@ def scaling(job: Job, workers: int):
                     batch, "--train_epochs", 1)
             lines = [json.loads(line) for line in Path(folder, "ckpt/metrics.jsonl").read_text().splitlines()]
             rate = statistics.median(line["images_per_s"] for line in lines[2:])
-            return {"s": 1 / rate, "images": 1}
+            return {"s": 1 / rate, "mb": None}
     return turn
 
 
@@ -163,7 +162,7 @@ def quickstart(job: Job, which: str):
         with tempfile.TemporaryDirectory(dir=job.folder) as folder:
             said = timed("bash", root / "scripts/run_quickstart.sh", "--work_dir", f"{folder}/q",
                          *["--tiny"] * job.smallest, cwd=folder)["console"]
-            return {"s": float(re.search(r"everything else (\d+) s", said).group(1))}
+            return {"s": float(re.search(r"everything else (\d+) s", said).group(1)), "mb": None}
     return turn
 
 

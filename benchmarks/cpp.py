@@ -20,7 +20,8 @@ COMPARED = 10    # pictures whose probabilities are compared
 
 def built() -> str:
     """The program. Raises Unavailable where it cannot be built."""
-    done = subprocess.run(["bash", "ascend310_infer/build.sh"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(["bash", "ascend310_infer/build.sh"], cwd=ROOT, env=environment(), capture_output=True,
+                          text=True)
     if done.returncode:
         raise Unavailable(done.stderr.strip().splitlines()[-1])
     return done.stdout.split()[-1]

@@ -1,7 +1,7 @@
-"""The table of figures: what is measured, beside what, with which target, and how. benchmarks/run.py measures them.
+"""The table of figures, which benchmarks/run.py measures: what, beside what, with which target, how.
 
-A figure is one row. Its first side is ours; smaller is better throughout. A new figure is a row here and, if its work is
-new, a function in one of the other modules that takes (job, options) and returns a `turn` (benchmarks/serve.py).
+A figure is one row. Its first side is ours; smaller is better throughout. A new figure is a row here and, if its work
+is new, a function in one of the other modules that takes (job, options) and returns a `turn` (benchmarks/serve.py).
 """
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Side(NamedTuple):
 class Target(NamedTuple):
     """A value of a side that is to be at most this."""
 
-    value: str    # s (of a turn, of one image where the side counts them), mb, difference; ratio and memory: ours over it
+    value: str    # s (of one image where the side counts them), mb, difference; ratio, memory: ours over the side's
     side: str    # key of the side
     most: float
 
@@ -39,6 +39,7 @@ class Figure(NamedTuple):
     rounds: int = 5
     cold: bool = False    # each turn is a program from its start: none is needed to warm up
     apart: bool = False    # one process at a time, for sides that do not fit the memory together
+    beside: bool = True    # the first side is compared with the others; else they are several of one kind
 
 
 TORCH, EXPORT, OPENVINO, VISION = ("torch",), ("torch", "onnxscript"), ("openvino",), ("torch", "torchvision")
@@ -52,7 +53,8 @@ def network_sides(stride: str) -> dict:
             "mindspore": Side("MindSpore", "networks:network", {"stride": stride, "engine": "mindspore"}),
             "torch": Side(EAGER, "networks:eager", {"stride": stride}, TORCH),
             "export": Side("PyTorch's export in ONNX Runtime", "networks:torch_export", {"stride": stride}, EXPORT),
-            "openvino": Side("OpenVINO float32", "networks:network", {"stride": stride, "engine": "openvino"}, OPENVINO),
+            "openvino": Side("OpenVINO float32", "networks:network", {"stride": stride, "engine": "openvino"},
+                             OPENVINO),
             "bf16": Side("OpenVINO bf16", "networks:network",
                          {"stride": stride, "engine": "openvino", "precision": "bf16"}, OPENVINO)}
 
@@ -113,7 +115,8 @@ def lists(name: str, share: float) -> Figure:
 
 def train(batch: int, cores: int = 0, **more) -> Figure:
     options = {"batch": batch, **({"cores": cores} if cores else {})}
-    sides = {"ours": Side("train.py's step", "training:ours", options), "torch": Side(EAGER, "training:eager", options, TORCH)}
+    sides = {"ours": Side("train.py's step", "training:ours", options),
+             "torch": Side(EAGER, "training:eager", options, TORCH)}
     name = f"train_batch{batch}" + "_one_core" * bool(cores)
     return Figure(name, f"training step, stride 16, crop 513, batch {batch}" + ", one core" * bool(cores), sides,
                   "a process at a time, a step to warm up" if more else f"a step a turn; {TURNS}",
@@ -123,24 +126,27 @@ def train(batch: int, cores: int = 0, **more) -> Figure:
 def programs(how: str) -> Figure:
     sides = {name: Side(f"{name}.py", "commands:answer", {"name": name, "how": how}) for name in PROGRAMS}
     what = "--help of each program" if how == "help" else "import of each program"
-    return Figure(how, what, sides, COMMAND, tuple(Target("s", name, 0.5) for name in PROGRAMS), cold=True)
+    return Figure(how, what, sides, COMMAND, tuple(Target("s", name, 0.5) for name in PROGRAMS), cold=True,
+                  beside=False)
 
 
 def growth(axis: str, title: str, values, work: str) -> Figure:
     sides = {str(value): Side(f"{value}", "growth:point", {"work": work, axis: value}) for value in values}
-    return Figure(f"growth_{axis}_{work}", f"growth along {title}: {work}", sides, TURNS, rounds=2)
+    return Figure(f"growth_{axis}_{work}", f"growth along {title}: {work}", sides, TURNS, rounds=2,
+                  beside=False)
 
 
 def cpp(stride: str) -> tuple:
     sides = {"cpp": Side("C++ on MindSpore Lite", "cpp:cpp", {"stride": stride}),
              "mindspore": Side("Python, MindSpore", "cpp:python", {"stride": stride}),
              "float64": Side("PyTorch float64", "cpp:python", {"stride": stride, "side": "float64"}, TORCH)}
-    beside = {"cpp": Side("C++", "cpp:around", {"stride": stride}), "plain": Side("plainly written", "cpp:plain_around")}
+    beside = {"cpp": Side("C++", "cpp:around", {"stride": stride}),
+              "plain": Side("plainly written", "cpp:plain_around")}
     return (Figure(f"cpp_{stride}", f"C++ Predict, stride {stride[1:]}", sides, f"30 pictures a turn; {TURNS}",
                    (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
                     Target("mb", "cpp", 1500)), "cpp:agreement", rounds=1),
-            Figure(f"cpp_around_{stride}", f"around C++ Predict, stride {stride[1:]}", beside, f"20 pictures a turn; {TURNS}",
-                   (Target("s", "cpp", 0.015),), rounds=3))
+            Figure(f"cpp_around_{stride}", f"around C++ Predict, stride {stride[1:]}", beside,
+                   f"20 pictures a turn; {TURNS}", (Target("s", "cpp", 0.015),), rounds=3))
 
 
 GROWTH = {    # axis: (its title, its values, the work measured along it)
@@ -185,7 +191,7 @@ FIGURES = {figure.name: figure for figure in (
     Figure("eval_onnx_command", "eval_onnx.py, eight pictures, batch 1, from the command to its table",
            {stride: Side(f"stride {stride[1:]}", "commands:evaluate", {"stride": stride, "kind": "onnx", "images": 8})
             for stride in ("s16", "s8")}, COMMAND, (Target("mb", "s16", 1500), Target("mb", "s8", 1500)), rounds=3,
-           cold=True),
+           cold=True, beside=False),
     programs("help"), programs("import"),
     Figure("quickstart", "quickstart, without installation",
            {"ours": Side("this checkout", "commands:quickstart", {"which": "this"}),
@@ -209,5 +215,5 @@ FIGURES = {figure.name: figure for figure in (
     *cpp("s16"), *cpp("s8"),
     Figure("cpp_memory", "C++ over short and long lists",
            {str(count): Side(f"{count} pictures", "cpp:memory", {"stride": "s16", "images": count})
-            for count in (600, 60)}, COMMAND, rounds=1, cold=True),
+            for count in (600, 60)}, COMMAND, rounds=1, cold=True, beside=False),
 )}

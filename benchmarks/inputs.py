@@ -22,9 +22,7 @@ def batch_of(job: Job) -> int:
 
 
 def data_file(job: Job) -> str:
-    folder = Path(job.folder, "input")
-    made = folder / "r.mindrecord0"
-    return str(made if made.exists() else record(job, job.fewer(IMAGES, 8), folder))
+    return str(record(job, job.fewer(IMAGES, 8), "input"))
 
 
 def cores() -> int:
@@ -40,7 +38,8 @@ def epochs(start, workers: int = 0):
         images = 0
         for batch in start():
             images += len(batch[0])
-        own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        own, child = (resource.getrusage(who).ru_maxrss / 1024
+                      for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         peak.append(own + workers * child)
         del batch
         gc.collect()    # the epoch's pipeline and what it holds

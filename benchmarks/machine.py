@@ -5,8 +5,8 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "torch",
-            "torchvision", "onnxscript")
+PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino",
+            "torch", "torchvision", "onnxscript")
 ISA = ("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd",
        "bf16", "sve")    # instruction sets that the engines choose their kernels by
 TICK = os.sysconf("SC_CLK_TCK")

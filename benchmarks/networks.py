@@ -28,7 +28,7 @@ def keep(job: Job, arrays: dict) -> None:
 
 
 def repeated(job: Job, predict, batch: int = 1, shapes=()):
-    """A turn that predicts random pictures of `shapes`, (batch, height, width) each; else a batch of the crop's size."""
+    """A turn that predicts random pictures of `shapes`, (batch, height, width); else `batch` of the crop's size."""
     shapes = shapes or [(batch, job.crop, job.crop)]
     if job.smallest:
         shapes = sorted({(count, 65, 65) for count, *_ in shapes})

@@ -1,4 +1,4 @@
-"""What the figures are measured with: pictures, weights made by the reference's rule, exports. Each is made once a run."""
+"""What the figures are measured with, each made once a run: pictures, weights by the reference's rule, exports."""
 import itertools
 import os
 import subprocess
@@ -90,9 +90,12 @@ def list_file(job: Job, count: int, which: str = "val") -> Path:
     return path
 
 
-def record(job: Job, count: int, folder: Path) -> Path:
-    """The first shard of a MindRecord of `count` training pictures in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+def record(job: Job, count: int, name: str) -> Path:
+    """The first shard of a MindRecord of `count` training pictures."""
+    folder = Path(job.folder, name)
+    if folder.exists():
+        return folder / "r.mindrecord0"
+    folder.mkdir()
     program("src/data/build_seg_data.py", "--data_root", voc(job), "--data_lst", list_file(job, count, "train"),
             "--dst_path", folder / "r.mindrecord", "--num_shards", 2, "--num_classes", job.classes)
     return folder / "r.mindrecord0"

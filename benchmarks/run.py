@@ -4,7 +4,7 @@
     python benchmarks/run.py network_s16 predict --data_root /data
     python benchmarks/run.py --tables
 
-Every side is a process of its own; all sides of a figure take turns, so that a disturbance meets all, and medians count.
+Every side is a process of its own; all sides of a figure take turns, so that a disturbance meets all; medians count.
 A side whose package is missing (benchmarks/requirements.txt) is left out. Each result names the machine, and is marked
 as busy where other programs used it: such a figure is not worth keeping.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)    # in place of this folder
 from benchmarks import machine
-from benchmarks.figures import FIGURES
+from benchmarks.figures import FIGURES, Side
 from benchmarks.prepare import VOC, Job, environment
 
 RESULTS = ROOT / "benchmarks/results"
@@ -93,9 +93,9 @@ def take_turns(figure, job: Job, rounds: int) -> tuple:
 
 def compare(figure, job: Job, keys: list) -> dict:
     """Key -> what the figure's `compare` says of a side beside the first."""
+    keys = [key for key in keys if Path(f"{job.out}{key}.npz").exists()]
     if not figure.compare or len(keys) < 2:
         return {}
-    from benchmarks.figures import Side
     served = Served(Side("comparison", figure.compare, {"keys": keys}), job)
     try:
         return served.turn()["compared"]
@@ -117,8 +117,9 @@ def add_ratios(sides: dict) -> None:
     """Ours over each other side, of seconds and of peak memory."""
     keys = list(sides)
     for key in keys[1:]:
-        sides[key]["ratio"] = sides[keys[0]]["s"] / sides[key]["s"]
-        sides[key]["memory"] = sides[keys[0]]["mb"] / sides[key]["mb"]
+        for ratio, value in (("ratio", "s"), ("memory", "mb")):
+            if sides[keys[0]][value] and sides[key][value]:
+                sides[key][ratio] = sides[keys[0]][value] / sides[key][value]
 
 
 def judge(figure, sides: dict) -> list:
@@ -141,7 +142,7 @@ def measure(figure, job: Job, rounds: int, first_load: list) -> dict:
     if not found:
         return {}
     sides = {key: {"title": figure.sides[key].title, **summarise(turns)} for key, turns in found.items()}
-    if len(sides) > 1 and next(iter(figure.sides)) in sides:
+    if figure.beside and next(iter(figure.sides)) in sides:
         add_ratios(sides)
     for key, more in compare(figure, job, list(sides)).items():
         sides[key].update(more)
@@ -156,11 +157,11 @@ def show(result: dict) -> None:
     """The figure on the console."""
     print(f"\n{result['name']}: {result['what']} ({result['how']})")
     for side in result["sides"].values():
-        parts = [f"{side['title']:<40} {side['s']:9.4f} s  {side['mb']:7.0f} MB"]
+        parts = [f"{side['title']:<40} {side['s']:9.4f} s"] + [f"{side['mb']:7.0f} MB"] * bool(side["mb"])
         parts += [f"{name.replace('_', ' ')} {side[name]:.6g}" for name in (
             "ratio", "memory", "difference", "equal_pixels", "mean_iou") if side.get(name) is not None]
         print("  " + "  ".join(parts))
-    for target in result["targets"]:
+    for target in [] if result["smallest"] else result["targets"]:
         if target["met"] is not None:
             print(f"  target {target['value']} {target['side']} <= {target['most']:g}: {target['measured']:.4g}, "
                   f"{'met' if target['met'] else 'missed'}")
