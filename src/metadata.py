@@ -6,7 +6,7 @@ They may come from anybody, so each is checked as the option would be that it st
 import json
 from pathlib import Path
 
-from src.config import check_value, read_options
+from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
 from src.nets.architecture import Architecture
@@ -42,6 +42,16 @@ def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> d
 def known_options(facts: dict) -> dict:
     """Option name -> value that the facts say."""
     return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
+
+
+def believe_facts(config, facts: dict, source):
+    """The options with what a file `source` says in place of defaults.
+
+    Raises InputError where the user gave another number of classes, or another network: other strides compute
+    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
+    """
+    binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
+    return believe(config, known_options(facts), source, binding)
 
 
 def facts_in(config) -> dict:

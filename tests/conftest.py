@@ -58,6 +58,15 @@ def voc_sample():
 
 
 @pytest.fixture(scope="session")
+def annotations():
+    """The folder of real labelme and COCO annotations beside the checkout, with masks drawn of them; only read."""
+    folder = SHARED / "annotations"
+    if not folder.is_dir():
+        pytest.skip(f"no real annotations in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def voc_root(voc_sample, tmp_path_factory):
     """A writable data root that reads the real pictures through links."""
     root = tmp_path_factory.mktemp("voc")
@@ -116,6 +125,9 @@ def exported(trained, drawn, tmp_path_factory):
 def pynative():
     """Run cells without compiling them, for tests that use each shape once."""
     import mindspore as ms
+
+    from src.device import use_device
+    use_device("CPU")    # sets graph mode, once
     ms.set_context(mode=ms.PYNATIVE_MODE)
     yield
     ms.set_context(mode=ms.GRAPH_MODE)

@@ -63,5 +63,5 @@ def test_without_the_options_the_loss_is_the_plain_one(drawn):
     from src.config import parse_args
     from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
     from src.training.model import make_loss
-    assert type(make_loss(parse_args("train", "", []))) is SoftmaxCrossEntropyLoss
-    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]))) is BalancedCrossEntropyLoss
+    assert type(make_loss(parse_args("train", "", []), SIX)) is SoftmaxCrossEntropyLoss
+    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]), SIX)) is BalancedCrossEntropyLoss

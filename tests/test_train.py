@@ -9,6 +9,7 @@ import yaml
 
 import train
 from src.console import InputError
+from src.data.labels import Labels
 from tests.conftest import ROOT, TINY
 
 
@@ -78,6 +79,8 @@ def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     """What the data says is taken, the user's names win, a contradiction says who said what."""
     from src.config import parse_args
     from src.training import facts
+    config, labels = facts.believe_data(parse_args("train", "", ["--data_file", str(drawn / "train.mindrecord0")]))
+    assert config.num_classes == labels.num_classes == 6, "what build_seg_data.py was told"
     said = {"num_classes": 3, "ignore_label": 9, "class_names": ["sky", "sea", "sand"]}
     monkeypatch.setattr(facts, "read_labels", lambda data_file: said)
     config, labels = facts.believe_data(parse_args("train", "", ["--data_file", "a.mindrecord0"]))
@@ -90,6 +93,14 @@ def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     named = [*options, "--class_names", drawn / "classes.txt"]
     config, labels = facts.believe_data(parse_args("train", "", [str(option) for option in named]))
     assert config.num_classes == 6 and list(labels.names) == (drawn / "classes.txt").read_text().split()
+
+
+def test_a_mask_that_holds_no_class_ends_the_run(options, run, monkeypatch, tmp_path):
+    """In data that says nothing of its labels."""
+    monkeypatch.setattr("src.training.facts.read_labels", lambda data_file: {})
+    result = run(train.main, *options, "--num_classes", 3)
+    assert result.code == 2 and "is neither a class (0 to 2)" in result.err and "Traceback" not in result.err
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
@@ -134,7 +145,7 @@ def test_dumped_batches_are_what_is_trained_on(options, drawn, run, tmp_path):
     pages = [np.array(Image.open(tmp_path / f"ckpt/batch_{number}.png")) for number in (1, 2)]
     assert not (tmp_path / "ckpt/batch_3.png").exists()
     config = parse_args("train", "", [str(option) for option in arguments])
-    dataset, _ = make_dataset(config, Device("CPU", 0, 1), 0, 0)
+    dataset, _ = make_dataset(config, Labels(6, 255, ()), Device("CPU", 0, 1), (0, 0))
     for page, (images, masks, _) in zip(pages, dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)):
         for number in (0, 3):    # the first row of the page: each crop, and beside it its labels
             left = 8 + number * (2 * 65 + 8)
@@ -162,7 +173,7 @@ def test_weight_decay_leaves_batchnorm_alone(options, drawn):
     from src.device import open_device
     from src.training.model import WEIGHT_DECAY, build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model, _ = build_model(config, open_device("CPU"), np.full(5, 0.1))
+    model, _ = build_model(config, Labels(6, 255, ()), open_device("CPU"), np.full(5, 0.1))
     optimizer = model._optimizer
     decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
     kept = {p.name for p in optimizer.parameters} - decayed
@@ -178,7 +189,7 @@ def test_loss_stays_float32_under_o3(options):
     from src.device import Device
     from src.training.model import build_model
     config = parse_args("train", "", [str(option) for option in options])
-    model, _ = build_model(config, Device("Ascend", 0, 1), np.full(5, 0.1))
+    model, _ = build_model(config, Labels(6, 255, ()), Device("Ascend", 0, 1), np.full(5, 0.1))
     flags = {name: cell.get_flags() for name, cell in model._network.cells_and_names()}
     assert flags["network.resnet.conv1"].get("fp16") and flags["network.aspp.conv2"].get("fp16")
     loss = [flag for name, flag in flags.items() if name == "loss"]
@@ -220,7 +231,7 @@ BAD = [
     (["--batch_size", "25"], "--batch_size 25: larger than the 24 samples"),
     (["--max_scale", "0.1"], "--max_scale 0.1: smaller than --min_scale 0.5"),
     (["--image_mean", "1", "2"], "image_mean takes 3 values, not 2"),
-    (["--num_classes", "3"], "is neither a class (0 to 2)"),
+    (["--num_classes", "3"], "train.mindrecord0 says 6; leave the option out"),
     (["--train_dir", "/dev/null/ckpt"], "--train_dir /dev/null/ckpt: cannot be written"),
     (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is no MindSpore checkpoint"),
     (["--ckpt_pre_trained", "missing.ckpt"], "missing.ckpt: no such file"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from src.console import InputError
 from src.data.labels import HINT, Labels
@@ -53,9 +53,9 @@ def is_cut(data: bytes) -> bool:
 def decode_image(data: bytes, name) -> np.ndarray:
     """Encoded picture -> (H, W, 3) uint8, blue green red, upright as its EXIF orientation says.
 
-    Raises InputError for what is not a picture or ends too early. OpenCV fills what is missing of a truncated JPEG
-    with grey; cut files of other formats it refuses. It turns JPEG, PNG and TIFF by itself, WebP from no version on
-    that is used here, so that is told to stay as stored and turned below.
+    OpenCV turns JPEG, PNG and TIFF by itself, but not WebP (4.11; later ones may): that is read as it is stored and
+    turned here. Raises InputError for what is not a picture, is damaged or cut: OpenCV refuses cut files of every
+    kind but JPEG, of which it fills what is missing with grey.
     """
     if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
@@ -63,13 +63,16 @@ def decode_image(data: bytes, name) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_COLOR
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-        if image is None:
-            raise InputError(f"{name}: damaged, or not a picture that OpenCV can read")
-        return upright(image, Image.open(io.BytesIO(data))) if webp else image
+        if image is not None:
+            return upright(image, Image.open(io.BytesIO(data))) if webp else image
+        Image.open(io.BytesIO(data))    # does Pillow at least know what it is?
+    except UnidentifiedImageError:
+        raise InputError(f"{name}: is not a picture that OpenCV can read") from None
     except cv2.error as error:
         raise InputError(f"{name}: OpenCV cannot read it ({error.err})") from None    # more pixels than it takes
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: damaged picture ({error})") from None
+    raise InputError(f"{name}: damaged, or of a kind that OpenCV cannot read")
 
 
 def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
@@ -84,6 +87,15 @@ def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
     if orientation in TRANSPOSED:
         pixels = pixels.swapaxes(0, 1)
     return np.ascontiguousarray(np.flip(pixels, FLIPPED.get(orientation, ())))
+
+
+def picture_size(opened: Image.Image) -> tuple:
+    """(width, height) of an opened picture once it is upright; nothing is decoded."""
+    try:
+        orientation = opened.getexif().get(ORIENTATION)
+    except (SyntaxError, ValueError, OSError, struct.error):
+        return opened.size
+    return opened.size[::-1] if orientation in TRANSPOSED else opened.size
 
 
 def decode_mask(data: bytes, name) -> np.ndarray:

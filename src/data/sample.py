@@ -11,7 +11,7 @@ from src.config import parse_args
 from src.console import InputError, counted, run_program
 from src.data.facts import facts_of, write_facts
 from src.data.labels import Labels
-from src.drawing.palette import palette
+from src.drawing.palette import palette_png
 
 CLASSES = ("background", "ball", "box", "tent", "star", "ring")
 SIZES = ((120, 160), (160, 120), (128, 128), (110, 165), (150, 112))    # height, width
@@ -78,9 +78,7 @@ def write_sample(folder, seed: int, train: int, val: int) -> None:
     for number, name in enumerate(counted(ids, "draw", "pair")):
         image, mask = draw_pair(np.random.default_rng([seed, number]), number)
         Image.fromarray(image[:, :, ::-1]).save(names["JPEGImages"] / f"{name}.jpg", quality=92)
-        palette_mask = Image.fromarray(mask)
-        palette_mask.putpalette(palette().tobytes())
-        palette_mask.save(names["SegmentationClass"] / f"{name}.png")
+        (names["SegmentationClass"] / f"{name}.png").write_bytes(palette_png(mask))
     for file, chosen in (("train", ids[:train]), ("val", ids[train:]), ("trainval", ids)):
         (names["ImageSets/Segmentation"] / f"{file}.txt").write_text("\n".join(chosen) + "\n")
     Path(folder, "classes.txt").write_text("\n".join(CLASSES) + "\n")

@@ -15,15 +15,15 @@ def legend_entries(shares: np.ndarray, occurring: np.ndarray, names) -> list:
     return [(int(number), f"{names[number]} {percent(shares[number], 1)} %") for number in order]
 
 
-def legend_rows(entries: list, font, width: int) -> list:
-    """(class number, text) entries as rows of (left edge, class number, text) that fit the width."""
-    rows, left, size = [], 0, int(font.size)
+def legend_rows(entries: list, font, width: int, margin: int) -> list:
+    """(class number, text) entries as rows of (left edge, class number, text) that fit the width, from `margin` on."""
+    rows, left, size = [], margin, int(font.size)
     for number, text in entries:
-        text = shorten(text, font, width - 3 * size)
+        text = shorten(text, font, width - margin - 3 * size)
         needed = int(font.getlength(text)) + 3 * size
         if not rows or left + needed > width:
             rows.append([])
-            left = size // 4
+            left = margin
         rows[-1].append((left, number, text))
         left += needed
     return rows

@@ -33,14 +33,15 @@ def draw_sheet(tiles: list, captions: list, names, columns: int) -> np.ndarray:
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     page_width = max(columns * cell[0] + GAP, LEAST_WIDTH)
-    legend = legend_rows(list(enumerate(names)), font, page_width)
+    legend = legend_rows(list(enumerate(names)), font, page_width, GAP)
     page = Image.new("RGB", (page_width, rows * cell[1] + len(legend) * 2 * TEXT + 2 * GAP), PAPER)
     pen = ImageDraw.Draw(page)
     for number, (tile, (text, problem)) in enumerate(zip(tiles, captions)):
         left, top = GAP + number % columns * cell[0], GAP + number // columns * cell[1]
         page.paste(Image.fromarray(np.ascontiguousarray(tile[:, :, ::-1])), (left, top))
-        pen.text((left, top + height + 2), shorten(text, font, width), INK, font)
-        pen.text((left, top + height + LINE), shorten(problem, font, width), ALARM, font)
+        below = top + tile.shape[0]
+        pen.text((left, below + 2), shorten(text, font, width), INK, font)
+        pen.text((left, below + LINE), shorten(problem, font, width), ALARM, font)
     draw_legend(pen, legend, font, rows * cell[1] + GAP)
     return np.asarray(page)[:, :, ::-1]
 

@@ -68,9 +68,10 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
     if device.rank:
         return
     print(format_table(matrix, labels.names))
-    about = {"network": model.title, "engine": model.engine, "images": len(pairs),
-             "images_per_s": round(log.rate() * device.size, 3), "settings": dataclasses.asdict(settings),
-             "options": dataclasses.asdict(config), "checkpoint_sha256": digest(model.path)}
+    about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
+             "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+             "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+             "checkpoint_sha256": digest(model.path)}
     edges = gallery.boundary.summary() if config.report else {}
     write_result(config.result_file, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")

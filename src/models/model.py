@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from src import metadata
-from src.config import believe, read_options
+from src.config import read_options
 from src.console import InputError
 from src.device import prepare_environment, resolve_target
 from src.nets.architecture import NETWORKS
@@ -101,17 +101,15 @@ def kind_of(path, option: str) -> str:
         raise InputError(f"{option} {path}: no such file")
     try:
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(checkpoint.HEAD)
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror}") from None
     if head[:1] == b"\x08":
         return "onnx"
-    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)    # a varint ends there
-    if head[:1] == b"\x0a" and length:
-        if b"MindSpore" in head:
-            return "mindir"
-        if head[length + 1:length + 2] == b"\x0a":
-            return "checkpoint"
+    if head[:1] == b"\x0a" and b"MindSpore" in head:
+        return "mindir"
+    if checkpoint.begins(head):
+        return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
     what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
     raise InputError(f"{option} {path}: {what}")
@@ -165,13 +163,8 @@ def onnx_metadata(path, option: str) -> dict:
 
 
 def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults.
-
-    Raises InputError where the user gave another number of classes, or another network: other strides compute
-    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
-    """
-    binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
-    return believe(config, metadata.known_options(read_facts(path, option)), path, binding)
+    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
+    return metadata.believe_facts(config, read_facts(path, option), path)
 
 
 def choose(engine: str, kind: str, target: str) -> str:
@@ -204,7 +197,8 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     said = read_facts(path, option)
     facts = defaults() | said | known
     network = read_folded(path, option, facts) if kind == "checkpoint" else None
-    source = Source(Path(path), option, kind, said.get("network", Path(path).stem), facts, network)
+    name = facts["network"] if kind == "checkpoint" else said.get("network", Path(path).stem)
+    source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     return assemble(source, engine, importlib.import_module(module).load(source, device, device_id, precision))
@@ -226,6 +220,8 @@ def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
     """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
     batch, side, channels_last = layout(source, loaded)
     facts = source.facts | {"num_classes": loaded.num_classes}
+    if source.name in NETWORKS:    # a foreign file may be any network
+        facts["output_stride"] = NETWORKS[source.name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
 
     def run(inputs):

@@ -6,6 +6,7 @@ from functools import partial
 from mindspore import Callback
 
 from src.console import progress
+from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
@@ -24,7 +25,7 @@ def read_evaluation_pairs(config) -> list:
     return pairs
 
 
-def make_evaluation(config, device, network, pairs: list, labels):
+def make_evaluation(config, labels: Labels, device, network, pairs: list):
     """() -> mean IoU of the network on `pairs`, at one scale, each device its share of them."""
     share = pairs[device.rank::device.size]
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),

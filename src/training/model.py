@@ -6,6 +6,7 @@ import numpy as np
 from mindspore import nn
 
 from src.data.class_weights import class_weights
+from src.data.labels import Labels
 from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
 from src.nets.net_factory import TrainingNetwork, create_network, zero_init_residual
@@ -22,16 +23,15 @@ class Trainee(NamedTuple):
     network: DeepLabV3
 
 
-def build_model(config, labels, device, rates: np.ndarray) -> Trainee:
+def build_model(config, labels: Labels, device, rates: np.ndarray) -> Trainee:
     """The network of the options with its loss and optimizer, as initialised or from --ckpt_pre_trained.
 
     Args:
-        labels: src.data.labels.Labels.
         device: src.device.Device, opened.
         rates: learning rate of every step of the run.
     """
     amp.set_jit_level(config.jit_level)
-    network = create_network(config.model, config.num_classes, config.atrous_rates, config.freeze_bn)
+    network = create_network(config.model, labels.num_classes, config.atrous_rates, config.freeze_bn)
     if config.zero_init_residual:
         zero_init_residual(network)
     training = TrainingNetwork(network, make_loss(config, labels), config.image_mean, config.image_std)
@@ -44,11 +44,11 @@ def build_model(config, labels, device, rates: np.ndarray) -> Trainee:
     return Trainee(amp.make_model(training, optimizer, config, device.target), network)
 
 
-def make_loss(config, labels):
+def make_loss(config, labels: Labels):
     """The loss of the options: plain cross entropy, or the balanced one; says the weights."""
     weights = class_weights(config.class_weights, config.data_file, labels)
     if weights is None and not config.ohem:
-        return SoftmaxCrossEntropyLoss(config.ignore_label)
+        return SoftmaxCrossEntropyLoss(labels.ignore_label)
     if weights is not None:
         print("class weights: " + " ".join(f"{weight:.4g}" for weight in weights))
-    return BalancedCrossEntropyLoss(config.ignore_label, weights, config.ohem, config.ohem_min_kept)
+    return BalancedCrossEntropyLoss(labels.ignore_label, weights, config.ohem, config.ohem_min_kept)

@@ -7,6 +7,7 @@ import mindspore as ms
 from src.console import InputError, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.facts import check_classes
+from src.data.labels import Labels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.training import state
@@ -39,21 +40,18 @@ def train(config) -> None:
         print(f"resumed from {checkpoint}: {done} of {schedule.total} steps are done")
     if device.rank == 0:
         prepare_folder(Path(config.train_dir), config, keep=checkpoint is not None)
-        print(f"{config.model}: {config.train_epochs} epochs of {steps_per_epoch} steps, "
-              f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
-              f"files go to {config.train_dir}")
-        if config.dump_batches:
-            dump_batches(config, device, schedule, labels)
+        say_what_begins(config, device, schedule)
+        dump_batches(config, labels, device, schedule)
     facts = facts_of_run(config, network.architecture, labels, device)
-    evaluate = make_evaluation(config, device, network, pairs, labels) if pairs else None
+    evaluate = make_evaluation(config, labels, device, network, pairs) if pairs else None
     callbacks, metrics = make_callbacks(config, device, schedule, rates, facts, evaluate)
     start = time.perf_counter()
     run_phases(config, labels, device, schedule, model, callbacks)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))
-        print(f"trained to step {schedule.total} in {time.perf_counter() - start:.1f} s; files are in "
-              f"{config.train_dir}")
+        print(f"trained to step {schedule.total} in {time.perf_counter() - start:.1f} s; "
+              f"files are in {config.train_dir}")
 
 
 def check_options(config) -> None:
@@ -74,16 +72,28 @@ def note_unaligned_crop(crop_size: int, output_stride: int) -> None:
              f"a multiple of {output_stride} plus 1 does, such as {nearest}")
 
 
-def make_dataset(config, labels, device, first_epoch: int, first_step: int) -> tuple:
-    """(dataset, transform) of this device, as src.data.dataset.create_dataset returns them."""
+def say_what_begins(config, device, schedule: state.Schedule) -> None:
+    print(f"{config.model}: {schedule.epochs} epochs of {schedule.steps_per_epoch} steps, "
+          f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
+          f"files go to {config.train_dir}")
+
+
+def make_dataset(config, labels: Labels, device, start: tuple) -> tuple:
+    """(dataset, transform) of this device, as src.data.dataset.create_dataset returns them.
+
+    Args:
+        start: (epoch, steps of it to leave out).
+    """
     augmentation = Augmentation(config.crop_size, config.min_scale, config.max_scale, config.image_mean)
     return create_dataset(config.data_file, labels, augmentation, config.batch_size, seed=config.seed,
-                          shard=(device.rank, device.size), start=(first_epoch, first_step), workers=config.workers)
+                          shard=(device.rank, device.size), start=start, workers=config.workers)
 
 
-def dump_batches(config, device, schedule: state.Schedule, labels) -> None:
+def dump_batches(config, labels: Labels, device, schedule: state.Schedule) -> None:
     """The first --dump_batches batches of this run, at most to the end of its epoch, as pages in train_dir."""
-    dataset, transform = make_dataset(config, labels, device, *divmod(schedule.done, schedule.steps_per_epoch))
+    if not config.dump_batches:
+        return
+    dataset, transform = make_dataset(config, labels, device, divmod(schedule.done, schedule.steps_per_epoch))
     batches = dataset.create_tuple_iterator(num_epochs=1, output_numpy=True)
     try:
         for number, (images, masks, _) in zip(range(1, config.dump_batches + 1), batches):
@@ -108,10 +118,10 @@ def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict,
     return [*callbacks, StopOnSigterm(saver, schedule)], metrics
 
 
-def run_phases(config, labels, device, schedule: state.Schedule, model, callbacks: list) -> None:
+def run_phases(config, labels: Labels, device, schedule: state.Schedule, model, callbacks: list) -> None:
     """Train what is left of the run."""
     for phase in schedule.phases():
-        dataset, transform = make_dataset(config, labels, device, phase.first_epoch, phase.first_step)
+        dataset, transform = make_dataset(config, labels, device, (phase.first_epoch, phase.first_step))
         try:
             model.train(phase.end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
                         initial_epoch=phase.first_epoch)

@@ -1,0 +1,159 @@
+"""COCO's JSON: one file for all pictures, with polygons and run-length masks.
+
+Source: cocodataset.org/#format-data; pycocotools (mask.py, maskApi.c) for the run lengths and which pixels a polygon
+covers. Both are read here rather than by pycocotools: one compiled dependency less, for about 80 lines of NumPy, and
+what a user's file holds has to be checked here either way. Tests hold the result to pycocotools.
+"""
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from src.console import InputError
+from src.data.annotations.item import (
+    IGNORE,
+    Annotations,
+    Item,
+    check_name,
+    class_list,
+    find_picture,
+    missing_picture,
+    read_json,
+    shown,
+    to_points,
+    to_size,
+)
+from src.data.annotations.raster import Bitmap, Shape, draw_shapes
+
+
+def read_coco(path, images=None, outline: bool = False, content=None) -> Annotations:
+    """Annotations of a COCO file: classes in the order of `categories`, whatever their ids, later shapes over earlier.
+
+    Pictures are looked for in `images`, or beside the file and in its folder `images`. A crowd (iscrowd) becomes
+    ignore_label. `outline` draws polygons as labelme's converter does, half a pixel wider than COCO's own tools;
+    `content` is the file's, if it has been read.
+    """
+    path = Path(path)
+    content = read_json(path) if content is None else content
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), list)
+                                                for key in ("images", "annotations", "categories")):
+        raise InputError(f"{path}: is not a COCO file of masks (images, annotations and categories); export it again")
+    names = read_categories(content["categories"], path)
+    pictures = by_id(content["images"], path, "image")
+    shapes = {number: [] for number in pictures}
+    for number, entry in enumerate(content["annotations"], 1):
+        picture, shape = read_annotation(entry, number, path, pictures, names, outline)
+        shapes[picture].append(shape)
+    roots = [Path(images)] if images else [path.parent, path.parent / "images"]
+    items = {}
+    for number, entry in pictures.items():
+        item = make_item(entry, shapes[number], path, roots)
+        if item.name in items:
+            raise InputError(f"{path}: two images are called {shown(item.name)} but for the ending; rename one")
+        items[item.name] = item
+    return Annotations(class_list(names.values(), str(path)), list(items.values()))
+
+
+def by_id(entries: list, path: Path, what: str) -> dict:
+    """id -> entry, in the file's order. Raises InputError for an entry without an id of its own."""
+    table = {}
+    for number, entry in enumerate(entries, 1):
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if type(key) not in (int, str) or key in table:
+            raise InputError(f"{path}: {what} {number} has no id of its own ({shown(key)})")
+        table[key] = entry
+    return table
+
+
+def read_categories(entries: list, path: Path) -> dict:
+    """id -> class name."""
+    return {key: check_name(entry.get("name"), f"{path}, category {shown(key)}")
+            for key, entry in by_id(entries, path, "category").items()}
+
+
+def make_item(entry: dict, shapes: list, path: Path, roots: list) -> Item:
+    place = f"{path}, image {shown(entry['id'])}"
+    size = to_size(entry.get("width"), entry.get("height"), place)
+    found = find_picture(entry.get("file_name"), roots, place)
+    if not found:
+        raise missing_picture(entry.get("file_name"), roots, place)
+    image, relative = found
+    return Item(image, relative.with_suffix("").as_posix(), partial(draw_shapes, image, size, shapes, place))
+
+
+def read_annotation(entry, number: int, path: Path, pictures: dict, names: dict, outline: bool) -> tuple:
+    """(id of the picture, Shape) of an entry of `annotations`, checked."""
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}, annotation {number}: is not a COCO annotation")
+    name = f"annotation {shown(entry.get('id', number))}"
+    place = f"{path}, {name}"
+    picture, category = entry.get("image_id"), entry.get("category_id")
+    for what, key, table in (("image", picture, pictures), ("category", category, names)):
+        if type(key) not in (int, str) or key not in table:
+            known = ", ".join(shown(key) for key in list(table)[:10]) + (", ..." if len(table) > 10 else "")
+            raise InputError(f"{place}: unknown {what}_id {shown(key)}; the file has {known or 'no ' + what}")
+    label = IGNORE if entry.get("iscrowd") else names[category]
+    segmentation = entry.get("segmentation")
+    if isinstance(segmentation, dict):
+        size = to_size(pictures[picture].get("width"), pictures[picture].get("height"), place)
+        return picture, Shape("bitmap", label, read_runs(segmentation, size, place), name)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise InputError(f"{place}: has no segmentation (a box alone is no mask); draw one, or delete it")
+    parts = [to_part(part, place) for part in segmentation]
+    return picture, Shape("outlines" if outline else "parts", label, parts, name)
+
+
+def to_part(values, place: str) -> np.ndarray:
+    """(N, 2) points of a flat list x, y, x, y, ..."""
+    if not isinstance(values, list) or len(values) % 2:
+        raise InputError(f"{place}: a polygon is not a list of x, y, x, y, ...; draw it again")
+    return to_points(list(zip(values[::2], values[1::2])), place, 3)
+
+
+def read_runs(segmentation: dict, size: tuple, place: str) -> Bitmap:
+    """A run-length mask, its counts a list or COCO's compressed text, checked against the picture's size."""
+    width, height = size
+    if segmentation.get("size") != [height, width]:
+        raise InputError(f"{place}: its mask has the size {shown(segmentation.get('size'))} (height, width), its "
+                         f"picture [{height}, {width}]; export it again")
+    counts = segmentation.get("counts")
+    runs = decompress(counts, place) if isinstance(counts, str) else counts
+    return Bitmap(check_runs(runs, width * height, place), 0, 0, width, height, True)
+
+
+def check_runs(counts, pixels: int, place: str) -> np.ndarray:
+    """(N,) int64 run lengths. Raises InputError unless they are whole numbers >= 0 that sum to `pixels`."""
+    try:
+        runs = np.asarray(counts)
+    except ValueError:
+        runs = np.empty((0, 0))
+    if runs.ndim != 1 or runs.dtype.kind not in "iu":
+        raise InputError(f"{place}: its run lengths are not whole numbers; export it again")
+    if not np.all((runs >= 0) & (runs <= pixels)) or runs.sum(dtype=np.int64) != pixels:
+        raise InputError(f"{place}: its run lengths do not sum to the mask's {pixels} pixels, or one is negative; "
+                         "export it again")
+    return runs.astype(np.int64)
+
+
+def decompress(text: str, place: str) -> list:
+    """Run lengths of COCO's compressed text.
+
+    A number is written in groups of five bits, the low ones first, as characters from "0" on; 32 is added where more
+    follow, and 16 in the last group means a negative number. From the fourth on it is the difference to the last but
+    one.
+    """
+    counts, value, shift = [], 0, 0
+    for character in text:
+        group = ord(character) - 48
+        if not 0 <= group < 64 or shift > 60:
+            raise InputError(f"{place}: its compressed run lengths are damaged; export it again")
+        value |= (group & 31) << shift
+        shift += 5
+        if not group & 32:
+            if group & 16:
+                value -= 1 << shift
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value, shift = 0, 0
+    if shift:
+        raise InputError(f"{place}: its compressed run lengths end within a number; export it again")
+    return counts

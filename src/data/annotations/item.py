@@ -1,0 +1,185 @@
+"""What the readers of annotation formats share: pictures with what is drawn on them, and checks that name the place."""
+import base64
+import binascii
+import io
+import json
+import os
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Callable, NamedTuple, Union
+
+import numpy as np
+from PIL import Image
+
+from src.console import InputError
+from src.data.lists import read_text
+from src.data.pictures import picture_size, read_bytes
+
+BACKGROUND, IGNORE = "background", "__ignore__"
+BACKGROUND_NAMES = (BACKGROUND, "_background_", "__background__")    # labelme's and torchvision's spellings
+MAX_FILE = 1 << 30       # bytes; instances_train2017.json of COCO has 0.45e9
+MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30    # OpenCV's limits: what is larger could not be read for training either
+MAX_COORDINATE = 1e6
+MAX_NAME = 200
+
+
+class Embedded(NamedTuple):
+    """A picture within a labelme file, as base64 in its imageData; `path` is the labelme file."""
+
+    path: Path
+
+
+class Item(NamedTuple):
+    """One annotated picture.
+
+    draw(classes, ignore_label) -> (H, W) uint8 class numbers, H x W the picture's size once it is turned as its EXIF
+    orientation says. `classes` are the names by number. Pixels without annotation get the number of the background, or
+    ignore_label where `classes` has none. It raises InputError for what cannot be drawn on the picture; it and the item
+    can be sent to another process.
+    """
+
+    image: Union[Path, Embedded]
+    name: str    # relative path without ending, separated by /
+    draw: Callable
+
+
+class Annotations(NamedTuple):
+    """classes: names by number, "background" first; items: list of Item in the file's order."""
+
+    classes: list
+    items: list
+
+
+def image_bytes(image) -> bytes:
+    """The encoded picture of an Item: its file's content, or what its labelme file holds."""
+    if isinstance(image, Path):
+        return read_bytes(image)
+    try:
+        return base64.b64decode(read_json(image.path)["imageData"])
+    except (binascii.Error, ValueError, TypeError, KeyError):
+        raise InputError(f"{image.path}: imageData is no picture in base64; put the picture beside the file") from None
+
+
+def image_size(image) -> tuple:
+    """(width, height) of an Item's picture once it is turned as its EXIF orientation says. Raises InputError."""
+    name = image if isinstance(image, Path) else f"{image.path}, imageData"
+    try:
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image_bytes(image))) as picture:
+            width, height = picture_size(picture)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{name}: is not a picture that can be read ({error})") from None
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputError(f"{name}: {width}x{height} is larger than a picture may be (2^30 pixels); cut it into parts")
+    return width, height
+
+
+def read_whole_text(path) -> str:
+    """The text of an annotation file of at most MAX_FILE bytes."""
+    if os.path.isfile(path) and os.path.getsize(path) > MAX_FILE:
+        raise InputError(f"{path}: {os.path.getsize(path)} bytes, more than {MAX_FILE}; split the annotations")
+    return read_text(path, "annotations")
+
+
+def read_json(path):
+    """The content of a JSON file. Raises InputError that names the line where it is broken."""
+    try:
+        return json.loads(read_whole_text(path))
+    except RecursionError:
+        raise InputError(f"{path}: its lists are nested too deeply for annotations") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); export it again") from None
+    except ValueError as error:    # a whole number of thousands of digits
+        raise InputError(f"{path}: is not JSON of annotations ({error})") from None
+
+
+def shown(value) -> str:
+    """A value of a file for an error's line: in quotes, without control characters, cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def has_control(text: str) -> bool:
+    """Control characters, line ends of any kind and halves of surrogate pairs, which no text file could hold."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
+def check_name(name, place: str) -> str:
+    """`name` without blanks around it. Raises InputError if it is not a class name of 1 to MAX_NAME characters."""
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{place}: has no class name (label); give it one, or delete it")
+    if len(name) > MAX_NAME:
+        raise InputError(f"{place}: its class name has {len(name)} characters, more than {MAX_NAME}; shorten it")
+    if has_control(name):
+        raise InputError(f"{place}: its class name {shown(name)} holds control characters; rename it")
+    return name.strip()
+
+
+def class_list(names, place: str) -> list:
+    """"background" and the other names in their order. Raises InputError for a name that stands twice."""
+    names = [BACKGROUND if name in BACKGROUND_NAMES else name for name in names]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{place}: the class name {shown(twice[0])} stands there twice; rename one")
+    return [BACKGROUND] + [name for name in names if name not in (BACKGROUND, IGNORE)]
+
+
+def class_numbers(classes, ignore_label: int) -> dict:
+    """Name -> number in a mask, the special names of labelme included. Raises InputError for more than 255 classes."""
+    if len(classes) > 255:
+        raise InputError(f"{len(classes)} classes, and an 8-bit mask holds 255: merge or leave out some")
+    numbers = {name: number for number, name in enumerate(classes)}
+    background = next((numbers[name] for name in BACKGROUND_NAMES if name in numbers), ignore_label)
+    return {**numbers, **dict.fromkeys(BACKGROUND_NAMES, background), IGNORE: ignore_label}
+
+
+def to_points(values, place: str, least: int) -> np.ndarray:
+    """(N, 2) float64 points (x, y) in pixels, N >= least. Raises InputError for anything else, NaN and huge numbers."""
+    try:
+        points = np.asarray(values)
+    except ValueError:    # lists of unlike lengths
+        points = np.empty(0)
+    if points.size and (points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf"):
+        raise InputError(f"{place}: its points are not pairs of numbers; draw it again")
+    if not points.size or len(points) < least:
+        raise InputError(f"{place}: {len(points)} points where at least {least} are needed; draw it again or delete it")
+    if not np.all(np.abs(points) <= MAX_COORDINATE):    # false for NaN
+        raise InputError(f"{place}: a coordinate is NaN or beyond {MAX_COORDINATE:.0f}; draw it again or delete it")
+    return points.astype(np.float64)
+
+
+def to_size(width, height, place: str) -> tuple:
+    """(width, height) as whole numbers of pixels. Raises InputError for anything else."""
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in (width, height)):
+        raise InputError(f"{place}: width {shown(width)} and height {shown(height)} are no picture's size in pixels")
+    return width, height
+
+
+def find_picture(text, roots, place: str):
+    """(path, relative path) of the picture that an annotation file calls `text`, or None.
+
+    A relative path is looked for in each of `roots`, then the file name alone: files that move to another machine keep
+    paths of the old one. A path that is absolute or leads upwards counts as its file name, so nothing outside
+    `roots` is opened. Raises InputError for a name that no file can have.
+    """
+    if not isinstance(text, str) or not text.strip() or has_control(text):
+        raise InputError(f"{place}: {shown(text)} is no picture's file name")
+    relative = PurePosixPath(text.replace("\\", "/"))    # Windows writes backslashes
+    alone = PurePosixPath(relative.name)
+    outside = relative.is_absolute() or ".." in relative.parts or re.match("[A-Za-z]:(/|$)", str(relative))
+    for root in roots:
+        for candidate in dict.fromkeys([alone] if outside else [relative, alone]):
+            if os.path.isfile(Path(root, candidate)):    # false, unlike Path.is_file, for a name that is too long
+                return Path(root, candidate), candidate
+    return None
+
+
+def visible(folder: Path, pattern: str) -> list:
+    """Files of a pattern under a folder, sorted, without hidden ones such as macOS leaves in archives."""
+    return [path for path in sorted(folder.rglob(pattern)) if not path.name.startswith(".") and path.is_file()]
+
+
+def missing_picture(text, roots, place: str) -> InputError:
+    where = " and ".join(str(root) for root in dict.fromkeys(map(Path, roots)))
+    return InputError(f"{place}: no picture {shown(text)} in {where}; give its folder with --images")

@@ -1,0 +1,46 @@
+"""Label maps: the published ones, and files of one's own."""
+import pytest
+
+from src.console import InputError
+from src.data.annotations.label_map import known_label_maps, read_label_map
+from src.data.own_data import read_colors
+
+
+def test_published_label_maps():
+    cityscapes, ade20k, camvid = (read_label_map(name) for name in ("cityscapes", "ade20k", "camvid"))
+    assert known_label_maps() == ["ade20k", "camvid", "cityscapes"]
+    assert [len(one.classes) for one in (cityscapes, ade20k, camvid)] == [19, 150, 11]
+    assert sorted(cityscapes.values) == [(number,) for number in (*range(34), 255)]
+    assert sum(label == 255 for label in cityscapes.values.values()) == 16
+    assert cityscapes.values[(7,)] == 0 and cityscapes.values[(33,)] == 18 and cityscapes.classes[13] == "car"
+    for value, color in ((7, (128, 64, 128)), (17, (153, 153, 153)), (26, (0, 0, 142)), (29, (0, 0, 90))):
+        assert cityscapes.values[(value,)] == cityscapes.colors[color]
+    assert ade20k.values == {(0,): 255, **{(number,): number - 1 for number in range(1, 151)}}
+    assert ade20k.classes[0] == "wall" and ade20k.classes[12] == "person" and ade20k.classes[149] == "flag"
+    assert len(camvid.colors) == 32 and set(camvid.colors.values()) == {*range(11), 255}
+    assert read_label_map("camvid", ignore_label=11).values == {(number,): number for number in range(12)}
+    assert camvid.table("RGB") is camvid.colors and camvid.table("L") is camvid.values
+
+
+@pytest.mark.parametrize("text", ["0 0 0 0\n255 0 0 1 # red\n\n0 128 255 255\n", "# numbers\n0 0\n300 1\n9 255\n"])
+def test_files_of_colors_are_label_maps(tmp_path, text):
+    (tmp_path / "map").write_text(text)
+    found = read_label_map(tmp_path / "map")
+    assert (found.values or found.colors) == read_colors(tmp_path / "map") and found.classes == []
+
+
+@pytest.mark.parametrize("text, wanted", [
+    ("1 2 3\n", "line 1"), ("1 0 cat\n1 1 dog\n", "line 2: 1 stands there twice"),
+    ("1 0 cat\n2 0 dog\n", "line 2: class 0"),
+    ("1 0 cat\n2 1 cat\n", "two classes are called 'cat'"), ("1 256\n", "above 255"), ("1 300 2 0\n", "above 255"),
+    ("# nothing\n", "holds no line"), ("1 0 ca\x07t\n", "control characters")])
+def test_bad_label_maps_name_the_line(tmp_path, text, wanted):
+    (tmp_path / "map").write_text(text)
+    with pytest.raises(InputError, match=wanted) as error:
+        read_label_map(tmp_path / "map")
+    assert str(error.value).isprintable()
+
+
+def test_an_unknown_label_map_names_the_known():
+    with pytest.raises(InputError, match="neither a file nor one of ade20k, camvid, cityscapes"):
+        read_label_map("cityscape")
