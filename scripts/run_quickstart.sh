@@ -65,11 +65,11 @@ data="$work_dir/data"
 if [[ -n "$data_root" ]]; then
     step "your VOC, read through links in $data"
     link_voc "$(realpath "$data_root")" "$data"
-    recipe=quickstart_voc classes=()
+    recipe=quickstart_voc
 else
     step "a drawn sample in VOC's layout"
     "$PYTHON" "$ROOT/src/data/sample.py" --sample_dir "$data"
-    recipe=quickstart classes=(--num_classes 6 --class_names "$data/classes.txt")
+    recipe=quickstart
 fi
 
 step "list files"
@@ -80,12 +80,11 @@ head -n 160 "$data/voc_train_lst.txt" >"$work_dir/train_lst.txt"
 head -n 24 "$data/voc_val_lst.txt" >"$work_dir/val_lst.txt"
 
 step "MindRecord"
-bash "$ROOT/scripts/build_data.sh" "$data" "$work_dir/train_lst.txt" "$work_dir/train.mindrecord" 2 "${classes[@]:0:2}"
+bash "$ROOT/scripts/build_data.sh" "$data" "$work_dir/train_lst.txt" "$work_dir/train.mindrecord" 2
 
 step "training (log and checkpoint in $work_dir/train)"
 TRAIN_PATH="$work_dir/train" DEVICE_TARGET=CPU bash "$ROOT/scripts/run_standalone_train_cpu.sh" \
-    "$work_dir/train.mindrecord0" "" --config_path "$RECIPES/$recipe.yaml" "${classes[@]:0:2}" \
-    --model "deeplab_v3_${size}s16"
+    "$work_dir/train.mindrecord0" "" --config_path "$RECIPES/$recipe.yaml" --model "deeplab_v3_${size}s16"
 checkpoints=("$work_dir"/train/ckpt/*.ckpt)
 
 # The stride-16 checkpoint is evaluated at stride 8 with doubled rates, as the paper does.
@@ -97,16 +96,21 @@ for mode in "${modes[@]}"; do
     [[ "$mode" == run_eval_s16 ]] || rates=(--model "deeplab_v3_${size}s8" --atrous_rates 12 24 36)
     [[ "$mode" != run_eval_s8_multiscale_flip ]] || pictures=(--overlay_dir "$work_dir/overlays" --report "$work_dir/report")
     EVAL_PATH="$work_dir/$mode" DEVICE_TARGET=CPU bash "$ROOT/scripts/$mode.sh" "$data" "$work_dir/val_lst.txt" \
-        "${checkpoints[0]}" --config_path "$RECIPES/${recipe}_eval.yaml" "${classes[@]}" "${rates[@]}" "${pictures[@]}"
+        "${checkpoints[0]}" "${rates[@]}" "${pictures[@]}"
     results+=("$work_dir/$mode/eval_result.json")
 done
 
 step "export to ONNX, and its evaluation without MindSpore"
 "$PYTHON" "$ROOT/export.py" --ckpt_file "${checkpoints[0]}" --file_name "$work_dir/deeplabv3.onnx" \
-    --file_format ONNX --export_model "deeplab_v3_${size}s16" --device_target CPU "${classes[@]}"
+    --file_format ONNX
 EVAL_PATH="$work_dir/run_eval_onnx" bash "$ROOT/scripts/run_eval_onnx.sh" "$data" "$work_dir/val_lst.txt" \
-    "$work_dir/deeplabv3.onnx" CPU --config_path "$RECIPES/${recipe}_eval.yaml" "${classes[@]:0:2}"
+    "$work_dir/deeplabv3.onnx" CPU
 results+=("$work_dir/run_eval_onnx/eval_result.json")
+
+step "the checkpoint in MindSpore, which trained it"
+EVAL_PATH="$work_dir/run_eval_mindspore" DEVICE_TARGET=CPU bash "$ROOT/scripts/run_eval_s16.sh" "$data" \
+    "$work_dir/val_lst.txt" "${checkpoints[0]}" --model "deeplab_v3_${size}s16" --engine mindspore
+results+=("$work_dir/run_eval_mindspore/eval_result.json")
 
 step "held-out pictures, percent"
 "$PYTHON" "$ROOT/src/tools/summary.py" "${results[@]}"

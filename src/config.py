@@ -170,19 +170,20 @@ def parse_args(program: str, description: str, argv=None):
     return freeze(values, given)
 
 
-def believe(config, known: dict, source, binding=()):
+def believe(config, known: dict, source, binding=(), hint="leave the option out"):
     """`config` with what a file says in place of defaults; what the user gave stays.
 
     Args:
         known: option name -> value that the file `source` says; options that the program lacks are passed over.
         binding: names of options whose contradiction would compute nonsense.
+        hint: what to do about one.
 
     Raises:
         InputError: the user gave another value for one of `binding`; says who said what.
     """
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:
-            raise InputError(f"{config.given[name]}: but {source} says {as_text(known[name])}; leave the option out")
+            raise InputError(f"{config.given[name]}: but {source} says {as_text(known[name])}; {hint}")
     names = {field.name for field in dataclasses.fields(config)} - set(config.given)
     return dataclasses.replace(config, **{name: value for name, value in known.items() if name in names})
 

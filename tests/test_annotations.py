@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from src.console import InputError
 from src.data.annotations.coco import read_coco
 from src.data.annotations.item import image_bytes
 from src.data.annotations.raster import fill_area
 from src.data.annotations.reader import read_annotations
-from src.utils.log import InputError
 from tests.annotation_files import (
     HEIGHT,
     SQUARE,

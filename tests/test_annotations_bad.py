@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
+from src.console import InputError
 from src.data.annotations.reader import read_annotations
-from src.utils.log import InputError
 from tests.annotation_files import (
     HEIGHT,
     SQUARE,

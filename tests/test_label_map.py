@@ -1,9 +1,9 @@
 """Label maps: the published ones, and files of one's own."""
 import pytest
 
+from src.console import InputError
 from src.data.annotations.label_map import known_label_maps, read_label_map
 from src.data.own_data import read_colors
-from src.utils.log import InputError
 
 
 def test_published_label_maps():

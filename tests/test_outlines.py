@@ -2,10 +2,11 @@
 import numpy as np
 import pytest
 
+from src.console import InputError
 from src.data.annotations.outlines import write_coco, write_labelme
 from src.data.annotations.reader import read_annotations
-from src.data.voc import CLASSES, decode_mask
-from src.utils.log import InputError
+from src.data.labels import CLASSES
+from src.data.pictures import decode_mask
 from tests.annotation_files import only_mask, picture, rectangle
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-MODES = ["run_eval_s16", "run_eval_s8", "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip", "run_eval_onnx"]
+MODES = ["run_eval_s16", "run_eval_s8", "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip", "run_eval_onnx",
+         "run_eval_mindspore"]
 
 
 def check(result, folder):
@@ -15,6 +16,9 @@ def check(result, folder):
         found = json.loads((folder / mode / "eval_result.json").read_text())
         assert f"{100 * found['mean_iou']:.2f}" in table
     assert table.count("deeplab_v3_tiny_s8") == 3 and "deeplab_v3_tiny_s16 (ONNX)" in table
+    engines = [json.loads((folder / mode / "eval_result.json").read_text()) for mode in (MODES[0], *MODES[-2:])]
+    assert [one["engine"] for one in engines] == ["onnxruntime", "onnxruntime", "mindspore"]
+    assert max(one["mean_iou"] for one in engines) - min(one["mean_iou"] for one in engines) < 1e-4
     assert list((folder / "overlays").glob("*.png"))
 
 

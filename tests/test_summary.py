@@ -5,7 +5,8 @@ import pytest
 
 from src.tools import summary
 
-RESULT = {"network": "deeplab_v3_s8", "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
+RESULT = {"network": "deeplab_v3_s8", "output_stride": 8, "engine": "onnxruntime",
+          "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
           "mean_iou": 0.5, "pixel_accuracy": None, "images_per_s": 1.5}
 
 
@@ -13,7 +14,7 @@ def test_rows_and_published_figures(tmp_path, run):
     (tmp_path / "a.json").write_text(json.dumps(RESULT))
     result = run(summary.main, "--published", tmp_path / "a.json")
     assert result.code == 0 and result.out.splitlines()[2].split() == [
-        "deeplab_v3_s8", "5", "yes", "50.00", "79.89", "-", "1.50"]
+        "deeplab_v3_s8", "onnxruntime", "5", "yes", "50.00", "79.89", "-", "1.50"]
     assert "79.89" not in run(summary.main, tmp_path / "a.json").out
 
 

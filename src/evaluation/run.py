@@ -21,7 +21,7 @@ from src.weights.checkpoint import digest
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
-    pairs = read_list(config.data_lst)
+    pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
     config = with_facts(config, path, option)
     is_distributed = getattr(config, "is_distributed", False)
@@ -69,9 +69,10 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
     if device.rank:
         return
     print(format_table(matrix, labels.names))
-    about = {"network": model.title, "engine": model.engine, "images": len(pairs),
-             "images_per_s": round(log.rate() * device.size, 3), "settings": dataclasses.asdict(settings),
-             "options": dataclasses.asdict(config), "checkpoint_sha256": digest(model.path)}
+    about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
+             "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+             "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
+             "checkpoint_sha256": digest(model.path)}
     edges = gallery.boundary.summary() if config.report else {}
     write_result(config.result_file, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")

@@ -202,7 +202,8 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     said = read_facts(path, option)
     facts = defaults() | said | known
     network = read_folded(path, option, facts) if kind == "checkpoint" else None
-    source = Source(Path(path), option, kind, said.get("network", Path(path).stem), facts, network)
+    name = facts["network"] if kind == "checkpoint" else said.get("network", Path(path).stem)
+    source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     room = load_room(module, f"--engine {engine}", package)
@@ -233,6 +234,8 @@ def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
     """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
     batch, side, channels_last = layout(source, loaded)
     facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
+    if source.name in NETWORKS:    # a foreign file may be any network
+        facts["output_stride"] = NETWORKS[source.name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
 
     def run(inputs):

@@ -60,7 +60,8 @@ def read_picture(labels: Labels, bad: dict, picture):
     try:
         if picture.mask is None:
             return decode_image(read_bytes(picture.image), picture.image), None
-        return read_pair("", Pair(picture.image, picture.mask), labels)
+        return read_pair("", Pair(picture.image, picture.mask), labels,
+                         "correct the mask, or take a network of its classes")
     except InputError as error:
         bad[picture] = error
         return BLANK, None

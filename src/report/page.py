@@ -4,7 +4,6 @@ import datetime
 import html
 import json
 import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,9 +104,9 @@ def pictures(entries: list, names) -> str:
 
 def mode(extra: dict) -> str:
     """The mode in words: network, output stride, scales, mirrored or not."""
-    settings, stride = extra["settings"], re.search(r"_s(\d+)", extra["network"])
+    settings, stride = extra["settings"], extra["output_stride"]
     scales = " ".join(f"{scale:g}" for scale in settings["scales"])
-    parts = [extra["network"], f"output stride {stride[1]}" if stride else "",
+    parts = [extra["network"], f"output stride {stride}" if stride else "",
              f"{'scale' if len(settings['scales']) == 1 else 'scales'} {scales}",
              "mirrored too" if settings["flip"] else "not mirrored", f"crop {settings['crop_size']}"]
     return ", ".join(part for part in parts if part)

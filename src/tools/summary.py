@@ -1,6 +1,5 @@
 """A table of several evaluation results: python src/tools/summary.py [--published] RESULT.json ..."""
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from src.console import InputError, run_program
 from src.drawing.style import percent
 
 # The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
-PUBLISHED = {("16", 1, False): 77.37, ("8", 1, False): 78.84, ("8", 5, False): 79.70, ("8", 5, True): 79.89}
+PUBLISHED = {(16, 1, False): 77.37, (8, 1, False): 78.84, (8, 5, False): 79.70, (8, 5, True): 79.89}
 
 
 def read_result(path) -> dict:
@@ -25,18 +24,19 @@ def read_result(path) -> dict:
 
 
 def format_summary(results: list, published: bool = False) -> str:
-    """One row for each result: network, scales, flip, mIoU in percent, pixel accuracy, images a second.
+    """One row for each result: network, engine, scales, flip, mIoU in percent, pixel accuracy, images a second.
 
     With `published` the model zoo's mIoU of the same mode stands beside it.
     """
-    rows = [("network", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.", "images/s")]
+    rows = [("network", "engine", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.",
+             "images/s")]
     for result in results:
         settings, network = result["settings"], result["network"]
-        stride = re.search(r"_s(\d+)", network)
-        mode = (stride and stride[1], len(settings["scales"]), settings["flip"])
+        mode = (result.get("output_stride"), len(settings["scales"]), settings["flip"])
         zoo = [f"{PUBLISHED[mode]:.2f}" if mode in PUBLISHED else "-"] if published else []
-        rows.append((network, str(mode[1]), "yes" if mode[2] else "no", percent(result["mean_iou"]), *zoo,
-                     percent(result["pixel_accuracy"]), f"{result['images_per_s']:.2f}"))
+        rows.append((network, result.get("engine", "-"), str(mode[1]), "yes" if mode[2] else "no",
+                     percent(result["mean_iou"]), *zoo, percent(result["pixel_accuracy"]),
+                     f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join([f"{row[0]:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:]))])
              for row in rows]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.console import InputError
 from src.data.annotations.item import (
     IGNORE,
     Annotations,
@@ -23,7 +24,6 @@ from src.data.annotations.item import (
     to_size,
 )
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
-from src.utils.log import InputError
 
 
 def read_coco(path, images=None, outline: bool = False, content=None) -> Annotations:

@@ -12,6 +12,7 @@ from xml.parsers import expat
 import numpy as np
 from PIL import Image
 
+from src.console import InputError
 from src.data.annotations.coco import check_runs
 from src.data.annotations.item import (
     Annotations,
@@ -30,8 +31,7 @@ from src.data.annotations.item import (
 )
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 from src.data.own_data import PICTURES
-from src.data.voc import read_bytes
-from src.utils.log import InputError
+from src.data.pictures import read_bytes
 
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
 NO_SHAPES = ("tag", "attribute")    # what an image may hold beside shapes

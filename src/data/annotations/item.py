@@ -13,8 +13,9 @@ from typing import Callable, NamedTuple, Union
 import numpy as np
 from PIL import Image
 
-from src.data.voc import picture_size, read_bytes, read_text
-from src.utils.log import InputError
+from src.console import InputError
+from src.data.lists import read_text
+from src.data.pictures import picture_size, read_bytes
 
 BACKGROUND, IGNORE = "background", "__ignore__"
 BACKGROUND_NAMES = (BACKGROUND, "_background_", "__background__")    # labelme's and torchvision's spellings

@@ -7,9 +7,9 @@ data that come as numbers and as colours. Every line of one class has the same n
 from pathlib import Path
 from typing import NamedTuple
 
+from src.console import InputError
 from src.data.annotations.item import check_name, shown
-from src.data.voc import read_text
-from src.utils.log import InputError
+from src.data.lists import read_text
 
 FOLDER = Path(__file__).parent / "labels"
 LINE = "'value class name' or 'R G B class name', the class a number up to 255 or 'ignore'"

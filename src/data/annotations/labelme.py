@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from src.console import InputError
 from src.data.annotations.item import (
     BACKGROUND_NAMES,
     IGNORE,
@@ -29,7 +30,6 @@ from src.data.annotations.item import (
     visible,
 )
 from src.data.annotations.raster import Png, Shape, draw_shapes
-from src.utils.log import InputError
 
 # shape_type -> kind of Shape, least and largest number of points; no shape_type (labelme 2) means polygon
 TYPES = {None: ("polygon", 3, None), "polygon": ("polygon", 3, None), "oriented_rectangle": ("polygon", 4, 4),

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from src.console import InputError
 from src.data.annotations.item import BACKGROUND_NAMES, IGNORE, class_numbers
 from src.data.annotations.raster import Bitmap, Shape, draw_on
-from src.utils.files import write_whole
-from src.utils.log import InputError
+from src.files import write_whole
 
 TOLERANCES = (1.0, 0.5, 0.25, 0.0)    # pixels by which a simplified outline may leave the true one, coarsest first
 AGREEMENT = 0.99    # share of the picture's pixels that must keep their class when the shapes are drawn again

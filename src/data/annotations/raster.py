@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from src.console import InputError
 from src.data.annotations.item import BACKGROUND, IGNORE, class_numbers, image_size, shown
-from src.utils.log import InputError
 
 LINE_WIDTH = 10    # pixels; labelme's own (shape_to_mask), its files do not say
 GRID = 5    # steps a pixel, of pycocotools

@@ -1,11 +1,11 @@
 """The one way in: what an annotation path holds is told by its contents."""
 from pathlib import Path
 
+from src.console import InputError
 from src.data.annotations.coco import read_coco
 from src.data.annotations.cvat import read_cvat_masks, read_cvat_xml
 from src.data.annotations.item import Annotations, read_json, read_whole_text, visible
 from src.data.annotations.labelme import read_labelme
-from src.utils.log import InputError
 
 KNOWN = "known are a folder of labelme files, a COCO file, and CVAT's annotations.xml or masks with labelmap.txt"
 
