@@ -69,7 +69,7 @@ def styled(text: str, style: str, stream=None) -> str:
 
 def first_line(error: Exception) -> str:
     """What MindSpore says of an error before its pages of call stack."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]    # some stand between dashes
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
