@@ -143,7 +143,7 @@ std::string HelpText() {
     text << "  --" << std::left << std::setw(28) << option.name + (option.kind.empty() ? "" : " " + option.kind)
          << option.help << "\n";
   }
-  text << "\nThe model's values stand in the JSON file that export.py writes beside it: mindir_path with .json added.\n";
+  text << "\nThe model's values stand in the JSON file that export.py writes beside it, mindir_path.json.\n";
   return text.str();
 }
 
