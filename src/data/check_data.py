@@ -176,7 +176,8 @@ def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) 
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             tiles.append(striped_overlay(image, mask, labels.ignore_label))
             problems = chosen[job.index].problems
-            captions.append((f"{set_name} {printable(Path(job.image).stem)}", ": ".join(problems[0]) if problems else ""))
+            captions.append((f"{set_name} {printable(Path(job.image).stem)}",
+                             ": ".join(problems[0]) if problems else ""))
     if tiles:
         save_sheet(draw_sheet(tiles, captions, labels.names, 6), path)
     return bool(tiles)

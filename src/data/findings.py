@@ -144,7 +144,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     if labels.ignore_label < labels.num_classes and summary.pixels[labels.ignore_label]:
         found.append(Finding("ignored_class", name, labels.names[labels.ignore_label],
                              f"class {labels.ignore_label}, {100 * hidden:.1f} % of the pixels"))
-    if whole:
+    if whole and len(present) > 1:
         note = (f"; {labels.ignore_label}, which is ignored, covers {100 * hidden:.0f} % of the pixels: is it a class?"
                 if hidden > LARGE_HIDDEN and labels.ignore_label >= labels.num_classes else "")
         found += [Finding("absent", name, labels.names[n], f"class {n}" + note) for n in classes if n not in present]

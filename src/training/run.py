@@ -18,6 +18,7 @@ from src.training.data_check import check_data
 from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
 from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
+from src.training.memory import check_memory
 from src.training.model import build_model
 from src.utils.learning_rates import learning_rates
 
@@ -33,6 +34,8 @@ def train(config) -> None:
     config, labels = believe_data(config)
     if pairs:
         check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+    if device.target == "CPU":
+        check_memory(config, labels.num_classes)
     if device.rank == 0:
         check_data(config, labels, pairs)
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
