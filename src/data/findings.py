@@ -144,7 +144,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     if labels.ignore_label < labels.num_classes and summary.pixels[labels.ignore_label]:
         found.append(Finding("ignored_class", name, labels.names[labels.ignore_label],
                              f"class {labels.ignore_label}, {100 * hidden:.1f} % of the pixels"))
-    if whole and len(present) > 1:
+    if whole:
         note = (f"; {labels.ignore_label}, which is ignored, covers {100 * hidden:.0f} % of the pixels: is it a class?"
                 if hidden > LARGE_HIDDEN and labels.ignore_label >= labels.num_classes else "")
         found += [Finding("absent", name, labels.names[n], f"class {n}" + note) for n in classes if n not in present]
@@ -225,6 +225,8 @@ def tell(found: list, go_on: bool) -> None:
     for one in found:
         if one.kind not in SILENT:
             groups.setdefault((one.kind, one.set), []).append(one)
+    groups = {(kind, name): some for (kind, name), some in groups.items()
+              if not (kind == "absent" and ("one_class", name) in groups)}    # says the same
     order = sorted(groups, key=lambda group: list(KINDS).index(group[0]))
     lines = {group: line_of(groups[group]) for group in order}
     grave = [group for group in order if KINDS[group[0]][0] == "error"]

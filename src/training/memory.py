@@ -9,6 +9,7 @@ from typing import NamedTuple
 from src.console import InputError, warn
 
 GB = 1e9
+SURE = 0.9    # of the memory that there is, what a batch that is called fitting takes at most
 
 
 class Need(NamedTuple):
@@ -90,7 +91,7 @@ def check_memory(config, num_classes: int) -> None:
     need = needed(config.model, config.batch_size, config.crop_size, num_classes) - own
     if need <= free:
         return
-    batch = largest_batch(config.model, config.crop_size, num_classes, free + own)
+    batch = largest_batch(config.model, config.crop_size, num_classes, SURE * (free + own))
     hint = f"--batch_size {batch} fits" if batch else "a smaller --crop_size or --model deeplab_v3_tiny_s16 needs less"
     text = (f"--batch_size {config.batch_size}: {config.model} at --crop_size {config.crop_size} takes about "
             f"{need / GB:.1f} GB more on a CPU, and {max(free, 0) / GB:.1f} GB are {where}; {hint}")
