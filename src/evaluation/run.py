@@ -5,9 +5,11 @@ from functools import partial
 from src.config import believe
 from src.console import InputError
 from src.data.facts import check_classes
+from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
-from src.data.pictures import read_pair
+from src.data.pictures import limit_pixels, read_pair
+from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
 from src.evaluation.results import EvaluationLog, format_table, write_result
@@ -21,6 +23,7 @@ from src.weights.checkpoint import digest
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
+    limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
     config = with_facts(config, path, option)
@@ -35,7 +38,8 @@ def run(config, path, option: str) -> None:
     config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
-        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}")
+        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
+        tell(survey_list(pairs, config.data_root, config.data_lst, labels)[1], config.ignore_findings)
     evaluate_pairs(config, pairs, model, settings, labels, device)
 
 
@@ -60,7 +64,7 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
         prepare_report(config.report)
         gallery = Gallery(labels)
         observers.append(gallery)
-    load = partial(read_pair, config.data_root, labels=labels)
+    load = partial(read_pair, config.data_root, labels=labels, strict=False)
     matrix = evaluate(model.predict, own, load, settings, labels, observers)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)

@@ -126,4 +126,5 @@ class Results:
         write_whole(self.folder / "coverage.csv", text.getvalue().encode("utf-8", "backslashreplace"))
         scored = {"mean_iou": self.matrix.mean_iou} if self.matrix.counts.any() else {}
         result = {**about, **scored, "pictures": self.entries}
-        write_whole(self.folder / "coverage.json", json.dumps(result, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        text = json.dumps(result, indent=1, ensure_ascii=False)    # names that are no UTF-8 as \\udc.. escapes
+        write_whole(self.folder / "coverage.json", text.encode("utf-8", "backslashreplace"))

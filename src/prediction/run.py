@@ -10,7 +10,7 @@ import numpy as np
 from src.console import InputError, progress, warn
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
-from src.data.pictures import decode_image, read_bytes, read_pair
+from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.run import settings_of
@@ -29,6 +29,7 @@ BLANK = np.zeros((1, 1, 3), np.uint8)    # in place of a picture that cannot be 
 
 def run(config) -> None:
     """Predict all that was given, write it, and tell. Raises InputError, RunError."""
+    limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()

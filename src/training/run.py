@@ -8,14 +8,17 @@ from src.console import InputError, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.facts import check_classes
 from src.data.labels import Labels
+from src.data.pictures import limit_pixels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, Metrics, StopOnSigterm, TrainingLog
+from src.training.data_check import check_data
 from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
 from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
+from src.training.memory import check_memory
 from src.training.model import build_model
 from src.utils.learning_rates import learning_rates
 
@@ -23,6 +26,7 @@ from src.utils.learning_rates import learning_rates
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
+    limit_pixels(config.max_pixels)
     pairs = read_evaluation_pairs(config)    # before anything of an earlier run is moved
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     ms.set_seed(config.seed)
@@ -30,6 +34,10 @@ def train(config) -> None:
     config, labels = believe_data(config)
     if pairs:
         check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+    if device.target == "CPU":
+        check_memory(config, labels.num_classes)
+    if device.rank == 0:
+        check_data(config, labels, pairs)
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
