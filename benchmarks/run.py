@@ -157,7 +157,8 @@ def show(result: dict) -> None:
     """The figure on the console."""
     print(f"\n{result['name']}: {result['what']} ({result['how']})")
     for side in result["sides"].values():
-        parts = [f"{side['title']:<40} {side['s']:9.4f} s"] + [f"{side['mb']:7.0f} MB"] * bool(side["mb"])
+        parts = [f"{side['title']:<40} {side['s']:9.4f} s"]
+        parts += [f"{side['mb']:7.0f} MB"] if side["mb"] else []
         parts += [f"{name.replace('_', ' ')} {side[name]:.6g}" for name in (
             "ratio", "memory", "difference", "equal_pixels", "mean_iou") if side.get(name) is not None]
         print("  " + "  ".join(parts))
