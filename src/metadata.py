@@ -3,6 +3,7 @@
 A checkpoint holds them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
 They may come from anybody, so each is checked as the option would be that it stands for.
 """
+import functools
 import json
 from pathlib import Path
 
@@ -60,8 +61,14 @@ def facts_in(config) -> dict:
             if hasattr(config, option)}
 
 
-def checked(facts: dict, source) -> dict:
-    """The facts that can be used; a warning names each that cannot. `source` is the file that says them."""
+@functools.lru_cache
+def warn_once(text: str) -> None:
+    """A warning of a file that is opened more than once."""
+    warn(text)
+
+
+def checked(facts: dict, source, tell=warn_once) -> dict:
+    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them."""
     kept = {name: value for name, value in facts.items() if name not in (*OPTIONS, "class_names")}
     options = read_options()
     for name, value in facts.items():
@@ -72,7 +79,7 @@ def checked(facts: dict, source) -> dict:
                 check_names(value, len(value), source)
                 kept[name] = value
         except (InputError, TypeError):
-            warn(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
+            tell(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
     return kept
 
 
