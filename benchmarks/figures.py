@@ -83,7 +83,7 @@ def evaluator(stride: str, batch: int, most: float) -> Figure:
                   (Target("ratio", "plain", most), Target("ratio", "alone", 1.05)), "pictures:agreement")
 
 
-def engines(stride: str, images: int, most: float = 0, **more) -> Figure:
+def engines(stride: str, images: int, **more) -> Figure:
     name = f"engines_{stride}" + "_five" * bool(more)
     what = f"class maps of each engine, stride {stride[1:]}" + ", five scales and flip" * bool(more)
     return Figure(name, what, engine_sides(stride, images, **more), f"{images} pictures a turn; {TURNS}",

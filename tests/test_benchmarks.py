@@ -120,6 +120,12 @@ def test_what_this_machine_cannot_measure_is_left_out(job):
 def test_a_side_that_fails_is_an_error(job, monkeypatch, capfd):
     with pytest.raises(RuntimeError, match="(?s)odd side: ended with 1.*unknown network 'deeplab_v3_tiny_s99'"):
         run.Served(Side("odd side", "networks:network", {"stride": "s99"}), job)
+    dying = run.Served(Side("dying side", "commands:quickstart", {"which": "older"}), job._replace(beside="/nowhere"))
+    with pytest.raises(RuntimeError, match="(?s)dying side: ended with 1.*run_quickstart.sh"):
+        dying.turn()
+    with pytest.raises(RuntimeError, match="dying side"):
+        dying.turn()
+    dying.close()
     broken = FIGURES["around"]._replace(sides={"ours": Side("odd side", "networks:network", {"stride": "s99"})})
     monkeypatch.setitem(FIGURES, "around", broken)
     assert run.main(["--smallest", "around"]) == 1
@@ -145,20 +151,30 @@ def test_time_of_the_quickstart(job, tmp_path):
 BURN = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
 
 
+def wait_for_half_a_second_of(process: int) -> None:
+    """Until the process has computed for that long, however busy the machine is."""
+    deadline = time.monotonic() + 60
+    while sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15])) < 0.5 * machine.TICK:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_other_programs_are_told_from_our_own():
-    own = subprocess.Popen([sys.executable, "-c", BURN])
     before = machine.used_by_own()
-    time.sleep(1)
-    assert machine.used_by_own() - before > 0.2
+    own = subprocess.Popen([sys.executable, "-c", BURN])
+    wait_for_half_a_second_of(own.pid)
+    assert machine.used_by_own() - before >= 0.5
     own.kill()
     own.wait()
+    assert machine.used_by_own() - before >= 0.5, "what has ended counts"
     # The shell ends, so that the burner is nobody's child here.
     stranger = subprocess.run(f'"{sys.executable}" -c "{BURN}" >/dev/null & echo $!', shell=True, text=True,
                               stdout=subprocess.PIPE)
     try:
-        watch, before = machine.Watch(), machine.used_by_own()
-        time.sleep(1)
-        assert watch.others() > 0.2 and machine.used_by_own() - before < 0.2
+        watch, before, start = machine.Watch(), machine.used_by_own(), time.perf_counter()
+        wait_for_half_a_second_of(int(stranger.stdout))
+        others = watch.others()
+        assert others * (time.perf_counter() - start) > 0.3 and machine.used_by_own() - before < 0.3
     finally:
         os.kill(int(stranger.stdout), 9)
 
