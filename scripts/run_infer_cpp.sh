@@ -66,4 +66,4 @@ show "$program" "${GIVEN[@]}" "${OPTIONS[@]}"
 mkdir -p "$result_path"
 for earlier in result_Files time_Result acc.log infer.log; do keep "$result_path/$earlier"; done
 export GLOG_v="${GLOG_v:-4}" # the SDK logs pages beside the one line that names the cause
-"$program" "${GIVEN[@]}" "${OPTIONS[@]}" 2>&1 | tee "$result_path/infer.log"
+"$program" "${GIVEN[@]}" "${OPTIONS[@]}" 2>&1 | { tee -i "$result_path/infer.log" 2>/dev/null || true; }

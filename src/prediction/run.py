@@ -16,7 +16,7 @@ from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.run import settings_of
 from src.metadata import facts_in
 from src.models.model import open_model, with_facts
-from src.prediction.results import Results, check_targets, free_folder
+from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
 from src.weights.checkpoint import digest
@@ -40,8 +40,9 @@ def run(config) -> None:
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)
     model.check(settings)
-    results = Results(free_folder(config.output_dir), labels, config.alpha)
-    check_targets(results.targets(sources), config.overwrite)
+    results = Results(take_folder(config.output_dir), labels, config.alpha)
+    inputs = [config.model_file, config.class_names, *sources.files]
+    check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
     print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
     rate, bad = predict_pictures(sources, model.predict, settings, results) if sources.pictures else (0, [])
     good = len(sources.pictures) - len(bad)
