@@ -28,7 +28,7 @@ def run(config, path, option: str) -> None:
     device = open_device(config.device_target, config.device_id, True) if is_distributed else Device(
         resolve_target(config.device_target), 0, 1)
     model = open_model(path, config.engine, config.device_target, config.device_id, config.engine_precision, option,
-                       **facts_in(config))
+                       config.allow_nonfinite, **facts_in(config))
     settings = settings_of(config, model, config.batch_size, len(pairs))
     model.check(settings)
     facts = check_classes(config.data_lst, config.data_root, model.num_classes, model.where)

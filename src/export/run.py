@@ -23,7 +23,7 @@ def run(config) -> None:
     config = with_facts(config, config.ckpt_file, "--ckpt_file")
     path = target_path(config)
     facts = facts_of(config)
-    network = read_folded(config.ckpt_file, "--ckpt_file", facts)
+    network = read_folded(config.ckpt_file, "--ckpt_file", facts, config.allow_nonfinite)
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
     writer = importlib.import_module(WRITERS[config.file_format])
