@@ -13,6 +13,7 @@ import yaml
 MOST_BYTES = 1 << 20    # of a YAML or JSON text: 255 class names of 200 escaped letters fit twice
 MOST_DEPTH = 4    # of a JSON text: facts hold the options of a recipe, which may be lists
 MOST_LETTERS = 4096    # of a YAML scalar, as long as a path; base-60 numbers take quadratic time
+PLAIN = "'key: value' lines and lists of values are expected, no YAML aliases and nothing nested deeper"
 SHOWN = 60    # characters of a foreign value in a message
 
 # libyaml where the wheel has it: 1 MB takes it a tenth of a second, and PyYAML's own parser ten seconds.
@@ -77,10 +78,21 @@ def load_yaml(text: str):
     except Unreadable:
         raise
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise Unreadable(line + printable(error.problem or error.context, 120)) from None
+        raise Unreadable(explain(error, text)) from None
     except Exception as error:    # tags and dates lead PyYAML to whatever int(), dicts and datetime raise
         raise Unreadable(printable(" ".join(str(error).split()) or type(error).__name__, 120)) from None
+
+
+def explain(error, text: str) -> str:
+    """What is wrong with a YAML text, and in which line."""
+    what, mark = error.problem or error.context or "", error.problem_mark
+    if mark is None:
+        return printable(what, 120)
+    if "nesting" in what:    # libyaml's own limit, reached before the events show how deep it is
+        return f"line {mark.line + 1}: {PLAIN}"
+    lines = text.splitlines()
+    tab = "\t" in lines[mark.line][:mark.column + 1] if mark.line < len(lines) else False
+    return f"line {mark.line + 1}: {printable(what, 120)}" + (r" ('\t'; YAML indents with blanks)" if tab else "")
 
 
 def check_events(text: str) -> None:
@@ -90,8 +102,7 @@ def check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         line = f"line {event.start_mark.line + 1}: "
         if isinstance(event, yaml.AliasEvent) or depth > 2:
-            raise Unreadable(line + "'key: value' lines and lists of values are expected, no YAML aliases and nothing "
-                             "nested deeper")
+            raise Unreadable(line + PLAIN)
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MOST_LETTERS:
             raise Unreadable(f"{line}a value of {len(event.value)} characters, more than {MOST_LETTERS}")
 

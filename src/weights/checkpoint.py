@@ -145,7 +145,12 @@ def join(data, name: str, parts: list) -> np.ndarray:
         raise Damaged(f"{name!r} holds {size} bytes for shape {shape} of {kind}")
     whole = [np.frombuffer(data, np.uint8, len(part.content), part.content.start) for part in parts]
     array = (whole[0] if len(whole) == 1 else np.concatenate(whole)).view(dtype).reshape(shape)
-    return (array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array
+    return from_bfloat16(array) if kind == BFLOAT16 else array
+
+
+def from_bfloat16(array: np.ndarray) -> np.ndarray:
+    """The upper halves of float32 numbers, as uint16, as those numbers."""
+    return (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)    # NumPy views no scalar
 
 
 def text(data, name: str, parts: list) -> str:

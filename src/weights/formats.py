@@ -10,7 +10,7 @@ import numpy as np
 
 from src.console import InputError, first_line
 from src.files import writing
-from src.foreign import MOST_BYTES, Unreadable, load_json, printable, shown
+from src.foreign import MOST_BYTES, load_json, printable, shown
 from src.weights import checkpoint, protobuf
 from src.weights.manifest import check_sha256
 
@@ -57,7 +57,7 @@ def read_safetensors(path, option: str) -> dict:
     try:
         with open(path, "rb") as file:
             return parse_safetensors(protobuf.mapped(file))
-    except (protobuf.Damaged, Unreadable, OSError) as error:
+    except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
         raise InputError(f"{option} {path}: is not a whole .safetensors file of floating-point or whole numbers "
                          f"({printable(error, 200)})") from None
 
@@ -103,7 +103,7 @@ def one_array(data, name: str, entry: dict, start: int, size: int) -> np.ndarray
             and math.prod(shape) * dtype.itemsize == size):
         raise protobuf.Damaged(f"{shown(name)} holds {size} bytes for shape {shown(shape)} of {kind}")
     array = np.frombuffer(data, dtype, size // dtype.itemsize, start).reshape(shape)
-    return (array.astype(np.uint32) << 16).view(np.float32) if kind == "BF16" else array
+    return checkpoint.from_bfloat16(array) if kind == "BF16" else array
 
 
 def is_name(name) -> bool:
