@@ -3,6 +3,7 @@ import argparse
 import shutil
 
 from src.console import InputError
+from src.foreign import printable, shown
 
 EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, the command line replaces both. "
           "Flags stand alone or take True or False; lists follow (--scales 0.5 1.0) or repeat.")
@@ -16,7 +17,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, allow_abbrev=False, formatter_class=help_layout, **kwargs)
 
     def error(self, message):
-        raise InputError(f"{self.prog}: {message} (see --help)")
+        raise InputError(f"{self.prog}: {printable(message, 400)} (see --help)")
 
 
 def help_layout(prog: str) -> argparse.HelpFormatter:
@@ -64,10 +65,10 @@ def parse_text(option, spelled: str):
     def parse(text):
         if option.kind is bool:
             if text.lower() not in ("true", "false"):
-                raise InputError(f"{spelled} takes True or False, not {text!r}")
+                raise InputError(f"{spelled} takes True or False, not {shown(text)}")
             return text.lower() == "true"
         try:
             return option.kind(text)
         except ValueError:
-            raise InputError(f"{spelled} takes {option.kind.__name__}, not {text!r}") from None
+            raise InputError(f"{spelled} takes {option.kind.__name__}, not {shown(text)}") from None
     return parse

@@ -11,8 +11,10 @@ import yaml
 
 from src.arguments import make_parser
 from src.console import InputError
+from src.foreign import Unreadable, load_yaml, printable, read_text, shown
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
+LARGEST = 1 << 53    # of whole numbers that every float holds
 BOUND = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 # What other projects call an option -> ours; of several, the first one that the program has.
@@ -103,7 +105,7 @@ def check_value(option: Option, value, where: str):
     """`value` as the option's type. Raises InputError that names `where` it came from and what is allowed."""
     if option.is_list:
         if not isinstance(value, list) or not value:
-            raise InputError(f"{where}: {option.name} takes a list of {option.kind.__name__}, not {value!r}")
+            raise InputError(f"{where}: {option.name} takes a list of {option.kind.__name__}, not {shown(value)}")
         if option.length and len(value) != option.length:
             raise InputError(f"{where}: {option.name} takes {option.length} values, not {len(value)}")
         return [check_one(option, item, where) for item in value]
@@ -112,18 +114,22 @@ def check_value(option: Option, value, where: str):
 
 def check_one(option: Option, value, where: str):
     kind = option.kind
+    if type(value) is int and abs(value) > LARGEST:    # no option needs one, and floats overflow
+        raise InputError(f"{where}: {option.name} takes no number as large as {shown(value)}")
     if kind is float and type(value) is int:
         value = float(value) if abs(value) < 1 << 1000 else math.inf
     if type(value) is not kind:
-        raise InputError(f"{where}: {option.name} takes {kind.__name__}, not {value!r}")
+        raise InputError(f"{where}: {option.name} takes {kind.__name__}, not {shown(value)}")
     if kind is float and not math.isfinite(value):
-        raise InputError(f"{where}: {option.name} takes a finite number, not {value!r}")
+        raise InputError(f"{where}: {option.name} takes a finite number, not {value}")
+    if kind is str and "\0" in value:
+        raise InputError(f"{where}: {option.name} takes a text without NUL, not {shown(value)}")
     if option.choices and value not in option.choices:
-        raise InputError(f"{where}: {option.name} is one of {', '.join(map(str, option.choices))}, not {value!r}"
+        raise InputError(f"{where}: {option.name} is one of {', '.join(map(str, option.choices))}, not {shown(value)}"
                          + nearest(str(value), map(str, option.choices)))
     for sign, limit in option.bounds:
         if not BOUND[sign](value, limit):
-            raise InputError(f"{where}: {option.name} must be {sign} {limit:g}, not {value!r}")
+            raise InputError(f"{where}: {option.name} must be {sign} {limit:g}, not {shown(value)}")
     return value
 
 
@@ -190,7 +196,7 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
 
 def as_text(value) -> str:
     """A value as one types it."""
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return printable(" ".join(map(str, value)) if isinstance(value, (list, tuple)) else value, 400)
 
 
 def explain_unknown(program: str, argument: str) -> str:
@@ -215,19 +221,19 @@ def our_name(theirs: str, own: dict):
 def read_recipe(path: str, own: dict) -> dict:
     """Options of a recipe file for a program with the options `own`. InputError names the file and the key."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        raise InputError(f"--config_path {path} line {error.problem_mark.line + 1}: {error.problem}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"--config_path {path}: {str(error).splitlines()[0]}") from None
+        values = load_yaml(read_text(path))
+    except OSError as error:
+        raise InputError(f"--config_path {path}: {error.strerror or error}") from None
+    except Unreadable as error:
+        raise InputError(f"--config_path {path}: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"--config_path {path}: holds no 'key: value' lines")
     options = read_options()
     for name in values:
         if name not in options:
             ours = our_name(str(name), own)
-            raise InputError(f"{path}: unknown key {name}"
-                             + (f"; here it is {ours}" if ours else nearest(str(name), options)))
+            raise InputError(f"{path}: unknown key {printable(name)}"
+                             + (f"; here it is {ours}" if ours else nearest(printable(name), options)))
     return {name: check_value(options[name], value, path) for name, value in values.items()}
 
 

@@ -5,11 +5,13 @@ They may come from anybody, so each is checked as the option would be that it st
 """
 import functools
 import json
+import re
 from pathlib import Path
 
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
-from src.data.facts import MOST_CLASSES, check_names
+from src.data.facts import check_names
+from src.foreign import Unreadable, load_json, read_text, shown
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -22,8 +24,7 @@ OPTIONS = {
     "mean": ("image_mean",),
     "std": ("image_std",),
 }
-LONGEST = 1 << 20    # characters of all facts together
-SHOWN = 60    # characters of a foreign value in a message
+NAME, MOST = re.compile(r"\w{1,60}"), 100    # of facts that only travel on
 
 
 def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:
@@ -61,7 +62,7 @@ def facts_in(config) -> dict:
             if hasattr(config, option)}
 
 
-@functools.lru_cache
+@functools.lru_cache(maxsize=100)
 def warn_once(text: str) -> None:
     """A warning of a file that is opened more than once."""
     warn(text)
@@ -69,26 +70,19 @@ def warn_once(text: str) -> None:
 
 def checked(facts: dict, source, tell=warn_once) -> dict:
     """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them."""
-    kept = {name: value for name, value in facts.items() if name not in (*OPTIONS, "class_names")}
-    options = read_options()
+    kept, options = {}, read_options()
     for name, value in facts.items():
         try:
             if name in OPTIONS:
                 kept[name] = check_value(options[OPTIONS[name][0]], value, "")
-            if name == "class_names":
-                if type(value) is not list:
-                    raise InputError(f"{source}: class_names are no list")
-                check_names(value, min(len(value), MOST_CLASSES), source)
+            elif name == "class_names":
+                check_names(value, len(value), source)
+                kept[name] = list(value)
+            elif NAME.fullmatch(name) and len(kept) < MOST:
                 kept[name] = value
-        except InputError:
-            tell(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
+        except (InputError, TypeError):
+            tell(f"{source}: says {name} is {shown(value)}, which cannot be used and is left out")
     return kept
-
-
-def printable(value) -> str:
-    """A foreign value as a short text without control characters."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in str(value)[:SHOWN + 1])
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 def to_texts(facts: dict) -> dict:
@@ -101,8 +95,8 @@ def from_texts(texts: dict) -> dict:
     facts = {}
     for name, value in texts.items():
         try:
-            facts[name] = json.loads(value) if len(value) <= LONGEST else ""
-        except (ValueError, RecursionError):
+            facts[name] = load_json(value)
+        except Unreadable:
             facts[name] = value
     return facts
 
@@ -116,14 +110,12 @@ def read_beside(path) -> dict:
     """The facts beside a MINDIR, none if there is no such file. Raises InputError if it cannot be read."""
     place = beside(path)
     try:
-        if not place.is_file():
-            return {}
-        if place.stat().st_size > LONGEST:
-            raise ValueError(f"more than {LONGEST} bytes")
-        facts = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{place}: cannot be read ({printable(error)}); export.py writes it beside the MINDIR"
-                         ) from None
+        facts = load_json(read_text(place))
+    except FileNotFoundError:
+        return {}
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or error}); export.py writes it "
+                         "beside the MINDIR") from None
     if not isinstance(facts, dict):
         raise InputError(f"{place}: holds no facts of a network; export.py writes it beside the MINDIR")
     return facts

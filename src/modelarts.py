@@ -4,12 +4,15 @@ import dataclasses
 import fcntl
 import os
 import re
+import shutil
+import stat
 import tempfile
 import zipfile
 from pathlib import Path
 
 from src.config import read_options
 from src.console import InputError, RunError, counted, warn
+from src.foreign import printable, shown
 
 
 @contextlib.contextmanager
@@ -66,11 +69,29 @@ def job() -> str:
     return f"{parent}_{started}"
 
 
+def private_folder() -> Path:
+    """A folder in the temporary one that only this user can write to. Raises InputError if somebody else made it."""
+    path = Path(tempfile.gettempdir(), f"deeplab_v3_modelarts_{os.getuid()}.d")
+    try:
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = path.lstat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made ({error.strerror}); TMPDIR names another folder") from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise InputError(f"{path}: is not this user's private folder; remove it, or let TMPDIR name another one")
+    return path
+
+
 @contextlib.contextmanager
 def one_at_a_time():
     """A file that one rank of the job holds at a time; the system lets go of it when the rank ends, however it does."""
-    path = Path(tempfile.gettempdir(), f"deeplab_v3_modelarts_{os.getuid()}_{job()}")
-    with path.open("a+") as file:
+    path = private_folder() / job()
+    try:
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a+")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
@@ -90,7 +111,7 @@ def fetch(config, copy) -> None:
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 copy(source, str(folder))
             except Exception as error:    # moxing has many
-                raise RunError(f"{note}: could not be copied ({error})") from None
+                raise RunError(f"{note}: could not be copied ({printable(error, 200)})") from None
             for archive in sorted(Path(folder).glob("*.zip")) if unpack else []:
                 unzip(archive, Path(folder))
             notes.write(note + "\n")
@@ -98,20 +119,38 @@ def fetch(config, copy) -> None:
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack into `folder`. Raises InputError for a damaged archive and one with a member that would land elsewhere."""
-    inside = folder.resolve()
+    """Unpack into `folder`. Raises InputError for an archive that is damaged, larger than the disk's free space, or
+    has a member that would land elsewhere; and for whatever else keeps a member from being written."""
+    member = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as file:
-            for member in file.infolist():
-                name = member.filename.replace("\\", "/")
-                if inside not in [(inside / name).resolve(), *(inside / name).resolve().parents]:
-                    raise InputError(f"{archive}: member {member.filename!r} would land outside {folder}; "
-                                     "nothing was unpacked")
-            print(f"unpacking {archive}: {len(file.namelist())} members", flush=True)
-            for member in counted(file.infolist(), archive.name, "file"):
-                file.extract(member, inside)
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise InputError(f"{archive}: cannot be unpacked ({error})") from None
+            members = file.infolist()
+            check_members(members, archive, folder)
+            print(f"unpacking {archive}: {len(members)} members", flush=True)
+            for member in counted(members, archive.name, "file"):
+                file.extract(member, folder.resolve())
+    except InputError:
+        raise
+    except OSError as error:
+        place = f", at its member {shown(member.filename)}" if member else ""
+        raise InputError(f"{archive}: cannot be unpacked ({printable(error.strerror or error, 200)}{place})") from None
+    except Exception as error:    # a damaged archive leads zipfile and its decoders to many
+        raise InputError(f"{archive}: cannot be unpacked, it is damaged ({printable(error, 200)})") from None
+
+
+def check_members(members: list, archive: Path, folder: Path) -> None:
+    """Raises InputError for members that would land outside `folder` or need more than the disk has; nothing has been
+    unpacked then. No member gets larger than the archive says: zipfile stops there."""
+    inside = folder.resolve()
+    for member in members:
+        target = (inside / member.filename.replace("\\", "/")).resolve()
+        if inside not in [target, *target.parents]:
+            raise InputError(f"{archive}: member {shown(member.filename)} would land outside {folder}; nothing was "
+                             "unpacked")
+    total, free = sum(member.file_size for member in members), shutil.disk_usage(inside).free
+    if total > free:
+        raise InputError(f"{archive}: unpacks to {total} bytes, and {folder} has {free} free; nothing was unpacked")
 
 
 def deliver(config, copy, failed: bool) -> None:
@@ -124,7 +163,8 @@ def deliver(config, copy, failed: bool) -> None:
         with one_at_a_time():
             copy(str(config.output_path), config.train_url)
     except Exception as error:    # moxing has many
-        text = f"--train_url {config.train_url}: {config.output_path} could not be copied there ({error})"
+        text = (f"--train_url {config.train_url}: {config.output_path} could not be copied there "
+                f"({printable(error, 200)})")
         if not failed:
             raise RunError(text) from None
         warn(text)

@@ -155,7 +155,7 @@ def test_errors_name_the_option_and_the_mend(program, argv, parts):
     ("batchsize: 3", ["unknown key batchsize", "batch_size"]), ("batch_size: x", ["batch_size", "int"]),
     ("scales: 1.0", ["scales", "list"]), ("flip: 1", ["flip", "bool"]), ("- 3", ["key: value"]),
     ("imgsz: 3", ["unknown key imgsz; here it is crop_size"]),
-    ("crop_size: 3\n\tbatch_size: 4", ["line 2: found character", "'\\t'"])])
+    ("crop_size: 3\n\tbatch_size: 4", ["line 2: found", "'\\t'"])])
 def test_recipe_errors_name_file_and_key(tmp_path, text, parts):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)

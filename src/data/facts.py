@@ -16,12 +16,15 @@ from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
+from src.foreign import Unreadable, load_yaml, shown
+from src.foreign import read_text as read_bounded
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict}
-MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255    # 255 names of 200 letters fit, escaped ones too
+MOST_LETTERS, MOST_CLASSES = 200, 255    # of a class name; of a data set
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
@@ -33,10 +36,10 @@ def check_facts(facts, source) -> dict:
         raise InputError(f"{source}: holds no 'key: value' lines")
     for key, value in facts.items():
         if key not in KEYS:
-            raise InputError(f"{source}: unknown key {str(key)[:MOST_LETTERS]!r}, known are {', '.join(KEYS)}; a file "
+            raise InputError(f"{source}: unknown key {shown(key)}, known are {', '.join(KEYS)}; a file "
                              "of another program's needs another name")
         if type(value) is not KEYS[key]:
-            raise InputError(f"{source}: {key} takes {KEYS[key].__name__}, not {str(value)[:MOST_LETTERS]!r}")
+            raise InputError(f"{source}: {key} takes {KEYS[key].__name__}, not {shown(value)}")
     if "num_classes" not in facts or not 2 <= facts["num_classes"] <= MOST_CLASSES:
         raise InputError(f"{source}: num_classes from 2 to {MOST_CLASSES} is needed")
     if not 0 <= facts.get("ignore_label", 255) <= 255:
@@ -48,43 +51,31 @@ def check_facts(facts, source) -> dict:
 
 def check_names(names: list, num_classes: int, source) -> None:
     """Raises InputError if `names` are not as many different short texts without control characters."""
+    if not isinstance(names, (list, tuple)):
+        raise InputError(f"{source}: class_names takes a list, not {shown(names)}")
+    if len(names) > MOST_CLASSES:
+        raise InputError(f"{source}: {len(names)} class names; {MOST_CLASSES} at most")
     if len(names) != num_classes:
         raise InputError(f"{source}: {len(names)} names for num_classes {num_classes}")
     for name in names:
         if type(name) is not str or not name.strip():
-            raise InputError(f"{source}: the class name {name!r} is not a text; in quotes it is one")
+            raise InputError(f"{source}: the class name {shown(name)} is not a text; in quotes it is one")
         if len(name) > MOST_LETTERS:
             raise InputError(f"{source}: a class name of {len(name)} characters; {MOST_LETTERS} at most")
-        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in name):
-            raise InputError(f"{source}: the class name {name!r} holds a control character")
+        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNS for letter in name):
+            raise InputError(f"{source}: the class name {shown(name)} holds a control character")
         if names.count(name) > 1:
-            raise InputError(f"{source}: the class name {name!r} stands there twice")
+            raise InputError(f"{source}: the class name {shown(name)} stands there twice")
 
 
 def read_facts(path) -> dict:
     """The facts of a dataset.yaml. Raises InputError in one line that names the file."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MB; is it a {FILE}?")
-        text = data.decode("utf-8-sig")
-        check_events(text, path)
-        return check_facts(yaml.safe_load(text), path)
+        return check_facts(load_yaml(read_bounded(path)), path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, ValueError) as error:    # no UTF-8, numbers and dates that there are not
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:MOST_LETTERS]})") from None
-
-
-def check_events(text: str, path) -> None:
-    """Raises InputError for what makes a short YAML file long to read: aliases and deep nesting."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if isinstance(event, yaml.AliasEvent) or depth > 2:
-            raise InputError(f"{path}: a {FILE} holds 'key: value' lines and one list, no YAML aliases and nothing "
-                             "nested deeper")
+    except Unreadable as error:
+        raise InputError(f"{path}: not readable as YAML of a {FILE} ({error})") from None
 
 
 def write_facts(root: Path, facts: dict) -> None:

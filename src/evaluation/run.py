@@ -41,7 +41,7 @@ def run(config, path, option: str) -> None:
     device = open_device(config.device_target, config.device_id, True) if is_distributed else Device(
         resolve_target(config.device_target), 0, 1)
     model = open_model(path, config.engine, config.device_target, config.device_id, config.engine_precision, option,
-                       **facts_in(config))
+                       config.allow_nonfinite, **facts_in(config))
     settings = settings_of(config, model, config.batch_size, len(pairs))
     if device.rank == 0:
         prepare_result(config, inputs)

@@ -28,7 +28,7 @@ def run(config) -> None:
         check_output(beside(path), "--file_name", "" if config.overwrite else "facts", inputs)
     claim_file(path, "--file_name")
     facts = facts_of(config)
-    network = read_folded(config.ckpt_file, "--ckpt_file", facts)
+    network = read_folded(config.ckpt_file, "--ckpt_file", facts, config.allow_nonfinite)
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
     module, packages = WRITERS[config.file_format]

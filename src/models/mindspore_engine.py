@@ -5,14 +5,13 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 from mindspore import nn
-from mindspore.train import mind_ir_pb2
 
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target, use_device
+from src.foreign import printable
+from src.models import mindir_file
 from src.models.model import Loaded, Source
 from src.nets.net_factory import create_inference
-
-UINT8 = 2    # of the protobuf's data types
 
 
 def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
@@ -25,7 +24,8 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         cell = create_inference(*source.network)
         classes = source.network.architecture.num_classes
         return Loaded(steady(cell_runner(cell, source.path)), (None, 3, None, None), classes, False, target)
-    shape, classes, is_uint8 = read_signature(source)
+    mindir_file.check(source.path, source.option)
+    shape, classes, is_uint8 = mindir_file.read_signature(source.path, source.option)
     return Loaded(cell_runner(load_mindir(source), source.path), shape, classes, is_uint8, target)
 
 
@@ -34,9 +34,9 @@ def cell_runner(cell, name):
     def run(batch):
         try:
             return cell(ms.Tensor(batch)).asnumpy()
-        except (RuntimeError, ValueError) as error:
-            raise RunError(f"{name}: MindSpore failed on an input of {np.shape(batch)}: {first_line(error)}"
-                           ) from None
+        except Exception as error:    # a graph that was built wrongly leads MindSpore to many
+            raise RunError(f"{name}: MindSpore failed on an input of {np.shape(batch)}: "
+                           f"{printable(first_line(error), 200)}") from None
     return run
 
 
@@ -60,23 +60,6 @@ def load_mindir(source: Source) -> nn.Cell:
         named.symlink_to(source.path.absolute())
         try:
             return nn.GraphCell(ms.load(str(named)))
-        except (RuntimeError, ValueError) as error:
+        except Exception as error:    # a damaged graph leads MindSpore to many
             raise InputError(f"{source.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
                              ) from None
-
-
-def read_signature(source: Source) -> tuple:
-    """(input's shape, classes, whether it takes bytes) of a MINDIR; () and None if it has not one input and output."""
-    proto = mind_ir_pb2.ModelProto()
-    try:
-        proto.ParseFromString(source.path.read_bytes())
-    except Exception as error:    # protobuf's own class, which differs between its implementations
-        raise InputError(f"{source.where}: is not a whole MINDIR ({first_line(error)})") from None
-    if proto.mind_ir_version == 1:
-        raise InputError(f"{source.where}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does "
-                         "not; export it without --mindir_version 1")
-    ends = [value.tensor[0] for value in (*proto.graph.input, *proto.graph.output) if value.tensor]
-    shapes = [tuple(end.dims) for end in ends]
-    if len(shapes) != 2 or any(len(shape) != 4 for shape in shapes):
-        return (), None, False
-    return shapes[0], shapes[1][1], ends[0].data_type == UINT8

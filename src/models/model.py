@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 
 from src import metadata
 from src.config import read_options
-from src.console import InputError, first_line
+from src.console import InputError, RunError, first_line
+from src.data.facts import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
+from src.foreign import Unreadable, load_yaml, read_text
+from src.models import onnx_file
 from src.nets.architecture import NETWORKS
-from src.weights import checkpoint, protobuf
+from src.weights import checkpoint
 from src.weights.folding import fold
-from src.weights.loading import Network, read_network, translated
+from src.weights.loading import Network, check_finite, read_network, translated
+from src.weights.manifest import check_sha256
 from src.weights.names import CLASSIFIER
 
 # Engine -> (the module that runs it, the kinds of files that it takes, the package that it needs).
@@ -28,6 +31,7 @@ ENGINES = {
     "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
     "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
 }
+LARGEST_SIDE = 1 << 14    # of a fixed input, in pixels
 TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
 
@@ -120,8 +124,9 @@ def read_facts(path, option: str) -> dict:
     kind = kind_of(path, option)
     if kind == "checkpoint":
         return checkpoint_facts(Path(path), option)
-    facts = metadata.read_beside(path) if kind == "mindir" else metadata.from_texts(onnx_metadata(path, option))
-    return metadata.checked(facts, path)
+    if kind == "mindir":
+        return metadata.checked(metadata.read_beside(path), path)
+    return metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path)
 
 
 def checkpoint_facts(path: Path, option: str) -> dict:
@@ -144,27 +149,13 @@ def facts_beside(path: Path) -> dict:
     It may be another program's, so what cannot be used is passed over.
     """
     try:
-        with (path.parent / "config.yaml").open("rb") as file:
-            saved = yaml.safe_load(file.read(metadata.LONGEST))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        saved = load_yaml(read_text(path.parent / "config.yaml"))
+    except (OSError, Unreadable):
         return {}    # not there, or somebody else's
     if not isinstance(saved, dict):
         return {}
     said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
     return metadata.checked(said, path, tell=lambda line: None)
-
-
-def onnx_metadata(path, option: str) -> dict:
-    """The texts of an ONNX file's metadata, read without its weights."""
-    try:
-        with open(path, "rb") as file, protobuf.mapped(file) as data:
-            entries = [dict(protobuf.fields(data, span.start, span.stop))
-                       for number, span in protobuf.fields(data, 0, len(data))
-                       if number == 14 and isinstance(span, range)]    # metadata_props
-            return {data[entry[1].start:entry[1].stop].decode(): data[entry[2].start:entry[2].stop].decode()
-                    for entry in entries if isinstance(entry.get(1), range) and isinstance(entry.get(2), range)}
-    except (protobuf.Damaged, OSError, ValueError):
-        raise InputError(f"{option} {path}: is not a whole ONNX file") from None
 
 
 def with_facts(config, path, option: str):
@@ -181,7 +172,7 @@ def choose(engine: str, kind: str, target: str) -> str:
 
 
 def open_model(path, engine: str = "auto", device: str = "auto", device_id: int = 0, precision: str = "float32",
-               option: str = "", **known) -> Model:
+               option: str = "", allow_nonfinite: bool = False, **known) -> Model:
     """Open a checkpoint, an ONNX file or a MINDIR.
 
     Args:
@@ -189,25 +180,30 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
         device: auto, Ascend, GPU or CPU; auto takes an Ascend where there is one, else the CPU.
         precision: float32, or bf16 where the engine can.
         option: what errors call the file.
+        allow_nonfinite: take weights and results with NaN or infinity, which are an error otherwise.
         known: facts (see src.metadata) that the caller knows better than the file.
 
     Raises:
-        InputError: no such file, one that is damaged or of another kind, an engine or a device that cannot be used.
+        InputError: no such file, one that is damaged or of another kind, an engine or a device that cannot be used; a
+            SHA-256 beside it that is another's.
     """
     kind = kind_of(path, option)
+    check_sha256(path, option)
     engine = choose(engine, kind, resolve_target(device))
     module, kinds, package = ENGINES[engine]
     if kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[kind]} files; leave the option out")
     said = read_facts(path, option)
     facts = defaults() | said | known
-    network = read_folded(path, option, facts) if kind == "checkpoint" else None
+    network = read_folded(path, option, facts, allow_nonfinite) if kind == "checkpoint" else None
+    if kind == "onnx":
+        onnx_file.check_external_data(path, option)
     name = facts["network"] if kind == "checkpoint" else said.get("network", Path(path).stem)
     source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     room = load_room(module, f"--engine {engine}", package)
-    return assemble(source, engine, room.load(source, device, device_id, precision))
+    return assemble(source, engine, room.load(source, device, device_id, precision), allow_nonfinite)
 
 
 def load_room(module: str, option: str, package: str):
@@ -218,10 +214,12 @@ def load_room(module: str, option: str, package: str):
         raise InputError(f"{option}: cannot be used here ({first_line(error)}); pip install {package}") from None
 
 
-def read_folded(path, option: str, facts: dict) -> Network:
-    """The network of a checkpoint without its BatchNorm."""
-    shape, weights = read_network(path, option, facts["network"], facts["atrous_rates"])
-    return Network(shape.folded(), fold(shape, weights))
+def read_folded(path, option: str, facts: dict, allow_nonfinite: bool = False) -> Network:
+    """The network of a checkpoint without its BatchNorm. Raises InputError, see read_network."""
+    shape, weights = read_network(path, option, facts["network"], facts["atrous_rates"], allow_nonfinite)
+    folded = fold(shape, weights)
+    check_finite(f"{option} {path}: without BatchNorm", folded, allow_nonfinite)    # a negative variance, an overflow
+    return Network(shape.folded(), folded)
 
 
 def defaults() -> dict:
@@ -230,16 +228,30 @@ def defaults() -> dict:
     return {name: options[names[0]].default for name, names in metadata.OPTIONS.items()}
 
 
-def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
+def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool) -> Model:
     """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
     batch, side, channels_last = layout(source, loaded)
     facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
+    names = facts.pop("class_names", ())
+    if len(names) == loaded.num_classes:
+        facts["class_names"] = names
+    elif names:
+        metadata.warn_once(f"{source.where}: names {len(names)} classes and has {loaded.num_classes}; these names are "
+                           "left out")
     if source.name in NETWORKS:    # a foreign file may be any network
         facts["output_stride"] = NETWORKS[source.name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
 
     def run(inputs):
-        return loaded.run(arrange(inputs, mean, std, loaded.is_uint8, channels_last))
+        return check_result(loaded.run(arrange(inputs, mean, std, loaded.is_uint8, channels_last)), inputs.shape)
+
+    def check_result(found, shape):
+        expected = (shape[0], loaded.num_classes, *shape[2:])
+        if found.shape != expected:
+            raise RunError(f"{source.where}: gives {found.shape} for an input of {shape}, not {expected}")
+        if not (allow_nonfinite or np.isfinite(found.sum())):    # one pass, a hundredth of the network's time
+            raise RunError(f"{source.where}: computes NaN or infinity; take another file (--allow_nonfinite goes on)")
+        return found
 
     title = source.name if source.kind == "checkpoint" else f"{source.name} ({TITLES[source.kind]})"
     return Model(source.path, title, facts, loaded.num_classes, facts["crop_size"], mean, std, side, source.where,
@@ -249,13 +261,14 @@ def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
 def layout(source: Source, loaded: Loaded) -> tuple:
     """(batch, side, whether the channels come last) of the input; None for lengths that are free."""
     shape = loaded.shape
-    if len(shape) == 4 and 3 in (shape[1], shape[3]) and isinstance(loaded.num_classes, int):
+    if len(shape) == 4 and 3 in (shape[1], shape[3]) and isinstance(loaded.num_classes, int) and (
+            2 <= loaded.num_classes <= MOST_CLASSES and all(length is None or length > 0 for length in shape)):
         channels_last = shape[1] != 3
         height, width = shape[1:3] if channels_last else shape[2:]
-        if height == width:
+        if height == width and (height or 0) <= LARGEST_SIDE:
             return shape[0], height, channels_last
     raise InputError(f"{source.where}: is no segmentation network: one square input (N, 3, S, S) or (N, S, S, 3) of "
-                     "float32 or uint8 and one output (N, classes, S, S) are expected")
+                     f"float32 or uint8 and one output (N, classes, S, S) of 2 to {MOST_CLASSES} classes are expected")
 
 
 def arrange(inputs: np.ndarray, mean, std, is_uint8: bool, channels_last: bool) -> np.ndarray:

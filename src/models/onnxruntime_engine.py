@@ -5,6 +5,7 @@ import onnxruntime
 
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target
+from src.foreign import printable
 from src.models.model import Loaded, Source
 from src.nets.onnx_graph import build_skeleton
 
@@ -23,14 +24,15 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
     weights = {}    # alive until the session is made
     session = open_session(source, target, device_id, weights)
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    is_plain = len(inputs) == len(outputs) == 1 and inputs[0].type in TYPES and len(outputs[0].shape) == 4
+    is_plain = len(inputs) == len(outputs) == 1 and inputs[0].type in TYPES and (
+        len(outputs[0].shape) == 4 and outputs[0].type == "tensor(float)")
 
     def run(batch):
         try:
             return session.run(None, {inputs[0].name: batch})[0]
         except Exception as error:    # see open_session
-            raise RunError(f"{source.path}: ONNX Runtime failed on an input of {batch.shape}: {first_line(error)}"
-                           ) from None
+            raise RunError(f"{source.path}: ONNX Runtime failed on an input of {batch.shape}: "
+                           f"{printable(first_line(error), 200)}") from None
 
     lengths = [length if isinstance(length, int) else None for length in inputs[0].shape] if is_plain else []
     return Loaded(run, tuple(lengths), outputs[0].shape[1] if is_plain else None, TYPES.get(inputs[0].type), target)
@@ -49,7 +51,8 @@ def open_session(source: Source, target: str, device_id: int, weights: dict):
     try:
         session = onnxruntime.InferenceSession(model_of(source, options, weights), options, [(provider, settings)])
     except Exception as error:    # ONNX Runtime's exceptions have no common class but Exception
-        raise InputError(f"{source.where}: is no model that ONNX Runtime can read ({first_line(error)})") from None
+        raise InputError(f"{source.where}: is no model that ONNX Runtime can read ({printable(first_line(error), 200)})"
+                         ) from None
     if session.get_providers()[0] != provider:
         raise unusable(target)
     return session

@@ -3,6 +3,7 @@ import openvino
 
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target
+from src.foreign import printable
 from src.models.model import Loaded, Source
 from src.nets.onnx_graph import build_model
 
@@ -22,17 +23,21 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         compiled = core.compile_model(core.read_model(data), "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision],
                                                                      "PERFORMANCE_HINT": "LATENCY"})
     except RuntimeError as error:
-        raise InputError(f"{source.where}: is no model that OpenVINO can read ({first_line(error)})") from None
-    is_plain = len(compiled.inputs) == len(compiled.outputs) == 1
-    shape = [None if length.is_dynamic else length.get_length() for length in compiled.inputs[0].partial_shape]
-    classes = compiled.outputs[0].partial_shape[1]
+        raise InputError(f"{source.where}: is no model that OpenVINO can read ({printable(first_line(error), 200)})"
+                         ) from None
+    shapes = [end.partial_shape for end in (*compiled.inputs, *compiled.outputs)]
+    if len(compiled.inputs) != 1 or len(shapes) != 2 or any(
+            shape.rank.is_dynamic or len(shape) != 4 for shape in shapes):
+        return Loaded(None, (), None, False, "CPU")    # no segmentation network
+    shape = [None if length.is_dynamic else length.get_length() for length in shapes[0]]
+    classes = shapes[1][1]
 
     def run(batch):
         try:
             return compiled([batch])[0]
         except RuntimeError as error:
-            raise RunError(f"{source.path}: OpenVINO failed on an input of {batch.shape}: {first_line(error)}"
-                           ) from None
+            raise RunError(f"{source.path}: OpenVINO failed on an input of {batch.shape}: "
+                           f"{printable(first_line(error), 200)}") from None
 
-    return Loaded(run, tuple(shape) if is_plain else (), None if classes.is_dynamic else classes.get_length(),
+    return Loaded(run, tuple(shape), None if classes.is_dynamic else classes.get_length(),
                   compiled.inputs[0].element_type.to_string() == "u8", f"CPU in {precision}")

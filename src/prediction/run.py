@@ -35,7 +35,7 @@ def run(config) -> None:
         open_video(sources.videos[0][0]).release()
     config = with_facts(config, config.model_file, "--model")
     model = open_model(config.model_file, config.engine, config.device_target, config.device_id,
-                       config.engine_precision, "--model", **facts_in(config))
+                       config.engine_precision, "--model", config.allow_nonfinite, **facts_in(config))
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)

@@ -36,7 +36,7 @@ def build_model(config, labels: Labels, device, rates: np.ndarray) -> Trainee:
         zero_init_residual(network)
     training = TrainingNetwork(network, make_loss(config, labels), config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
-        print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight))
+        print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight, config.allow_nonfinite))
     amp.mixed_precision(training, config.amp_level, device.target)
     # Momentum leaves names with beta or gamma out of weight decay: BatchNorm's parameters, as published.
     optimizer = nn.Momentum(training.trainable_params(), rates.tolist(), MOMENTUM, weight_decay=WEIGHT_DECAY,

@@ -7,9 +7,8 @@ from src.console import InputError, warn
 from src.files import write_whole
 from src.weights import checkpoint
 from src.weights.loading import set_parameters
+from src.weights.manifest import MANIFEST, read_manifest
 from src.weights.names import shorten
-
-MANIFEST = "checkpoints.json"
 
 
 class Position(NamedTuple):
@@ -59,16 +58,6 @@ class Schedule(NamedTuple):
         """A step of the run, from its number."""
         epoch, before = divmod(step - 1, self.steps_per_epoch)
         return Position(step, epoch + 1, before + 1)
-
-
-def read_manifest(folder) -> dict:
-    """File name -> {size, sha256, step} of the checkpoints that a run has finished writing, oldest first."""
-    try:
-        return json.loads(Path(folder, MANIFEST).read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{Path(folder, MANIFEST)}: cannot be read ({error})") from None
 
 
 def add_to_manifest(path: Path, step: int, kept) -> None:

@@ -10,9 +10,11 @@ A large tensor comes in parts: several values in a row with one tag. With crc_ch
 bytes. The reader maps the file and looks only at these few fields, so the momenta of a checkpoint of train.py, half of
 it, are never read, and nothing that a damaged or crafted file says is believed before it is compared with the file.
 """
+import functools
 import hashlib
 import json
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +23,9 @@ import numpy as np
 
 from src.console import InputError
 from src.files import writing
-from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, packed
+from src.foreign import MOST_BYTES, Unreadable, load_json
+from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, message, packed
+from src.weights.protobuf import text as text_at
 
 FACTS = "deeplab_v3.facts"    # the entry of train.py: JSON as bytes, which every MindSpore loads and no network has
 TYPES = {"Float32": np.float32, "Float16": np.float16, "Float64": np.float64, "Bool": np.bool_,
@@ -30,7 +34,8 @@ TYPES = {"Float32": np.float32, "Float16": np.float16, "Float64": np.float64, "B
 BFLOAT16 = "BFloat16"    # NumPy has none; read as float32
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 CRC, CRC_LENGTH = b"crc_num", 17
-LONGEST_NAME, MOST_DIMS = 1000, 16
+LONGEST_NAME, MOST_DIMS = 300, 16
+MOST_IN_VALUE, MOST_IN_TENSOR = 16, 64    # fields; four of them are known
 HEAD = 64    # bytes that tell one kind of file from another
 
 OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
@@ -105,7 +110,7 @@ def end_of_values(data) -> int:
     end = len(data)
     if data[-CRC_LENGTH:-CRC_LENGTH + len(CRC)] != CRC:
         return end
-    if zlib.crc32(data[:end - CRC_LENGTH]) != int.from_bytes(data[end - 10:end], "big"):
+    if zlib.crc32(memoryview(data)[:end - CRC_LENGTH]) != int.from_bytes(data[end - 10:end], "big"):
         raise Damaged("its checksum differs")
     return end - CRC_LENGTH
 
@@ -120,16 +125,16 @@ class Part(NamedTuple):
 
 def read_value(data, span: range) -> tuple:
     """(name, Part) of an entry."""
-    found = dict(fields(data, span.start, span.stop))
-    name = decode(data, found.get(1), LONGEST_NAME)
+    found = dict(fields(data, span.start, span.stop, MOST_IN_VALUE))
+    name = text_at(data, found.get(1), LONGEST_NAME)
     if not isinstance(found.get(2), range):
         raise Damaged(f"{name!r} is no tensor")
     dims, kind, content = [], None, range(0)
-    for number, value in fields(data, found[2].start, found[2].stop):
+    for number, value in message(data, found[2], MOST_IN_TENSOR):
         if number == 1:    # one dimension, or all of them packed
             dims += [value] if isinstance(value, int) else packed(data, value, MOST_DIMS)
         elif number == 2:
-            kind = decode(data, value, LONGEST_NAME)
+            kind = text_at(data, value, LONGEST_NAME)
         elif number == 3 and isinstance(value, range):
             content = value
         if len(dims) > MOST_DIMS:
@@ -137,16 +142,6 @@ def read_value(data, span: range) -> tuple:
     if kind not in (*TYPES, BFLOAT16, "str"):
         raise Damaged(f"{name!r} is of the unknown type {kind!r}")
     return name, Part(tuple(dims), kind, content)
-
-
-def decode(data, span, longest: int) -> str:
-    """The text at `span`."""
-    if not isinstance(span, range) or not 0 < len(span) <= longest:
-        raise Damaged("an entry has no name or type")
-    try:
-        return data[span.start:span.stop].decode()
-    except UnicodeDecodeError:
-        raise Damaged("a name is not text") from None
 
 
 def join(data, name: str, parts: list) -> np.ndarray:
@@ -161,11 +156,18 @@ def join(data, name: str, parts: list) -> np.ndarray:
         raise Damaged(f"{name!r} holds {size} bytes for shape {shape} of {kind}")
     whole = [np.frombuffer(data, np.uint8, len(part.content), part.content.start) for part in parts]
     array = (whole[0] if len(whole) == 1 else np.concatenate(whole)).view(dtype).reshape(shape)
-    return (array.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else array
+    return from_bfloat16(array) if kind == BFLOAT16 else array
+
+
+def from_bfloat16(array: np.ndarray) -> np.ndarray:
+    """The upper halves of float32 numbers, as uint16, as those numbers."""
+    return (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)    # NumPy views no scalar
 
 
 def text(data, name: str, parts: list) -> str:
     """The text of an entry, which MindSpore keeps as 32-bit characters."""
+    if sum(len(part.content) for part in parts) > MOST_BYTES:
+        raise Damaged(f"{name!r} is a text of more than {MOST_BYTES} bytes")
     content = b"".join(data[part.content.start:part.content.stop] for part in parts)
     try:
         return content.decode("utf-32-le").rstrip("\0")
@@ -178,9 +180,9 @@ def parse_facts(array) -> dict:
     if array is None:
         return {}
     try:
-        facts = json.loads(array.tobytes())
-    except (ValueError, RecursionError):
-        facts = None
+        facts = load_json(array.tobytes() if array.nbytes <= MOST_BYTES else "")
+    except Unreadable as error:
+        raise Damaged(f"{FACTS!r} {error}") from None
     if not isinstance(facts, dict):
         raise Damaged(f"{FACTS!r} is not what train.py writes")
     return facts
@@ -212,7 +214,14 @@ def write(arrays: dict, path, facts=None) -> None:
 
 
 def digest(path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal; of one that has not changed since it is not computed twice."""
+    state = os.stat(path)
+    return compute(os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=16)
+def compute(path: str, *_) -> str:
+    """SHA-256 of a file; the other arguments tell its states apart."""
     sha = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -38,7 +38,7 @@ def read_source(config) -> tuple:
     wanted = {name: size for name, size in shape.shapes().items()
               if translation.source.whole or name.startswith(BACKBONE)}
     check_fit(f"{where}: a {translation.source.title}", translation.weights, wanted)
-    check_finite(where, translation.weights, False)
+    check_finite(where, translation.weights, config.allow_nonfinite)
     weights = {name: np.array(value, np.float32) for name, value in translation.weights.items()}
     sha = digest(config.src)
     print(f"{config.src}: {translation.source.title}, {len(found.arrays)} arrays, SHA-256 {sha}")

@@ -23,7 +23,8 @@ def fold(architecture: Architecture, weights: dict) -> dict:
         if conv.norm:
             mean, variance, gamma, beta = (np.asarray(weights[f"{PREFIX}{conv.norm}.{part}"], np.float64) for part in (
                 "moving_mean", "moving_variance", "gamma", "beta"))
-            factor = gamma / np.sqrt(variance + EPSILON)
+            with np.errstate(invalid="ignore"):    # NaN of a negative variance; who folds looks for it
+                factor = gamma / np.sqrt(variance + EPSILON)
             weight = weight * factor[:, None, None, None]    # float64 until it is rounded once
             bias = (bias - mean) * factor + beta
         folded[f"{place}.weight"] = np.array(weight, np.float32)    # never a view of the mapped file

@@ -1,15 +1,22 @@
 """Weight files of MindSpore, PyTorch and safetensors as NumPy arrays, told apart by their first bytes."""
+import math
+import os
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from src.console import InputError, first_line
 from src.files import writing
-from src.weights import checkpoint
+from src.foreign import MOST_BYTES, load_json, printable, shown
+from src.weights import checkpoint, protobuf
+from src.weights.manifest import check_sha256
 
 SAFE_TORCH = (2, 6)    # weights_only of earlier releases could be made to run code (CVE-2025-32434)
+SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?", "U8": "u1", "I8": "i1",
+              "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8"}
 
 
 def read_arrays(path, option: str) -> checkpoint.Checkpoint:
@@ -23,11 +30,14 @@ def read_arrays(path, option: str) -> checkpoint.Checkpoint:
     """
     if not str(path):
         raise InputError(f"{option} is not given")
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{option} {path}: is not a regular file")
     try:
         with open(path, "rb") as file:
             head = file.read(9)
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror}") from None
+    check_sha256(path, option)
     if head[8:9] == b"{":    # the length of a JSON header, then the header
         return checkpoint.Checkpoint(read_safetensors(path, option), {}, {})
     if head.startswith((b"PK\x03\x04", b"\x80")):    # a ZIP archive, or a bare pickle
@@ -36,22 +46,69 @@ def read_arrays(path, option: str) -> checkpoint.Checkpoint:
 
 
 def read_safetensors(path, option: str) -> dict:
-    """Arrays of a .safetensors file. Raises InputError for a damaged one and for number types NumPy lacks."""
-    safetensors = needed("safetensors", f"{option} {path}")
+    """Arrays of a .safetensors file, views of the mapped file, bfloat16 as float32; nothing is believed before it is
+    compared with the file.
+
+    Source: github.com/huggingface/safetensors, "Format": 8 bytes of the header's length, little endian; the header,
+    JSON of name -> dtype, shape, data_offsets; the arrays one after the other without holes.
+
+    Raises InputError for a damaged one and for number types that no network here has.
+    """
     try:
-        return safetensors.numpy.load_file(path)
-    except Exception as error:    # of safetensors, and whatever NumPy makes of its answers
-        raise InputError(f"{option} {path}: is not a whole .safetensors file of float32 or float16 "
-                         f"({type(error).__name__}: {first_line(error)})") from None
+        with open(path, "rb") as file:
+            return parse_safetensors(protobuf.mapped(file))
+    except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
+        raise InputError(f"{option} {path}: is not a whole .safetensors file of floating-point or whole numbers "
+                         f"({printable(error, 200)})") from None
 
 
-def needed(package: str, where: str):
-    """safetensors with its NumPy part, which only these files need. Raises InputError if it is not installed."""
-    try:
-        import safetensors.numpy
-        return safetensors
-    except ImportError:
-        raise InputError(f"{where}: needs the package {package}; pip install {package}") from None
+def parse_safetensors(data) -> dict:
+    """Name -> array of a .safetensors file's bytes. Raises protobuf.Damaged, Unreadable."""
+    length = int.from_bytes(data[:8], "little")
+    if length > min(len(data) - 8, MOST_BYTES):
+        raise protobuf.Damaged(f"a header of {length} bytes; {min(len(data) - 8, MOST_BYTES)} at most are expected")
+    header, start, place = load_json(data[8:8 + length]), 8 + length, 0
+    if not isinstance(header, dict):
+        raise protobuf.Damaged("its header is no table of arrays")
+    header.pop("__metadata__", None)
+    arrays = {}
+    for name, entry in sorted(header.items(), key=lambda item: offsets(*item)):
+        begin, end = offsets(name, entry)
+        if begin != place or end > len(data) - start:
+            raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, where {place} begins what is left of "
+                                   f"{len(data) - start}")
+        arrays[name], place = one_array(data, name, entry, start + begin, end - begin), end
+    if place != len(data) - start:
+        raise protobuf.Damaged(f"{len(data) - start - place} bytes belong to no array")
+    return arrays
+
+
+def offsets(name: str, entry) -> tuple:
+    """Where an array begins and ends behind the header. Raises protobuf.Damaged for another kind of entry."""
+    span = entry.get("data_offsets") if isinstance(entry, dict) else None
+    if not (isinstance(span, list) and len(span) == 2 and all(type(part) is int for part in span)
+            and 0 <= span[0] <= span[1]):
+        raise protobuf.Damaged(f"{shown(name)} has no place in the file")
+    return tuple(span)
+
+
+def one_array(data, name: str, entry: dict, start: int, size: int) -> np.ndarray:
+    """The array of an entry of the header, whose shape must equal its `size` in bytes."""
+    kind, shape = entry.get("dtype"), entry.get("shape")
+    if not isinstance(kind, str) or kind not in SAFE_TYPES:
+        raise protobuf.Damaged(f"{shown(name)} is of the unknown type {shown(kind)}")
+    dtype = np.dtype(SAFE_TYPES[kind])
+    if not (is_name(name) and isinstance(shape, list) and len(shape) <= checkpoint.MOST_DIMS
+            and all(type(length) is int and 0 < length < 1 << 62 for length in shape)
+            and math.prod(shape) * dtype.itemsize == size):
+        raise protobuf.Damaged(f"{shown(name)} holds {size} bytes for shape {shown(shape)} of {kind}")
+    array = np.frombuffer(data, dtype, size // dtype.itemsize, start).reshape(shape)
+    return checkpoint.from_bfloat16(array) if kind == "BF16" else array
+
+
+def is_name(name) -> bool:
+    """Whether this is a name that a weight can have."""
+    return isinstance(name, str) and 0 < len(name) <= checkpoint.LONGEST_NAME and name.isprintable()
 
 
 def read_torch(path, option: str) -> dict:
@@ -65,23 +122,52 @@ def read_torch(path, option: str) -> dict:
         raise InputError(f"{option} {path}: PyTorch {torch.__version__} is installed; 2.6 or later is needed, "
                          "which reads a file without running what is in it")
     try:
+        check_archive(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")    # of pickles written in other ways than PyTorch's
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
-                         f"could run code ({first_line(error)[:120]})") from None
+                         f"could run code ({printable(first_line(error), 120)})") from None
     except Exception as error:    # damaged files lead it to many
-        raise InputError(f"{option} {path}: is not a whole PyTorch file ({first_line(error)[:120]})") from None
+        raise InputError(f"{option} {path}: is not a whole PyTorch file ({printable(first_line(error), 120)})"
+                         ) from None
     values = values.get("state_dict", values) if isinstance(values, dict) else {}
-    if not values or not all(isinstance(value, torch.Tensor) for value in values.values()):
+    if not isinstance(values, dict) or not values or not all(map(is_name, values)) or not all(
+            isinstance(value, torch.Tensor) for value in values.values()):
         raise InputError(f"{option} {path}: holds no table of named tensors (a state_dict)")
-    return {name: (value.float() if value.is_floating_point() else value).numpy() for name, value in values.items()}
+    return as_arrays(values, path, option)
+
+
+def check_archive(path) -> None:
+    """Raises protobuf.Damaged for a PyTorch archive that unpacks to more than the file: PyTorch packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > os.path.getsize(path):
+                raise protobuf.Damaged("its parts are larger than the file")
+
+
+def as_arrays(tensors: dict, path, option: str) -> dict:
+    """PyTorch's tensors as float32 arrays, and whole numbers as they are. Raises InputError for tensors that repeat
+    their numbers until they are larger than the file, and for kinds that NumPy lacks."""
+    if sum(value.numel() * value.element_size() for value in tensors.values()) > 2 * os.path.getsize(path):
+        raise InputError(f"{option} {path}: its tensors are larger than the file")
+    arrays = {}
+    for name, value in tensors.items():
+        try:
+            arrays[name] = (value.detach().float() if value.is_floating_point() else value.detach()).numpy()
+        except Exception as error:    # sparse, quantised, on no device
+            raise InputError(f"{option} {path}: {name} cannot be read ({printable(first_line(error), 120)})") from None
+    return arrays
 
 
 def write_safetensors(path, arrays: dict, notes: dict) -> None:
-    """Write arrays and texts by name as .safetensors, aside first. Raises RunError."""
-    safetensors = needed("safetensors", str(path))
-    data = safetensors.numpy.save({name: np.ascontiguousarray(value) for name, value in arrays.items()}, metadata=notes)
+    """Write arrays and texts by name as .safetensors, aside first. Raises RunError, and InputError without the package.
+    """
+    try:
+        from safetensors.numpy import save  # needed here alone
+    except ImportError:
+        raise InputError(f"{path}: needs the package safetensors; pip install safetensors") from None
+    data = save({name: np.ascontiguousarray(value) for name, value in arrays.items()}, metadata=notes)
     with writing(Path(path)) as aside:
         aside.write_bytes(data)

@@ -6,6 +6,7 @@ import numpy as np
 from src.console import InputError
 from src.nets.architecture import PREFIX, Architecture, architecture
 from src.weights import checkpoint
+from src.weights.manifest import check_sha256
 from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
 
 RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
@@ -24,6 +25,7 @@ def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bo
 
     Args:
         option: what errors call the file.
+        allow_nonfinite: take NaN and infinity.
 
     Raises InputError for a file that is none, and lists what is missing, unknown or of another shape.
     """
@@ -43,8 +45,9 @@ def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bo
 
 
 def translated(path, option: str) -> tuple:
-    """(Checkpoint, Translation) of a file, its weights under this network's names."""
+    """(Checkpoint, Translation) of a file, its weights under this network's names. Raises InputError."""
     found = checkpoint.read(path, option)
+    check_sha256(path, option)
     return found, translate(found.arrays, f"{option} {path}")
 
 
@@ -62,14 +65,18 @@ def check_fit(where: str, weights: dict, shapes: dict, hint: str = "") -> None:
 
 
 def check_finite(where: str, weights: dict, allowed: bool) -> None:
-    """Raises InputError that names the first weight with NaN or infinity, unless they are allowed."""
-    bad = next((name for name, value in weights.items() if not np.isfinite(value).all()), None)
-    if bad and not allowed:
-        raise InputError(f"{where}: {bad} holds NaN or infinity, so nothing it computes means anything; take an "
-                         "earlier checkpoint")
+    """Raises InputError that names the first weight that is not of floating-point numbers, or holds NaN or infinity
+    (as float32, which everything computes in) unless they are allowed."""
+    for name, value in weights.items():
+        if value.dtype.kind != "f":
+            raise InputError(f"{where}: {name} holds {value.dtype}, not floating-point numbers")
+        with np.errstate(over="ignore"):
+            if not (allowed or np.isfinite(np.asarray(value, np.float32)).all()):
+                raise InputError(f"{where}: {name} holds NaN or infinity, so nothing it computes means anything; take "
+                                 "an earlier checkpoint (--allow_nonfinite takes it all the same)")
 
 
-def load_pretrained(cell, path, filter_weight: bool) -> str:
+def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = False) -> str:
     """Start a training cell from a ResNet-101 backbone or a whole network, told apart by the names.
 
     The stem is loaded as it is, as the published recipe does; convert_resnet101.py swaps its input channels.
@@ -77,6 +84,7 @@ def load_pretrained(cell, path, filter_weight: bool) -> str:
     Args:
         cell: MindSpore cell whose parameters have the names of a checkpoint.
         filter_weight: leave the classifier out of a whole network, so that num_classes may differ.
+        allow_nonfinite: take NaN and infinity.
 
     Returns:
         What was done, for the console.
@@ -93,7 +101,7 @@ def load_pretrained(cell, path, filter_weight: bool) -> str:
     wanted = {name: value.shape for name, value in own.items()
               if name not in left_out and (source.whole or name.startswith(BACKBONE))}
     check_fit(where, weights, wanted, "; --filter_weight leaves the classifier out")
-    check_finite(where, weights, False)
+    check_finite(where, weights, allow_nonfinite)
     set_parameters(own, weights)
     left = set(own) - set(wanted)
     rest = "the new classifier" if left == set(CLASSIFIER) else f"{len(left)} left"

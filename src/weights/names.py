@@ -3,6 +3,7 @@ import re
 from typing import NamedTuple
 
 from src.console import InputError
+from src.foreign import printable
 
 BACKBONE = "network.resnet."
 CLASSIFIER = ("network.aspp.conv2.weight", "network.aspp.conv2.bias")
@@ -91,7 +92,7 @@ def translate(values: dict, where: str) -> Translation:
     for name, value in values.items():
         ours = next((re.sub(pattern, new, name) for pattern, new in source.rules if re.fullmatch(pattern, name)), None)
         if ours in weights:
-            raise InputError(f"{where}: {ours} would be set twice, by {name} too")
+            raise InputError(f"{where}: {ours} would be set twice, by {printable(name, 120)} too")
         if ours:
             weights[ours] = value
         else:
@@ -130,7 +131,7 @@ def text(numbers) -> str:
 
 def shorten(problems: list, most: int = 6) -> str:
     more = f" and {len(problems) - most} more" if len(problems) > most else ""
-    return ", ".join(problems[:most]) + more
+    return ", ".join(printable(problem, 120) for problem in problems[:most]) + more
 
 
 def torch_names(weights: dict) -> dict:

@@ -6,6 +6,7 @@ compared with what is left.
 import mmap
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5    # wire types
+MOST_FIELDS = 1 << 16    # of a message: a network of 100 layers has a thousand parameters, and each costs microseconds
 
 
 class Damaged(Exception):
@@ -17,10 +18,16 @@ def mapped(file):
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def fields(data, start: int, end: int):
-    """Yield (number, value) of a protobuf message: an int, or the range of bytes that a text or message takes."""
-    place = start
+def fields(data, start: int, end: int, most: int = MOST_FIELDS):
+    """Yield (number, value) of a protobuf message: an int, or the range of bytes that a text or message takes.
+
+    Raises Damaged for what is no protobuf, and for more than `most` fields.
+    """
+    place, count = start, 0
     while place < end:
+        count += 1
+        if count > most:
+            raise Damaged(f"more than {most} fields before byte {place}")
         key, place = varint(data, place, end)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
@@ -51,6 +58,47 @@ def varint(data, place: int, end: int) -> tuple:
         if byte < 0x80:
             return value, place
     raise Damaged(f"a number of more than ten bytes before byte {place}")
+
+
+def message(data, span, most: int = MOST_FIELDS):
+    """The fields of the message at `span`, as `fields`. Raises Damaged if there is a number in its place."""
+    if not isinstance(span, range):
+        raise Damaged("a number stands where a message is expected")
+    return fields(data, span.start, span.stop, most)
+
+
+def text(data, span, longest: int) -> str:
+    """The text at `span`, 1 to `longest` bytes that can be printed. Raises Damaged."""
+    if not isinstance(span, range) or not 0 < len(span) <= longest:
+        raise Damaged(f"a name or type is missing, or longer than {longest} bytes")
+    try:
+        found = bytes(data[span.start:span.stop]).decode()
+    except UnicodeDecodeError:
+        found = "\0"
+    if not found.isprintable():
+        raise Damaged("a name is not text")
+    return found
+
+
+def walk(data, table: dict, kind: str, most: int = 1 << 20):
+    """Yield (kind, fields) of every message in `data` that `table` leads to, the file's own first.
+
+    Args:
+        table: kind -> {field's number: kind of the message there}.
+        kind: of the file.
+        most: fields of all these messages together, some microseconds each.
+
+    Raises Damaged for what is no protobuf, for more fields, and for messages within 100 others.
+    """
+    waiting, count = [(kind, range(len(data)), 0)], 0
+    while waiting:
+        kind, span, depth = waiting.pop()
+        found = list(message(data, span))
+        count += len(found)
+        if depth > 100 or count > most:
+            raise Damaged("messages are nested too deeply" if depth > 100 else f"more than {most} fields")
+        yield kind, found
+        waiting += [(table[kind][number], value, depth + 1) for number, value in found if number in table[kind]]
 
 
 def packed(data, span: range, most: int) -> list:

@@ -1,0 +1,67 @@
+"""What is noted beside a weight file and is compared with it: checkpoints.json of a run, and FILE.sha256."""
+import re
+from pathlib import Path
+
+from src.console import InputError
+from src.foreign import Unreadable, load_json, read_text, shown
+from src.weights.checkpoint import digest
+
+MANIFEST = "checkpoints.json"
+NAME = re.compile(r"\w+-\d+_\d+\.ckpt", re.ASCII)    # what train.py calls a checkpoint; never a path
+SHA256 = re.compile("[0-9a-f]{64}")
+LARGEST = 1 << 53    # of a size or a step
+
+
+def read_manifest(folder) -> dict:
+    """File name -> {size, sha256, step} of the checkpoints that a run has finished writing, oldest first.
+
+    A run removes the files of this list in time, so it may name nothing but checkpoints in its own folder. Raises
+    InputError for any other entry.
+    """
+    path = Path(folder, MANIFEST)
+    try:
+        entries = load_json(read_text(path))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Unreadable as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{path}: is no list of checkpoints; move it away")
+    for name, entry in entries.items():
+        if not NAME.fullmatch(name) or not is_entry(entry):
+            raise InputError(f"{path}: the entry {shown(name)} is none that train.py writes; remove it")
+    return entries
+
+
+def is_entry(entry) -> bool:
+    """Whether `entry` says size, SHA-256 and step of a checkpoint."""
+    return (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and bool(SHA256.fullmatch(entry["sha256"]))
+            and all(type(entry.get(key)) is int and 0 <= entry[key] <= LARGEST for key in ("size", "step")))
+
+
+def check_sha256(path, option: str) -> None:
+    """Raises InputError if FILE.sha256, as sha256sum writes it, or checkpoints.json says another SHA-256 of a file."""
+    path = Path(path)
+    said = {path.with_name(path.name + ".sha256"): sha256_beside(path)}
+    if NAME.fullmatch(path.name):
+        said[path.parent / MANIFEST] = read_manifest(path.parent).get(path.name, {}).get("sha256", "")
+    for source, sha in said.items():
+        if sha and sha != digest(path):
+            raise InputError(f"{option} {path}: has another SHA-256 ({digest(path)[:12]}...) than {source} says "
+                             f"({sha[:12]}...); fetch it again, or remove {source.name} if it is of another file")
+
+
+def sha256_beside(path: Path) -> str:
+    """The SHA-256 in FILE.sha256, "" where there is no such file. Raises InputError if it holds none."""
+    beside = path.with_name(path.name + ".sha256")
+    try:
+        words = read_text(beside, 1 << 20).split()
+    except FileNotFoundError:
+        return ""
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{beside}: {getattr(error, 'strerror', None) or error}") from None
+    if not words or not SHA256.fullmatch(words[0].lower()):
+        raise InputError(f"{beside}: does not begin with a SHA-256 of 64 hexadecimal digits")
+    return words[0].lower()
