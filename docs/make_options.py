@@ -9,9 +9,9 @@ from src.files import write_whole
 
 HEAD = """# Options
 
-Every option of every program, made from `default_config.yaml` by `python docs/make_options.py`. A recipe (`--config_path FILE`)
-replaces the defaults, the command line replaces both; what a data set or a checkpoint says of itself counts in place
-of a default. `python train.py --help` prints those of one program.
+Every option of every program, made from `default_config.yaml` by `python docs/make_options.py`. A recipe
+(`--config_path FILE`) replaces the defaults, the command line replaces both; what a data set or a checkpoint says of
+itself replaces a default too. `python train.py --help` prints the options of one program.
 
 Flags stand alone or take True or False. Lists repeat (`--scales=0.5 --scales=0.75`) or follow (`--scales 0.5 0.75`).
 An unknown name is an error that suggests the nearest one, or ours for another project's (`--lr`, `--epochs`).
@@ -26,10 +26,11 @@ def limits(option) -> str:
 
 def row(option) -> str:
     default = " ".join(map(str, option.default)) if option.is_list else str(option.default)
-    programs = ", ".join(program if name == option.name else f"{program} (`{option.spelled(program)}`)"
-                         for program, name in option.programs.items())
+    typed = {program: option.spelled(program) for program in option.programs if program != "all"}
+    title = next(iter(typed.values()), f"--{option.name}")
+    programs = ", ".join(program if name == title else f"{program} (`{name}`)" for program, name in typed.items())
     rule = limits(option)
-    cells = [f"`--{option.name}`", f"`{default}`" if default else "", programs,
+    cells = [f"`{title}`", f"`{default}`" if default else "", programs or "all",
              option.help.replace("|", "\\|") + (f" ({rule})" if rule else "")]
     return "| " + " | ".join(cells) + " |"
 
