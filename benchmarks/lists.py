@@ -1,29 +1,19 @@
-"""Seconds and memory of get_dataset_lst.py and build_seg_data.py beside one process, plainly written, in one run.
+"""get_dataset_lst.py and build_seg_data.py of VOC and SBD beside one process, plainly written.
 
-    python benchmarks/lists.py VOC_SAMPLE [--share 1.0] [--rounds 1]
-
-VOC_SAMPLE holds VOCdevkit/VOC2012 and benchmark_RELEASE/dataset, of any size. Its files are repeated by links under
-other names into the size of the full set: 2,913 of VOC, 11,355 of SBD, 10,582 in the augmented training list.
---share 0.25 takes a quarter of that: peak memory should hardly differ.
+The pictures of --data_root are repeated by links under other names into a share of the full sets' sizes: 2,913 of VOC,
+11,355 of SBD, 10,582 in the augmented training list.
 """
-import argparse
 import itertools
 import os
-import statistics
-import subprocess
+import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
+from benchmarks.commands import timed
+from benchmarks.prepare import SBD, VOC, Job, Unavailable
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)
-os.environ.setdefault("GLOG_v", "3")
-VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
 TRAIN, VAL, IN_SBD, ONLY_SBD = 1464, 1449, 2237, 9118    # pictures of the full sets; 2,237 of VOC's are in SBD too
+PLAIN = "import sys; from benchmarks import lists; lists.plainly(*map(lists.Path, sys.argv[1:]))"
 
 
 def repeat(files, names, folder: Path, ending: str) -> None:
@@ -43,10 +33,10 @@ def make_tree(sample: Path, root: Path, share: float) -> None:
     train, val, both, extra = (max(4, int(share * count)) for count in (TRAIN, VAL, IN_SBD, ONLY_SBD))
     voc = [f"2007_{number:06d}" for number in range(train + val)]
     sbd = [f"2008_{number:06d}" for number in range(extra)]
-    sets = sample / VOC / "SegmentationClass"
-    pictures = [sample / VOC / "JPEGImages" / (path.stem + ".jpg") for path in sorted(sets.glob("*.png"))]
+    masks = sorted((sample / VOC / "SegmentationClass").glob("*.png"))
+    pictures = [sample / VOC / f"JPEGImages/{path.stem}.jpg" for path in masks]
     repeat(pictures, voc, root / VOC / "JPEGImages", ".jpg")
-    repeat(sets.glob("*.png"), voc, root / VOC / "SegmentationClass", ".png")
+    repeat(masks, voc, root / VOC / "SegmentationClass", ".png")
     write_ids(root / VOC / "ImageSets/Segmentation/train.txt", voc[:train])
     write_ids(root / VOC / "ImageSets/Segmentation/val.txt", voc[train:])
     repeat((sample / SBD / "img").glob("*.jpg"), sbd, root / SBD / "img", ".jpg")
@@ -55,12 +45,13 @@ def make_tree(sample: Path, root: Path, share: float) -> None:
     write_ids(root / SBD / "val.txt", [])
 
 
-def plain(root: Path, dst_path: Path) -> None:
+def plainly(root: Path, dst_path: Path) -> None:
     """The same work in one loop after the other: gray masks, lists, every pair checked, MindRecord."""
-    from mindspore.mindrecord import FileWriter
+    import numpy as np
+    from PIL import Image
     from scipy.io import loadmat
     train, val, sbd = ((root / part).read_text().split() for part in (
-        VOC / "ImageSets/Segmentation/train.txt", VOC / "ImageSets/Segmentation/val.txt", SBD / "train.txt"))
+        VOC + "/ImageSets/Segmentation/train.txt", VOC + "/ImageSets/Segmentation/val.txt", SBD + "/train.txt"))
     known = set(train) | set(val)
     extra = [name for name in sbd if name not in known]
     gray, sbd_gray = root / VOC / "SegmentationClassGray", root / SBD / "cls_png_gray"
@@ -81,76 +72,38 @@ def plain(root: Path, dst_path: Path) -> None:
             picture.load()
         if not np.isin(np.unique(values), [*range(21), 255]).all() or size != values.shape[::-1]:
             raise SystemExit(f"{mask}: wrong")
+    write_plainly(pairs, np.random.default_rng(1).permutation(len(pairs)), dst_path)
+
+
+def write_plainly(pairs: list, order, dst_path: Path) -> None:
+    from mindspore.mindrecord import FileWriter
     dst_path.parent.mkdir(parents=True)
     writer = FileWriter(str(dst_path), shard_num=8)
     writer.add_schema({"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}, "s")
-    order = np.random.default_rng(1).permutation(len(pairs))
     for first in range(0, len(order), 64):
         writer.write_raw_data([{"file_name": pairs[i][0].name, "data": pairs[i][0].read_bytes(),
                                 "label": pairs[i][1].read_bytes()} for i in order[first:first + 64]])
     writer.commit()
 
 
-def run(commands) -> tuple:
-    """(seconds of each command, peak MB of the largest process among them)."""
-    seconds, peak = [], 0
-    for command in commands:
-        start = time.perf_counter()
-        process = subprocess.Popen([sys.executable, *map(str, command)], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)    # ru_maxrss: of the process or its largest worker
-        if status:
-            sys.exit(f"{command[0]} failed")
-        seconds.append(time.perf_counter() - start)
-        peak = max(peak, usage.ru_maxrss / 1024)
-    return seconds, peak
+def full_set(job: Job, side: str, share: float = 1.0):
+    """`side` is plain, or programs; what a turn wrote is removed after it."""
+    if not Path(job.data_root, SBD).is_dir() or not job.data_root:
+        raise Unavailable(f"--data_root with {VOC} and {SBD} is needed")
+    root, out = Path(job.folder, f"full_{share}"), Path(job.folder, f"full_{share}_out")
+    if not root.exists():
+        make_tree(Path(job.data_root), root, 0 if job.smallest else share)
+    record = out / "r.mindrecord"
+    commands = {"plain": [["-c", PLAIN, root, record]],
+                "programs": [["src/data/get_dataset_lst.py", "--data_root", root],
+                             ["src/data/build_seg_data.py", "--data_root", root, "--data_lst",
+                              root / "vocaug_train_lst.txt", "--dst_path", record]]}[side]
 
-
-def clear(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
-
-
-def one_round(root: Path, folder: Path, workers: list) -> dict:
-    """{side: (seconds, peak MB)}; what a side wrote is removed before the next."""
-    found = {}
-    for side in ("one process, plainly written", *workers):
-        if isinstance(side, str):
-            commands = [[__file__, "--plain", root, folder / "out/r.mindrecord"]]
-        else:
-            commands = [[ROOT / "src/data/get_dataset_lst.py", "--data_root", root, "--workers", side],
-                        [ROOT / "src/data/build_seg_data.py", "--data_root", root, "--workers", side, "--data_lst",
-                         root / "vocaug_train_lst.txt", "--dst_path", folder / "out/r.mindrecord"]]
-        found[side] = run(commands)
-        for made in (folder / "out", root / VOC / "SegmentationClassGray", root / SBD / "cls_png_gray"):
-            clear(made)
-    return found
-
-
-def main(argv=None):
-    if sys.argv[1:2] == ["--plain"]:
-        return plain(Path(sys.argv[2]), Path(sys.argv[3]))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("voc_sample", type=Path)
-    parser.add_argument("--share", type=float, default=1.0, help="of the full sets' sizes")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, os.cpu_count()])
-    options = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "data")
-        make_tree(options.voc_sample, root, options.share)
-        rounds = [one_round(root, Path(folder), options.workers) for _ in range(options.rounds)]
-    print(f"{options.share:g} of the full sets, median of {options.rounds}\n\n"
-          "| | s | faster than plain | peak MB of a process |\n| --- | --- | --- | --- |")
-    totals = {side: statistics.median(sum(found[side][0]) for found in rounds) for side in rounds[0]}
-    base = next(iter(totals.values()))
-    for side, total in totals.items():
-        name = side if isinstance(side, str) else f"the programs, {side} workers"
-        parts = " + ".join(f"{statistics.median(values):.1f}"
-                           for values in zip(*(found[side][0] for found in rounds)))
-        print(f"| {name} | {total:.1f} ({parts}) | {base / total:.2f} x | "
-              f"{max(found[side][1] for found in rounds):.0f} |")
-
-
-if __name__ == "__main__":
-    main()
+    def turn():
+        found = [timed(sys.executable, *command) for command in commands]
+        for made in (out, root / VOC / "SegmentationClassGray", root / SBD / "cls_png_gray"):
+            shutil.rmtree(made)
+        os.sync()    # its pages are written before the next side starts
+        return {"s": sum(part["s"] for part in found), "mb": max(part["mb"] for part in found),
+                "parts": [part["s"] for part in found]}
+    return turn

@@ -33,6 +33,9 @@ def run_program(main, argv=None) -> int:
     1 too; any other exception is a bug and keeps its traceback.
     """
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):    # a name that the console cannot show is no reason to fail
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main(argv)
         return 0

@@ -3,10 +3,11 @@
 A checkpoint holds them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
 They may come from anybody, so each is checked as the option would be that it stands for.
 """
+import functools
 import json
 from pathlib import Path
 
-from src.config import check_value, read_options
+from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
 from src.nets.architecture import Architecture
@@ -44,14 +45,30 @@ def known_options(facts: dict) -> dict:
     return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
 
 
+def believe_facts(config, facts: dict, source):
+    """The options with what a file `source` says in place of defaults.
+
+    Raises InputError where the user gave another number of classes, or another network: other strides compute
+    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
+    """
+    binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
+    return believe(config, known_options(facts), source, binding)
+
+
 def facts_in(config) -> dict:
     """The facts that the options of a program say."""
     return {name: getattr(config, option) for name, options in OPTIONS.items() for option in options
             if hasattr(config, option)}
 
 
-def checked(facts: dict, source) -> dict:
-    """The facts that can be used; a warning names each that cannot. `source` is the file that says them."""
+@functools.lru_cache
+def warn_once(text: str) -> None:
+    """A warning of a file that is opened more than once."""
+    warn(text)
+
+
+def checked(facts: dict, source, tell=warn_once) -> dict:
+    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them."""
     kept = {name: value for name, value in facts.items() if name not in (*OPTIONS, "class_names")}
     options = read_options()
     for name, value in facts.items():
@@ -62,7 +79,7 @@ def checked(facts: dict, source) -> dict:
                 check_names(value, len(value), source)
                 kept[name] = value
         except (InputError, TypeError):
-            warn(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
+            tell(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
     return kept
 
 

@@ -125,6 +125,9 @@ def exported(trained, drawn, tmp_path_factory):
 def pynative():
     """Run cells without compiling them, for tests that use each shape once."""
     import mindspore as ms
+
+    from src.device import use_device
+    use_device("CPU")    # sets graph mode, once
     ms.set_context(mode=ms.PYNATIVE_MODE)
     yield
     ms.set_context(mode=ms.GRAPH_MODE)

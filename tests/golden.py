@@ -28,6 +28,11 @@ def golden_weight(name: str, shape: tuple) -> np.ndarray:
     return rules[name.rsplit(".", 1)[1]]().astype(np.float32)
 
 
+def golden_weights(architecture) -> dict:
+    """Name in a checkpoint -> reference value, of the network that src.nets.architecture describes."""
+    return {name: golden_weight(name, shape) for name, shape in architecture.shapes().items()}
+
+
 def set_golden(cell, replaced=()) -> None:
     """Give every parameter of `cell` its reference value, or the one in `replaced`."""
     import mindspore as ms

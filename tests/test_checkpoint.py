@@ -1,15 +1,19 @@
-"""Checkpoints: kinds told apart by their names, everything accounted for, written aside."""
+"""Checkpoints as weights: kinds told apart by their names, everything accounted for, written aside."""
 import numpy as np
 import pytest
 
 from src.console import InputError, RunError
+from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
+from src.weights.loading import load_pretrained, read_network
+
+NAME = "deeplab_v3_tiny_s16"
 
 
 @pytest.fixture
 def cell():
-    return InferenceNetwork(create_network("deeplab_v3_tiny_s16", num_classes=4))
+    return InferenceNetwork(create_network(NAME, num_classes=4))
 
 
 def write(path, arrays):
@@ -18,18 +22,25 @@ def write(path, arrays):
     return path
 
 
-def values(cell, scale=1.0, dtype=np.float32):
+def values(dtype=np.float32):
     rng = np.random.default_rng(0)
-    return {name: (scale * rng.standard_normal(value.shape)).astype(dtype)
-            for name, value in cell.parameters_and_names()}
+    return {name: rng.standard_normal(shape).astype(dtype)
+            for name, shape in architecture(NAME, num_classes=4).shapes().items()}
+
+
+def read(path):
+    return read_network(path, "--ckpt_path", NAME, (6, 12, 18))
 
 
 def test_optimiser_state_is_no_weight_and_float16_is_widened(cell, tmp_path):
-    arrays = values(cell, dtype=np.float16)
+    arrays = values(np.float16)
     state = {"moments." + name: value for name, value in arrays.items()}
     path = write(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
                                        "learning_rate": np.float32([0.1]), "momentum": np.float32(0.9)})
-    checkpoint.load_network(cell, path)
+    found = read(path)
+    assert found.architecture.num_classes == 4 and list(found.weights) == list(arrays)
+    assert all(np.array_equal(found.weights[name], arrays[name]) for name in arrays)
+    load_pretrained(cell, path, filter_weight=False)
     for name, value in cell.parameters_and_names():
         assert value.asnumpy().dtype == np.float32 and np.array_equal(value.asnumpy(), arrays[name]), name
 
@@ -38,9 +49,9 @@ def test_optimiser_state_is_no_weight_and_float16_is_widened(cell, tmp_path):
 def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
     prefix = "network.resnet."
     backbone = {name[len(prefix):].replace("downsample.", old): value
-                for name, value in values(cell).items() if name.startswith(prefix)}
+                for name, value in values().items() if name.startswith(prefix)}
     path = write(tmp_path / "r.ckpt", {**backbone, f"{head}.weight": np.zeros((10, 4), np.float32)})
-    said = checkpoint.load_pretrained(cell, path, filter_weight=False)
+    said = load_pretrained(cell, path, filter_weight=False)
     assert f"{len(backbone)} parameters loaded" in said and "ResNet classifier" in said
     assert np.array_equal(cell.network.resnet.conv1.weight.asnumpy(), backbone["conv1.weight"])
     assert np.array_equal(cell.network.resnet.layer1[0].downsample[0].weight.asnumpy(),
@@ -53,18 +64,32 @@ def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
     (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}), r"bias has shape \(5,\), not \(4,"),
 ])
 def test_nothing_loads_half(cell, tmp_path, spoil, part):
-    arrays = values(cell)
+    arrays = values()
     spoil(arrays)
+    path = write(tmp_path / "a.ckpt", arrays)
     before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
     with pytest.raises(InputError, match=part):
-        checkpoint.load_network(cell, write(tmp_path / "a.ckpt", arrays))
+        load_pretrained(cell, path, filter_weight=False)
+    with pytest.raises(InputError, match=f"--ckpt_path {path}: does not fit the network: .*"):
+        read(path)
     assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
+
+
+def test_nan_among_the_weights_is_named(cell, tmp_path):
+    arrays = values()
+    arrays["network.resnet.bn1.beta"][3] = np.nan
+    path = write(tmp_path / "a.ckpt", arrays)
+    for attempt in (lambda: read(path), lambda: load_pretrained(cell, path, filter_weight=False)):
+        with pytest.raises(InputError, match=r"network\.resnet\.bn1\.beta holds NaN or infinity"):
+            attempt()
 
 
 def test_a_file_that_fits_nothing(cell, tmp_path):
     path = write(tmp_path / "a.ckpt", {"features.0.weight": np.zeros(3, np.float32)})
     with pytest.raises(InputError, match="does not fit the network"):
-        checkpoint.load_pretrained(cell, path, filter_weight=False)
+        read(path)
+    with pytest.raises(InputError, match="does not fit the network"):
+        load_pretrained(cell, path, filter_weight=False)
 
 
 def test_saving_is_complete_or_not_at_all(cell, tmp_path):
@@ -73,29 +98,45 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     whole = path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o644
     checkpoint.save(cell, path)    # read-only files of MindSpore would make this fail
-    with pytest.raises(RunError, match="no/a.ckpt could not be written"):
-        checkpoint.save(cell, tmp_path / "no/a.ckpt")
-    assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["a.ckpt"]
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file/a.ckpt: cannot be written"):
+        checkpoint.save(cell, tmp_path / "file/a.ckpt")
+    with pytest.raises(KeyError):    # whatever happens while it is written
+        checkpoint.write({**values(), "last": None}, path)
+    assert path.read_bytes() == whole and sorted(p.name for p in tmp_path.iterdir()) == ["a.ckpt", "file"]
 
 
 def test_mindcv_networks_load_as_they_are(cell, tmp_path):
     from tests.test_weights import mindcv_names
-    arrays = values(cell)
-    checkpoint.load_network(cell, write(tmp_path / "a.ckpt", mindcv_names(arrays, "")))
-    assert all(np.array_equal(value.asnumpy(), arrays[name]) for name, value in cell.parameters_and_names())
-    said = checkpoint.load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
+    arrays = values()
+    found = read(write(tmp_path / "a.ckpt", mindcv_names(arrays, ""))).weights
+    assert found.keys() == arrays.keys() and all(np.array_equal(found[name], arrays[name]) for name in arrays)
+    said = load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
     assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
 
 
-def test_a_network_for_red_green_blue_is_not_evaluated(cell, tmp_path):
-    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "rgb"})
+def test_a_network_for_red_green_blue_is_not_evaluated(tmp_path):
+    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "RGB"})
     with pytest.raises(InputError, match="convert it with --channel_order bgr"):
-        checkpoint.load_network(cell, tmp_path / "a.ckpt")
-    checkpoint.save_arrays(values(cell), tmp_path / "a.ckpt", {"channel_order": "bgr", "source": "x"})
-    checkpoint.load_network(cell, tmp_path / "a.ckpt")
+        read(tmp_path / "a.ckpt")
+    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "BGR", "source": "x"})
+    assert len(read(tmp_path / "a.ckpt").weights) == len(values())
 
 
-def test_a_backbone_alone_is_no_network_to_evaluate(cell, tmp_path):
-    arrays = {name: value for name, value in values(cell).items() if "resnet" in name}
-    with pytest.raises(InputError, match="network.aspp.aspp1.aspp_conv.0.weight is missing"):
-        checkpoint.load_network(cell, write(tmp_path / "a.ckpt", arrays))
+def test_notes_of_an_earlier_converter_are_believed(tmp_path):
+    """They were texts beside the weights, before facts."""
+    import mindspore as ms
+    for order, fits in (("rgb", False), ("bgr", True)):
+        ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in values().items()],
+                           str(tmp_path / order), append_dict={"channel_order": order})
+        if fits:
+            read(tmp_path / f"{order}.ckpt")
+        else:
+            with pytest.raises(InputError, match="convert it with --channel_order bgr"):
+                read(tmp_path / f"{order}.ckpt")
+
+
+def test_a_backbone_alone_is_no_network_to_evaluate(tmp_path):
+    arrays = {name: value for name, value in values().items() if "resnet" in name}
+    with pytest.raises(InputError, match="a backbone alone, without the classifier"):
+        read(write(tmp_path / "a.ckpt", arrays))

@@ -58,7 +58,7 @@ def features(path, model, image):
     import mindspore as ms
 
     from src.nets.net_factory import InferenceNetwork, create_network
-    from src.weights.checkpoint import load_pretrained
+    from src.weights.loading import load_pretrained
     cell = InferenceNetwork(create_network(model))
     load_pretrained(cell, path, False)
     return cell.network.resnet(ms.Tensor(image)).asnumpy()
@@ -88,7 +88,7 @@ def test_real_resnet101_gives_pytorchs_features(tmp_path, run):
         result = run(convert_resnet101.main, "--src", source, "--dst", tmp_path / f"{name}.ckpt")
         assert result.code == 0, result.err
         assert "520 parameters set, each once; dropped: 104 num_batches_tracked" in result.out
-        assert "turned round from red green blue to blue green red" in result.out
+        assert "swapped from red green blue to blue green red" in result.out
     first, second = load(tmp_path / "resnet101.pth.ckpt"), load(tmp_path / "resnet101.safetensors.ckpt")
     assert all(np.array_equal(first[n].asnumpy(), second[n].asnumpy()) for n in first if n.startswith("network."))
     assert_same_features(network, tmp_path / "resnet101.pth.ckpt", [("deeplab_v3_s16", 16), ("deeplab_v3_s8", 8)])
@@ -111,7 +111,7 @@ def test_mindspore_classifiers(tmp_path, run, down_sample, head, dtype):
 
 @pytest.mark.usefixtures("pynative")
 def test_channel_order_and_notes(tmp_path, run):
-    from src.weights.checkpoint import digest
+    from src.weights.checkpoint import digest, read
     network = random_resnet(**TINY_SIZE)
     source = save_as(network, tmp_path / "a.pth")
     short = ["--src", source, "--model", "deeplab_v3_tiny_s16"]
@@ -120,14 +120,15 @@ def test_channel_order_and_notes(tmp_path, run):
         result = run(convert_resnet101.main, *short, "--dst", tmp_path / f"{order}.ckpt", "--channel_order", order)
         assert result.code == 0, result.err
         values = load(tmp_path / f"{order}.ckpt")
-        assert (values["source"], values["channel_order"], values["source_sha256"]) == ("a.pth", order, digest(source))
+        facts = read(tmp_path / f"{order}.ckpt", "").facts
+        assert facts == {"source": "a.pth", "channel_order": order.upper(), "source_sha256": digest(source)}
         stems[order] = values[PREFIX + "conv1.weight"].asnumpy()
     assert np.array_equal(stems["rgb"], network.conv1.weight.detach().numpy())
     assert np.array_equal(stems["bgr"], stems["rgb"][:, ::-1])
     # A file of the converter is a source too: its note tells the order, so nothing is turned twice.
     again = run(convert_resnet101.main, "--src", tmp_path / "rgb.ckpt", "--dst", tmp_path / "again.ckpt",
                 "--model", "deeplab_v3_tiny_s16")
-    assert again.code == 0 and "turned round from red green blue" in again.out, again
+    assert again.code == 0 and "swapped from red green blue" in again.out, again
     assert np.array_equal(load(tmp_path / "again.ckpt")[PREFIX + "conv1.weight"].asnumpy(), stems["bgr"])
 
 
@@ -170,14 +171,13 @@ def docs_module():
 def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, run, model, size):
     import mindspore as ms
 
-    from src.nets.net_factory import InferenceNetwork, create_network
-    from src.weights.checkpoint import load_network
+    from src.nets.net_factory import create_inference
+    from src.weights.loading import read_network
     source, target = trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "a.safetensors"
     result = run(convert_resnet101.main, "--src", source, "--dst", target, "--to", "torch", "--model", model,
                  "--atrous_rates", 2, 4, 6)
     assert result.code == 0, result.err
-    cell = InferenceNetwork(create_network(model, 6, (2, 4, 6)))
-    load_network(cell, source)
+    cell = create_inference(*read_network(source, "--src", model, (2, 4, 6)))
     image = np.random.default_rng(1).standard_normal((2, 3, *size)).astype(np.float32)
     expected = cell.network(ms.Tensor(image)).asnumpy()
     network, notes = docs_module().load(target)
@@ -256,7 +256,7 @@ def save_state(state, path):
 
 @pytest.mark.parametrize("name, part", [
     ("missing", "missing.pth: No such file"), ("text", "README.md: is no MindSpore checkpoint"),
-    ("cut.pth", "cut.pth: is no whole PyTorch file"), ("cut.safetensors", "is no whole .safetensors file"),
+    ("cut.pth", "cut.pth: is not a whole PyTorch file"), ("cut.safetensors", "is not a whole .safetensors file"),
     ("cut.ckpt", "cut.ckpt: "), ("other blocks", "ResNet of 1 1 2 3 blocks, not 1 1 1 3"),
     ("other width", "conv1.weight has shape (16, 3, 7, 7), not (8, 3, 7, 7)"),
     ("vgg", "names such as features.0.weight belong to none"), ("no table", "holds no table of named tensors")])

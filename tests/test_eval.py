@@ -9,13 +9,16 @@ import pytest
 from PIL import Image
 
 import eval as evaluation
+from src.weights.checkpoint import read, write
 from tests.conftest import ROOT, TINY
+
+CHECKPOINT = "deeplab_v3_tiny_s16-2_3.ckpt"
 
 
 @pytest.fixture
 def options(drawn, trained, tmp_path):
     return [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names",
-            drawn / "classes.txt", "--ckpt_path", trained / "deeplab_v3_tiny_s16-2_3.ckpt",
+            drawn / "classes.txt", "--ckpt_path", trained / CHECKPOINT,
             "--result_file", tmp_path / "result.json"]
 
 
@@ -28,7 +31,7 @@ def test_result_and_console(options, trained, run, tmp_path):
     assert np.allclose([value for value in found["per_class_iou"] if value is not None], iou[~np.isnan(iou)])
     assert found["mean_iou"] == pytest.approx(np.nanmean(iou))
     assert found["pixel_accuracy"] == pytest.approx(np.diag(counts).sum() / counts.sum())
-    checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    checkpoint = trained / CHECKPOINT
     assert found["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert found["options"]["crop_size"] == 65 and found["images"] == 6
     assert f"mean IoU {found['mean_iou']:.6f}" in result.out and "pixel accuracy" in result.out
@@ -99,20 +102,26 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     assert not (pair / "result.json").exists()
 
 
-def test_bad_checkpoints(options, run, tmp_path, drawn):
-    for name in ("text.ckpt", "net.onnx", "net.mindir", "net.pth"):
+def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
+    for name in ("text.ckpt", "net.onnx"):
         (tmp_path / name).write_text("no checkpoint\n")
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
+    backbone = {name: value for name, value in read(trained / CHECKPOINT, "").arrays.items() if "resnet" in name}
+    write(backbone, tmp_path / "backbone.ckpt")
     for changes, parts in (
-            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no MindSpore checkpoint"]),
-            (["--ckpt_path", tmp_path / "net.onnx"], ["an exported network; eval_onnx.py evaluates it"]),
-            (["--ckpt_path", tmp_path / "net.mindir"], ["an exported network; scripts/run_infer_cpp.sh"]),
+            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no checkpoint of MindSpore, no ONNX and"]),
+            (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is no checkpoint of MindSpore, no ONNX and"]),
+            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["a backbone alone, without the classifier"]),
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
-            (["--num_classes", 9, "--class_names", ""], ["aspp.conv2.weight has shape (6, 32, 1, 1), not (9,"]),
-            (["--model", "deeplab_v3_s16"], ["does not fit", "a ResNet of 1 1 1 3 blocks, not 3 4 23 3"]),
+            (["--num_classes", 9, "--class_names", ""], ["--num_classes 9: but ", ".ckpt says 6; leave"]),
+            (["--model", "deeplab_v3_s16"], ["--model deeplab_v3_s16: but ", "-2_3.ckpt says deeplab_v3_tiny_s16;"]),
+            (["--model", "deeplab_v3_s16", "--atrous_rates", 1, 2, 3],
+             ["does not fit", "a ResNet of 1 1 1 3 blocks, not 3 4 23 3"]),
             (["--scales_type", 1, "--scales", 0.5], ["--scales_type 1"]),
-            (["--class_names", drawn / "voc_val_lst.txt", "--num_classes", 7], ["6 names for num_classes 7"])):
+            (["--class_names", drawn / "voc_val_lst.txt", "--num_classes", 7], ["--num_classes 7: but "]),
+            (["--class_names", ROOT / "NOTICE"], ["names for num_classes 6"])):
         result = run(evaluation.main, *options, *changes)
         assert result.code == 2 and all(part in result.err for part in parts), result.err
         assert not (tmp_path / "result.json").exists(), "nothing is evaluated with random weights"

@@ -2,13 +2,14 @@
 import json
 import sys
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 
 import eval as evaluation
 import eval_onnx
-from src.models.onnxruntime_engine import noted
+from src.metadata import checked, from_texts
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
@@ -83,15 +84,21 @@ def foreign(tmp_path, shape):
 
 def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
     (tmp_path / "text.onnx").write_text("no model\n")
+    (tmp_path / "cut.onnx").write_bytes(exported().read_bytes()[:-2000])
+    odd = onnx.load(exported())
+    odd.graph.node[3].op_type = "Unheard"
+    onnx.save(odd, tmp_path / "odd.onnx")
     fixed = exported("--dynamic", "False")
     for changes, part in (
-            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no model that ONNX Runtime can read"),
+            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no checkpoint of MindSpore, no ONNX and"),
+            (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a whole ONNX file"),
+            (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: is no model that ONNX Runtime can read"),
             (["--file_name", tmp_path / "no"], "no.onnx: no such file"),
-            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation model"),
-            (["--num_classes", 21], "has 6 classes, not 21; give --num_classes 6"),
+            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation network: one square"),
+            (["--num_classes", 21], "--num_classes 21: but "),
             (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, and scale 0.5 of crop_size 65 needs 33x33"),
-            (["--device_target", "GPU"], "--device_target GPU: ONNX Runtime cannot use CUDA here"),
-            (["--device_target", "Ascend"], "--device_target Ascend: ONNX Runtime runs on CPU or GPU here"),
+            (["--device_target", "GPU"], "--device_target GPU: ONNX Runtime cannot use it here; it needs"),
+            (["--device_target", "Ascend"], "--device_target Ascend: ONNX Runtime cannot use it here; it needs"),
             (["--data_root", tmp_path], "no such file, though")):
         result = run(eval_onnx.main, *options, *changes)
         assert result.code == 2 and part in result.err, result.err
@@ -99,9 +106,17 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
 
 
 def test_a_foreign_model_without_metadata(options, run, tmp_path):
-    result = run(eval_onnx.main, *options, "--file_name", foreign(tmp_path, ["n", 3, "h", "w"]), "--num_classes", 3,
-                 "--ignore_label", 3)
-    assert result.code == 2 and "mask value" in result.err, "it runs, up to masks of more classes than it has"
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.png", (40, 50, 3)), ("mask.png", (40, 50))):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 3, shape, dtype=np.uint8))
+    (tmp_path / "list.txt").write_text("a.png mask.png\n")
+    result = run(eval_onnx.main, "--device_target", "CPU", "--file_name", foreign(tmp_path, ["n", 3, "h", "w"]),
+                 "--data_lst", tmp_path / "list.txt", "--data_root", tmp_path, "--crop_size", 65, "--result_file",
+                 tmp_path / "onnx.json")
+    assert result.code == 0 and "foreign (ONNX): 3 classes, onnxruntime on CPU" in result.out, result
+    assert counts(tmp_path / "onnx.json").sum() == 2000
+    result = run(eval_onnx.main, *options, "--file_name", tmp_path / "foreign.onnx")
+    assert result.code == 2 and "foreign.onnx: has 3 classes, but " in result.err, result
 
 
 def test_launcher(options, drawn, exported, shell, tmp_path):
@@ -114,5 +129,9 @@ def test_launcher(options, drawn, exported, shell, tmp_path):
     assert dry.code == 0 and "'b c.onnx'" in dry.out.replace("b\\ c.onnx", "'b c.onnx'")
 
 
-def test_metadata_of_other_programs_are_left_alone():
-    assert [noted(text) for text in ("[1, 2, 3]", "513x513", "", "null")] == [[1, 2, 3], None, None, None]
+def test_metadata_of_other_programs_are_left_alone(capsys):
+    texts = {"mean": "[1, 2, 3]", "std": "513x513", "crop_size": "", "num_classes": "null", "names": "{0: 'a'}"}
+    facts = checked(from_texts(texts), "a.onnx")
+    assert facts == {"mean": [1, 2, 3], "names": "{0: 'a'}"}
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and said[0] == "warning: a.onnx: says std is 513x513, which cannot be used and is left out"

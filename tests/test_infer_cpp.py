@@ -7,19 +7,23 @@ import subprocess
 import sys
 
 import cv2
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn
 from PIL import Image
 
 import eval as eval_program
 from src.console import RunError
 from src.data.lists import format_pair, read_list
+from src.evaluation.inference import Segmenter, Settings
 from src.export.mindir import to_version_1
-from src.export.mindspore_formats import write_mindspore
-from src.nets.layers import fold_batch_norm
-from src.nets.net_factory import InferenceNetwork, create_network
+from src.export.mindspore_file import export
+from src.models.model import open_model
+from src.nets.net_factory import create_inference
 from src.tools import postprocess
-from src.weights import checkpoint
+from src.weights.folding import fold
+from src.weights.loading import read_network
 from tests.conftest import ROOT, TINY
 from tests.fuzz_infer_cpp import fuzz
 
@@ -53,14 +57,21 @@ def program():
     return done.stdout.split("\n")[-2]
 
 
+def folded_cell(trained):
+    """The trained tiny network without BatchNorm, as export.py writes it."""
+    shape, weights = read_network(trained / "deeplab_v3_tiny_s16-2_3.ckpt", "", "deeplab_v3_tiny_s16", (6, 12, 18))
+    return create_inference(shape.folded(), fold(shape, weights))
+
+
+def write_version_1(cell, path, side=65):
+    export(cell, ms.Tensor(np.zeros((1, 3, side, side), np.float32)), "MINDIR", path, to_version_1)
+
+
 @pytest.fixture(scope="module")
 def model(trained, tmp_path_factory):
     """MINDIR of version 1 of the trained tiny network, batch 1."""
     path = tmp_path_factory.mktemp("mindir") / "tiny model.mindir"
-    network = InferenceNetwork(create_network("deeplab_v3_tiny_s16", 6))
-    checkpoint.load_network(network, trained / "deeplab_v3_tiny_s16-2_3.ckpt")
-    fold_batch_norm(network)    # as export.py does
-    write_mindspore(network, (1, 3, 65, 65), "float32", "MINDIR", path, to_version_1)
+    write_version_1(folded_cell(trained), path)
     return path
 
 
@@ -128,20 +139,16 @@ def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_pa
 
 
 def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):
-    import mindspore as ms
-
-    from src.evaluation.inference import Segmenter, Settings
     assert infer("--dump_probs").code == 0
-    network = InferenceNetwork(create_network("deeplab_v3_tiny_s16", 6))
-    checkpoint.load_network(network, trained / "deeplab_v3_tiny_s16-2_3.ckpt")
+    opened = open_model(trained / "deeplab_v3_tiny_s16-2_3.ckpt", "mindspore", "CPU")
     seen = []
 
     def predict(inputs):
-        seen.append(network(ms.Tensor(inputs)).asnumpy())
+        seen.append(opened.predict(inputs))
         return seen[-1]
 
     pairs = read_list(drawn / "voc_val_lst.txt")
-    settings = Settings(crop_size=65, batch_size=1, num_classes=6)
+    settings = Settings(crop_size=65, batch_size=1)
     batches = Segmenter(predict, settings).run(pairs, lambda pair: (cv2.imread(str(drawn / pair.image)), None))
     for number, (batch, pair) in enumerate(zip(batches, pairs)):
         stem = tmp_path / "result_Files" / os.path.basename(pair.image)[:-4]
@@ -203,10 +210,8 @@ def test_cut_model_is_refused(infer, model, tmp_path):
     assert result.code == 2 and "cut.mindir: cannot be built for CPU" in result.err, result
 
 
-def test_a_model_without_softmax_is_refused(infer, tmp_path):
-    network = create_network("deeplab_v3_tiny_s16", 6).set_train(False)
-    fold_batch_norm(network)
-    write_mindspore(network, (1, 3, 65, 65), "float32", "MINDIR", tmp_path / "logits.mindir", to_version_1)
+def test_a_model_without_softmax_is_refused(infer, trained, tmp_path):
+    write_version_1(folded_cell(trained).network, tmp_path / "logits.mindir")
     result = infer(mindir=tmp_path / "logits.mindir")
     assert result.code == 2 and "no probabilities; export it with its softmax" in result.err, result
 
@@ -216,9 +221,8 @@ def test_damaged_inputs(program, model):
 
 
 def test_version_1_refuses_unknown_operators(tmp_path):
-    from mindspore import nn
     with pytest.raises(RunError, match="operator Sigmoid has no known form in MINDIR version 1"):
-        write_mindspore(nn.Sigmoid(), (1, 3, 5, 5), "float32", "MINDIR", tmp_path / "x.mindir", to_version_1)
+        write_version_1(nn.Sigmoid(), tmp_path / "x.mindir", 5)
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from src.data.labels import make_labels
 from src.evaluation.inference import (
     FIVE_SCALES,
     Segmenter,
@@ -12,25 +13,26 @@ from src.evaluation.inference import (
     letterbox,
     letterbox_size,
 )
-from src.nets.layers import fold_batch_norm
-from src.nets.net_factory import InferenceNetwork, create_network
-from tests.golden import DATA, STEP, set_golden
+from src.models.model import open_model
+from src.nets.architecture import architecture
+from src.weights import checkpoint
+from tests.golden import DATA, STEP, golden_weights
 
 MODES = {"single": ((1.0,), False), "ms": (FIVE_SCALES, False), "ms_flip": (FIVE_SCALES, True)}
+LABELS = make_labels(3, 255)
 
 
-@pytest.mark.parametrize("stride", [16, 8])
-def test_published_modes(stride, pynative):
-    import mindspore as ms
-    golden = np.load(DATA / "eval_modes.npz")
-    cell = InferenceNetwork(create_network(f"deeplab_v3_s{stride}"))
-    set_golden(cell, {"network.aspp.conv2.bias": golden[f"s{stride}_conv2_bias"]})
-    fold_batch_norm(cell)    # as eval.py does
+@pytest.mark.parametrize("engine, stride", [("mindspore", 16), ("mindspore", 8), ("onnxruntime", 16),
+                                            ("onnxruntime", 8)])
+def test_published_modes(engine, stride, pynative, tmp_path):
+    golden, name = np.load(DATA / "eval_modes.npz"), f"deeplab_v3_s{stride}"
+    weights = golden_weights(architecture(name)) | {"network.aspp.conv2.bias": golden[f"s{stride}_conv2_bias"]}
+    checkpoint.write(weights, tmp_path / f"{name}.ckpt")
+    model = open_model(tmp_path / f"{name}.ckpt", engine, "CPU")
     images = [golden["image0"], golden["image1"]]
     for mode, (scales, flip) in MODES.items():
         settings = Settings(crop_size=65, scales=scales, flip=flip, batch_size=2)
-        segmenter = Segmenter(lambda inputs: cell(ms.Tensor(inputs)).asnumpy(), settings)
-        (batch,) = segmenter.run(images, lambda image: (image, None))
+        (batch,) = Segmenter(model.predict, settings).run(images, lambda image: (image, None))
         for number in range(2):
             key = f"s{stride}_{mode}_{number}"
             probs = batch.totals[number].transpose(1, 2, 0)[::STEP, ::STEP]
@@ -55,19 +57,22 @@ def load_fake(sample):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7])
 def test_result_does_not_depend_on_the_batch(batch_size):
-    settings = Settings(33, (0.5, 1.0, 1.5), True, 1, 3)
+    settings = Settings(33, (0.5, 1.0, 1.5), True, 1)
     samples = fake_samples(7)
-    single = evaluate(fake_predict, samples, load_fake, settings).counts
-    batched = Settings(33, (0.5, 1.0, 1.5), True, batch_size, 3)
-    seen = []
-    counts = evaluate(fake_predict, samples, load_fake, batched, lambda sample, *rest: seen.append(sample)).counts
+    single = evaluate(fake_predict, samples, load_fake, settings, LABELS).counts
+    batched = Settings(33, (0.5, 1.0, 1.5), True, batch_size)
+    seen, shapes = [], []
+    observers = [lambda sample, *rest: seen.append(sample), lambda sample, *rest: shapes.append(
+        [array.shape[:2] == sample[0].shape[:2] for array in rest])]
+    counts = evaluate(fake_predict, samples, load_fake, batched, LABELS, observers).counts
     assert np.array_equal(counts, single) and counts.sum() == sum(s[0].shape[0] * s[0].shape[1] for s in samples)
     assert [id(sample) for sample in seen] == [id(sample) for sample in samples]
+    assert shapes == [[True] * 3] * 7, "picture, mask and class map of each"
 
 
 def test_against_the_plain_arithmetic():
     import cv2
-    settings = Settings(33, (0.5, 1.0), True, 4, 3)
+    settings = Settings(33, (0.5, 1.0), True, 4)
     ((image,),) = fake_samples(1)
     (batch,) = Segmenter(fake_predict, settings).run([(image,)], load_fake)
     total = 0
@@ -118,7 +123,7 @@ def test_argmax_takes_the_first_of_equal_scores():
 
 
 def test_one_pixel_high_pictures():
-    settings = Settings(33, (0.5, 1.0), False, 2, 3)
+    settings = Settings(33, (0.5, 1.0), False, 2)
     for shape in ((1, 1, 3), (1, 400, 3), (400, 1, 3)):
         (batch,) = Segmenter(fake_predict, settings).run([(np.full(shape, 7, np.uint8),)], load_fake)
         assert batch.maps[0].shape == shape[:2]
@@ -133,8 +138,8 @@ def test_at_most_three_batches_are_loaded_ahead():
         return load_fake(sample)
 
     samples = fake_samples(40)
-    evaluate(fake_predict, samples, load, Settings(33, (1.0,), False, 2, 3),
-             lambda *_: lead.append(len(loaded) - len(lead)))
+    evaluate(fake_predict, samples, load, Settings(33, (1.0,), False, 2), LABELS,
+             [lambda *_: lead.append(len(loaded) - len(lead))])
     assert len(lead) == 40 and max(lead) <= 3 * 2 + 2
 
 
@@ -142,7 +147,7 @@ def test_errors_of_reading_reach_the_caller():
     def load(sample):
         raise ValueError("picture 3 is broken")
     with pytest.raises(ValueError, match="picture 3 is broken"):
-        evaluate(fake_predict, fake_samples(3), load, Settings(33, num_classes=3))
+        evaluate(fake_predict, fake_samples(3), load, Settings(33), LABELS)
 
 
 def test_add_resized_begins_and_adds():

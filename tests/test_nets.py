@@ -2,9 +2,16 @@
 import numpy as np
 import pytest
 
-from src.nets.layers import fold_batch_norm
-from src.nets.net_factory import NETS, InferenceNetwork, TrainingNetwork, create_network, zero_init_residual
-from tests.golden import DATA, STEP, golden_shapes, set_golden
+from src.nets.architecture import NETWORKS, architecture
+from src.nets.net_factory import (
+    InferenceNetwork,
+    TrainingNetwork,
+    create_inference,
+    create_network,
+    zero_init_residual,
+)
+from src.weights.folding import fold
+from tests.golden import DATA, STEP, golden_shapes, golden_weights, set_golden
 
 pytestmark = pytest.mark.usefixtures("pynative")
 
@@ -19,6 +26,7 @@ def test_published_names_shapes_and_logits(stride):
     network = create_network(f"deeplab_v3_s{stride}")
     cell = InferenceNetwork(network)
     assert {name: value.shape for name, value in cell.parameters_and_names()} == golden_shapes()
+    assert list(architecture(f"deeplab_v3_s{stride}").shapes().items()) == list(golden_shapes().items())
     set_golden(cell)
     golden = np.load(DATA / "logits.npz")
     for size in (65, 129):
@@ -38,9 +46,9 @@ def test_feature_map_sizes_by_stride(name, stride):
 
 
 def test_both_strides_share_their_parameters():
-    names = [{name: value.shape for name, value in create_network(f"deeplab_v3_tiny_s{stride}").parameters_and_names()}
-             for stride in (16, 8)]
-    assert names[0] == names[1]
+    shapes = [architecture(f"deeplab_v3_tiny_s{stride}").shapes() for stride in (16, 8)]
+    cell = InferenceNetwork(create_network("deeplab_v3_tiny_s8"))
+    assert shapes[0] == shapes[1] == {name: value.shape for name, value in cell.parameters_and_names()}
 
 
 def test_not_square_equals_the_part_that_does_not_see_the_difference():
@@ -100,17 +108,17 @@ def test_freeze_bn_says_what_training_does(freeze_bn):
 
 def test_folded_batch_norm_computes_the_same():
     from mindspore import nn
-    network = create_network("deeplab_v3_tiny_s16", num_classes=5)
-    network.set_train(False)
-    set_golden(network)
-    names = {value.name for _, value in network.parameters_and_names()}
-    image = tensor(1, 3, 65, 97)
-    plain = network(image).asnumpy()
-    fold_batch_norm(network)
-    assert not any(isinstance(cell, nn.BatchNorm2d) for _, cell in network.cells_and_names())
-    left = [value.name for _, value in network.parameters_and_names()]
-    assert len(set(left)) == len(left) and set(left) < names
-    assert np.abs(network(image).asnumpy() - plain).max() <= 1e-5 * np.abs(plain).max()
+    shape = architecture("deeplab_v3_tiny_s16", num_classes=5)
+    weights, image = golden_weights(shape), tensor(1, 3, 65, 97)
+    plain = create_inference(shape, weights)
+    before = {name: value.copy() for name, value in weights.items()}
+    folded = create_inference(shape.folded(), fold(shape, weights))
+    assert all(np.array_equal(before[name], value) for name, value in weights.items()), "the arrays are left alone"
+    assert not any(isinstance(cell, nn.BatchNorm2d) for _, cell in folded.cells_and_names())
+    names = {name: value.shape for name, value in folded.parameters_and_names()}
+    assert names == shape.folded().shapes() and len(names) == 2 * len(shape.convs())
+    expected = plain.network(image).asnumpy()
+    assert np.abs(folded.network(image).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_dropout_drops_seventy_percent_in_training_only():
@@ -161,4 +169,4 @@ def test_zero_init_residual_makes_blocks_identities():
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="deeplab_v3_s32.*deeplab_v3_s16, deeplab_v3_s8"):
         create_network("deeplab_v3_s32")
-    assert {"deeplab_v3_s16", "deeplab_v3_s8"} <= set(NETS)
+    assert {"deeplab_v3_s16", "deeplab_v3_s8"} <= set(NETWORKS)

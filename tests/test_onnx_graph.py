@@ -1,23 +1,32 @@
-"""The ONNX graph: probabilities of the MindSpore network at any size, and nothing in it that does no work."""
+"""The ONNX graph: probabilities of the MindSpore network at any size and in any reader, nothing that does no work."""
 from collections import Counter
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx.reference import ReferenceEvaluator
 
-from src.export.onnx_graph import build_model
-from src.nets.net_factory import InferenceNetwork, create_network
-from tests.golden import set_golden
+from src.nets.architecture import architecture
+from src.nets.net_factory import create_inference
+from src.nets.onnx_graph import build_model, build_skeleton
+from src.weights.folding import fold
+from tests.golden import golden_weights
 
 SHAPES = [(1, 257, 257), (3, 65, 65), (2, 96, 131), (1, 33, 180), (1, 1, 1)]    # batch, height, width
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
 
 
 def make_cell(name, num_classes=21, **inputs):
-    cell = InferenceNetwork(create_network(name, num_classes), **inputs)
-    set_golden(cell)
-    return cell
+    shape = architecture(name, num_classes)
+    return create_inference(shape, golden_weights(shape), **inputs)
+
+
+def folded(name, num_classes=21, **replaced):
+    """(architecture, weights) without BatchNorm, as build_model takes them."""
+    shape = architecture(name, num_classes)
+    return shape.folded(), fold(shape, golden_weights(shape) | replaced)
 
 
 def difference(model, cell, shape, seed=0):
@@ -33,21 +42,21 @@ def difference(model, cell, shape, seed=0):
 @pytest.mark.parametrize("stride", [16, 8])
 def test_same_probabilities_at_every_size(stride, pynative):
     cell = make_cell(f"deeplab_v3_tiny_s{stride}")
-    model = build_model(cell.network, {})
+    model = build_model(*folded(f"deeplab_v3_tiny_s{stride}"), {})
     assert max(difference(model, cell, shape) for shape in SHAPES) <= 1e-5
 
 
 @pytest.mark.parametrize("stride", [16, 8])
 def test_the_real_network(stride, pynative):
     cell = make_cell(f"deeplab_v3_s{stride}")
-    model = build_model(cell.network, {})
+    model = build_model(*folded(f"deeplab_v3_s{stride}"), {})
     assert difference(model, cell, (1, 129, 97)) <= 1e-5
     kinds = Counter(node.op_type for node in model.graph.node)
     assert kinds["Conv"] == 104 + 5 + 2 + 1, "backbone, ASPP, projection in two parts, classifier"
 
 
 def test_nothing_superfluous_is_in_the_graph():
-    model = build_model(create_network("deeplab_v3_tiny_s16"), {})
+    model = build_model(*folded("deeplab_v3_tiny_s16"), {})
     assert {node.op_type for node in model.graph.node} == {
         "Shape", "Conv", "Relu", "MaxPool", "Add", "GlobalAveragePool", "Concat", "Resize", "ReduceMax", "Sub", "Exp",
         "ReduceSum", "Div"}
@@ -61,8 +70,8 @@ def dimensions(value):
 
 
 def test_sizes_are_free_or_fixed():
-    network = create_network("deeplab_v3_tiny_s8", 6)
-    free, fixed = build_model(network, {}), build_model(network, {}, batch=2, side=65)
+    network = folded("deeplab_v3_tiny_s8", 6)
+    free, fixed = build_model(*network, {}), build_model(*network, {}, batch=2, side=65)
     assert dimensions(free.graph.input[0]) == ["batch", 3, "height", "width"]
     assert dimensions(free.graph.output[0]) == ["batch", 6, "height", "width"]
     assert dimensions(fixed.graph.input[0]) == [2, 3, 65, 65] and dimensions(fixed.graph.output[0]) == [2, 6, 65, 65]
@@ -74,7 +83,8 @@ def test_pixels_are_normalised_within(input_format, pynative):
     import mindspore as ms
     plain = make_cell("deeplab_v3_tiny_s16")
     cell = make_cell("deeplab_v3_tiny_s16", input_type="uint8", input_format=input_format, mean=MEAN, std=STD)
-    model = build_model(cell.network, {}, "uint8", input_format, mean=MEAN, std=STD)
+    model = build_model(*folded("deeplab_v3_tiny_s16"), {}, input_type="uint8", input_format=input_format, mean=MEAN,
+                        std=STD)
     pixels = np.random.RandomState(0).randint(0, 256, (2, 65, 49, 3), dtype=np.uint8)
     normalised = ((pixels - np.array(MEAN)) / np.array(STD)).transpose(0, 3, 1, 2).astype(np.float32)
     expected = plain(ms.Tensor(normalised)).asnumpy()
@@ -86,10 +96,53 @@ def test_pixels_are_normalised_within(input_format, pynative):
 
 def test_extreme_logits_stay_probabilities():
     """Softmax is spelled out in the graph, so its guard against overflow is this project's to keep."""
-    import mindspore as ms
-    network = create_network("deeplab_v3_tiny_s16", 3)
-    network.aspp.conv2.bias.set_data(ms.Tensor(np.float32([3e4, -3e4, 3e4])))
-    session = onnxruntime.InferenceSession(build_model(network, {}).SerializeToString(),
+    network = folded("deeplab_v3_tiny_s16", 3, **{"network.aspp.conv2.bias": np.float32([3e4, -3e4, 3e4])})
+    session = onnxruntime.InferenceSession(build_model(*network, {}).SerializeToString(),
                                            providers=["CPUExecutionProvider"])
     probs = session.run(None, {"image": np.zeros((1, 3, 33, 33), np.float32)})[0]
     assert np.isfinite(probs).all() and np.allclose(probs.sum(1), 1, atol=1e-5) and probs[:, 1].max() == 0
+
+
+@pytest.mark.parametrize("side", [64, 65, 67])
+@pytest.mark.parametrize("stride", [16, 8])
+def test_three_readers_agree_on_a_model_of_fixed_size(stride, side, tmp_path):
+    """ONNX Runtime, onnx's reference evaluator and OpenCV's dnn; the sides give the pool an even and an odd input."""
+    model = build_model(*folded(f"deeplab_v3_tiny_s{stride}", 6), {}, batch=1, side=side)
+    assert not [entry.name for node in model.graph.node for entry in node.attribute if entry.name == "auto_pad"]
+    onnx.save(model, tmp_path / "fixed.onnx")
+    image = np.random.RandomState(side).randn(1, 3, side, side).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(tmp_path / "fixed.onnx"), providers=["CPUExecutionProvider"])
+    expected = session.run(None, {"image": image})[0]
+    assert expected.shape == (1, 6, side, side) and expected.std() > 0.01
+    reference = ReferenceEvaluator(model).run(None, {"image": image})[0]
+    assert np.abs(reference - expected).max() <= 1e-5
+    network = cv2.dnn.readNetFromONNX(str(tmp_path / "fixed.onnx"))
+    network.setInput(image)
+    assert np.abs(network.forward() - expected).max() <= 1e-5
+
+
+def test_a_free_size_pads_by_the_attribute_that_fits_any_and_computes_the_same():
+    network = folded("deeplab_v3_tiny_s16", 6)
+    free = build_model(*network, {})
+    pools = [node for node in free.graph.node if any(entry.name == "auto_pad" for entry in node.attribute)]
+    assert [node.op_type for node in pools] == ["MaxPool"]
+    for side in (64, 65, 66, 67):
+        image = np.random.RandomState(side).randn(1, 3, side, side).astype(np.float32)
+        found = [onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+                 .run(None, {"image": image})[0] for model in (free, build_model(*network, {}, batch=1, side=side))]
+        assert np.abs(found[0] - found[1]).max() <= 1e-6, side
+
+
+def test_the_graph_of_an_engine_leaves_its_weights_outside():
+    network = folded("deeplab_v3_tiny_s16", 6)
+    whole = build_model(*network, {}).SerializeToString()
+    model, constants = build_skeleton(*network)
+    assert len(model.SerializeToString()) < len(whole) / 10
+    assert sum(array.nbytes for array in constants.values()) > 0.9 * len(whole)
+    options = onnxruntime.SessionOptions()
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
+    options.add_external_initializers(list(constants), values)
+    image = np.random.RandomState(0).randn(1, 3, 65, 65).astype(np.float32)
+    sessions = (onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+                for data, settings in ((whole, None), (model.SerializeToString(), options)))
+    assert np.allclose(*(session.run(None, {"image": image})[0] for session in sessions), rtol=0, atol=1e-6)

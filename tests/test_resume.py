@@ -179,7 +179,7 @@ def test_sigterm_saves_and_says_so(launcher, ranks, log, options, tmp_path):
 
 
 def test_killed_while_saving_it_can_always_be_resumed(options, tmp_path):
-    """kill -9 at changing moments of a run that saves after every step; benchmarks/kill.py does it fifty times."""
+    """kill -9 at changing moments of a run that saves after every step."""
     folder, reached = tmp_path / "ckpt", 0
     for _ in range(2):
         process = start([*options, "--train_epochs", 500], folder, "--save_steps", 1, "--keep_checkpoint_max", 2,

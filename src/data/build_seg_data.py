@@ -69,7 +69,7 @@ def build(config) -> list:
     present = [path for path in final if path.exists()]
     if present and not config.overwrite:
         raise InputError(f"--dst_path {present[0]}: exists; give another name, or --overwrite to replace it")
-    pairs = read_list(config.data_lst)
+    pairs = read_list(config.data_lst, config.data_root)
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
     labels, facts = known_labels(config)

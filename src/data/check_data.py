@@ -52,7 +52,7 @@ SHOWN = 3    # examples of a kind on the console; the JSON has all
 
 
 def jobs_of_list(set_name: str, path, root) -> list:
-    return [Job(set_name, index, pair.image, pair.mask, root=str(root)) for index, pair in enumerate(read_list(path))]
+    return [Job(set_name, index, pair.image, pair.mask, root=str(root)) for index, pair in enumerate(read_list(path, root))]
 
 
 def jobs_of_records(set_name: str, read, indices=None):
@@ -217,7 +217,8 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
     """All figures and all findings, aside first."""
     findings = [{"kind": kind, "severity": KINDS[kind][0], "set": set_name, "item": str(item), "detail": detail}
                 for kind, set_name, item, detail in found]
-    write_whole(path, json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False).encode())
+    write_whole(path, json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False).encode(
+        "utf-8", "backslashreplace"))
 
 
 def check(config) -> None:

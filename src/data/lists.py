@@ -1,9 +1,14 @@
 """List files: a line "image mask" for each pair, paths relative to data_root."""
+import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
-from src.console import InputError
+from src.console import InputError, warn
 from src.files import write_whole
+
+BLANKS = " \t\r"    # between the fields of a line; other blanks of Unicode belong to names
+UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
 
 
 class Pair(NamedTuple):
@@ -14,41 +19,145 @@ class Pair(NamedTuple):
 
 
 def read_text(path, what: str) -> str:
+    """A text file in UTF-8. Raises InputError for a missing file, and for another encoding, which it names."""
+    data = read_plain(path, what)
     try:
-        return Path(path).read_text(encoding="utf-8-sig")    # some editors begin with a mark
-    except OSError as error:
-        raise InputError(f"{what} {path}: {error.strerror or error}") from None
+        return data.decode("utf-8-sig")    # some editors begin with a mark
     except UnicodeDecodeError:
-        raise InputError(f"{what} {path}: is not a text file") from None
+        raise InputError(f"{what} {path}: {encoding_hint(data)}") from None
 
 
-def read_list(path) -> list:
+def read_names(path, what: str) -> str:
+    """A file of file names: as read_text, but names are bytes, and those that are no UTF-8 go through as Python's
+    surrogates, with which files are found. Raises InputError for what is no text."""
+    return decode_names(read_plain(path, what), f"{what} {path}")
+
+
+def decode_names(data: bytes, where: str) -> str:
+    """Bytes that hold file names -> text, see read_names; `where` is what errors call them."""
+    if b"\0" in data or data[:2] in UTF16:
+        raise InputError(f"{where}: {encoding_hint(data)}")
+    return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+def read_plain(path, what: str) -> bytes:
+    """The content of a regular file. Raises InputError."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise InputError(f"{what} {path}: is no file but a folder, pipe or device")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
+        raise InputError(f"{what} {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def encoding_hint(data: bytes) -> str:
+    """What bytes that are no UTF-8 seem to be, and how to make them UTF-8."""
+    start = data[:1 << 16]
+    if data[:2] in UTF16 or 3 * start.count(0) > len(start):    # UTF-16 has a zero byte in each Latin letter
+        code = UTF16.get(data[:2]) or ("UTF-16BE" if data[:1] == b"\0" else "UTF-16LE")
+        if len(data) % 2 == 0:
+            return f"is {code} text; save it as UTF-8 (iconv -f {code} -t UTF-8)"
+    if b"\0" in start:
+        return "is not a text file"
+    code = "GB18030 (GBK)" if readable(start, "gb18030") else "ISO-8859-1 (Latin-1)"
+    return f"is not UTF-8 but, as it seems, {code}; save it as UTF-8 (iconv -f {code.split()[0]} -t UTF-8)"
+
+
+def readable(data: bytes, code: str) -> bool:
+    """Whether bytes, which may end within a letter, are Chinese text in this encoding: letters, not private use."""
+    text = data.decode(code, "replace")
+    foreign = [letter for letter in text[:-1] if ord(letter) > 127]
+    return bool(foreign) and all("\u3000" <= letter <= "\u9fff" or "\uff00" <= letter <= "\uffef"
+                                 for letter in foreign)
+
+
+def printable(name) -> str:
+    """A file name as UTF-8 can hold it: bytes of it that are none as backslash escapes."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def read_list(path, data_root=None) -> list:
     """Pairs of a list file: lines `image mask`, separated by a tab where a name has blanks; empty lines are skipped.
 
-    Raises InputError for a missing or empty file and for a line with another number of fields.
+    Args:
+        data_root: where the names are relative to. If given, names that begin with a slash are looked for there too,
+            and one line says so; and names of another encoding than that of the files are noticed.
+
+    Raises:
+        InputError: a missing or empty file, a line with another number of fields.
     """
     if not str(path):
         raise InputError("--data_lst is not given; src/data/get_dataset_lst.py writes list files")
     pairs = []
-    for number, line in enumerate(read_text(path, "list file").splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(lines_of(read_names(path, "list file")), 1):
+        fields = fields_of(line)
+        if not fields:
             continue
-        fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
         if len(fields) != 2 or not all(fields):
             raise InputError(f"{path}, line {number}: {len(fields)} fields where 'image mask' is expected; "
                              "names with blanks are separated by a tab")
         pairs.append(Pair(*fields))
     if not pairs:
         raise InputError(f"list file {path}: is empty")
+    if data_root is not None:
+        check_encoding(pairs, data_root, path)
+        pairs = without_slashes(pairs, data_root, path)
     return pairs
 
 
+def lines_of(text: str) -> list:
+    """The lines of a list, with line ends of Unix, Windows or old Macs; no other letter ends one, as names may hold it.
+    """
+    return re.split("\r\n|\n|\r", text)
+
+
+def fields_of(line: str) -> list:
+    """The names of a line, between tabs if it has any, else between blanks; [] for an empty one."""
+    line = line.strip(BLANKS)
+    if "\t" in line:
+        return [field.strip(BLANKS) for field in line.split("\t")]
+    return [field for field in line.split(" ") if field]
+
+
+def without_slashes(pairs: list, data_root, path) -> list:
+    """The pairs, names with a leading slash made relative where only that file exists (VOC's widely copied lists)."""
+    taken = []
+
+    def relative(name: str) -> str:
+        bare = name.lstrip("/")
+        if name == bare or os.path.exists(name) or not Path(data_root, bare).exists():
+            return name
+        taken.append(name)
+        return bare
+    pairs = [Pair(*map(relative, pair)) for pair in pairs]
+    if taken:
+        warn(f"list file {path}: {len(taken)} names begin with a slash, such as {taken[0]}; they are read as relative "
+             f"to --data_root {data_root}")
+    return pairs
+
+
+def check_encoding(pairs: list, data_root, path) -> None:
+    """Raises InputError where a name that is no UTF-8 names no file, and the same name in UTF-8 does."""
+    for name in (name for pair in pairs for name in pair):
+        if printable(name) != name and not Path(data_root, name).exists():
+            data = os.fsencode(name)
+            for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
+                if Path(data_root, data.decode(code, "replace")).exists():
+                    raise InputError(f"list file {path}: is {code.upper()} text, and the files have names in UTF-8; "
+                                     f"save it as UTF-8 (iconv -f {code.upper()} -t UTF-8)")
+
+
 def check_files(pairs: list, data_root, data_lst) -> None:
-    """Raises InputError that names the first file of `pairs` that does not exist, and their number."""
+    """Raises InputError that names the first file of `pairs` that is not there, and their number."""
     missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
-    if missing:
-        raise InputError(f"{Path(data_root, missing[0])}: no such file, though {data_lst} lists it "
-                         f"({len(missing)} files missing); paths are relative to --data_root")
+    if not missing:
+        return
+    path = Path(data_root, missing[0])
+    if path.exists():
+        raise InputError(f"{path}: is no file but a folder, pipe or device, though {data_lst} lists it")
+    root = "begins with a slash, so --data_root is not used" if path.is_absolute() and missing[0][:1] == "/" else (
+        "paths are relative to --data_root")
+    raise InputError(f"{path}: no such file, though {data_lst} lists it ({len(missing)} files missing); {root}")
 
 
 def format_pair(pair: Pair) -> str:
@@ -57,10 +166,21 @@ def format_pair(pair: Pair) -> str:
     return separator.join(pair) + "\n"
 
 
+def check_name(path) -> None:
+    """Raises InputError for a path that a line of a list file cannot hold: any bytes but tabs, line ends and blanks at
+    an end."""
+    text = str(path)
+    if text != text.strip(BLANKS) or any(letter in text for letter in "\t\n\r"):
+        raise InputError(f"{text!r}: a list file cannot name it, since it holds a tab or a line end, or begins or ends "
+                         "with a blank; rename it")
+
+
 def write_list(root: Path, name: str, pairs: list) -> None:
-    """Write the list file aside and rename it; every picture must exist."""
+    """Write the list file aside and rename it; every picture must exist, and no name hold what lists cannot say."""
     for pair in pairs:
+        for path in pair:
+            check_name(path)
         if not (root / pair.image).is_file():
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
-    write_whole(root / name, "".join(map(format_pair, pairs)).encode())
+    write_whole(root / name, "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape"))
     print(f"{name}: {len(pairs)} pairs")

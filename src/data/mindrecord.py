@@ -6,6 +6,7 @@ import mindspore.dataset as ds
 from mindspore.mindrecord import FileWriter
 
 from src.console import InputError, first_line, progress
+from src.data.lists import printable
 from src.data.pictures import read_bytes
 
 SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
@@ -45,7 +46,7 @@ def write_records(path, pairs: list, data_root, num_shards: int, facts: dict) ->
     writer.add_schema(SCHEMA, json.dumps(facts))    # the description: any text, which MindSpore itself never reads
     with progress(len(pairs), "write", "pair") as bar:
         for chunk in chunks(pairs, sizes):
-            writer.write_raw_data([{"file_name": Path(pair.image).name,
+            writer.write_raw_data([{"file_name": printable(Path(pair.image).name),
                                     "data": read_bytes(Path(data_root, pair.image)),
                                     "label": read_bytes(Path(data_root, pair.mask))} for pair in chunk])
             bar.update(len(chunk))

@@ -1,5 +1,7 @@
 """Pictures and masks: read, decoded upright and checked against each other, the same way everywhere."""
 import io
+import os
+import stat
 import struct
 from pathlib import Path
 
@@ -8,14 +10,27 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from src.console import InputError
+from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 
-Image.MAX_IMAGE_PIXELS = None    # lists name the user's own pictures, and OpenCV has a limit of its own
+Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # what Pillow raises of a file
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
 TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
 FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}    # axes, after the transposition if any
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")    # brands of ISO/IEC 23008-12
+AVIF = (b"avif", b"avis")
+FULL_RANGE = 1 << 12    # 16-bit pictures whose brightest value is below hold 10 or 12 bits
+KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+         (stat.S_ISSOCK, "a socket"))
+limit = {"pixels": 200_000_000}    # see limit_pixels
+
+
+def limit_pixels(pixels: int) -> None:
+    """Refuse pictures and masks of more pixels from now on, in this process (--max_pixels)."""
+    limit["pixels"] = pixels
 
 
 def png_bytes(image: Image.Image) -> bytes:
@@ -30,49 +45,137 @@ def size_text(array: np.ndarray) -> str:
 
 
 def read_bytes(path) -> bytes:
+    """A file's content. Raises InputError for what is missing or no regular file: a pipe would wait, a device never
+    end."""
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            kind = next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
+            raise InputError(f"{path}: is {kind}, and only files are read")
         return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except MemoryError:
+        raise InputError(f"{path}: too large for the memory that is left") from None
 
 
-def is_cut(data: bytes) -> bool:
-    """Whether a JPEG has a scan (FF DA) without an end (FF D9) after it.
+def header_size(data: bytes):
+    """(width, height) that an encoded picture's header states, as stored; None where it is not known."""
+    if is_jpeg(data):
+        return jpeg_size(data)
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        return struct.unpack(">II", data[16:24])
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return opened.size
+    except (*DAMAGED, MemoryError):
+        return None
 
-    No scan holds the end's two bytes; the segments before it may, as thumbnails do, and phones append what they like.
-    """
-    place = 2
-    while data[place:place + 1] == b"\xff":    # a segment: FF, kind, length, content; FF may fill before the kind
-        kind = data[place + 1:place + 2]
-        if kind == b"\xda":
-            return data.find(b"\xff\xd9", place) < 0
-        place += 1 if kind == b"\xff" else 2 + int.from_bytes(data[place + 2:place + 4], "big")
-    return False
+
+def check_pixels(size, name) -> None:
+    """Raises InputError if a (width, height) is more than limit_pixels allows; before anything is decoded."""
+    if size and size[0] * size[1] > limit["pixels"]:
+        raise InputError(f"{name}: {size[0]}x{size[1]}, {size[0] * size[1] / 1e6:.0f} megapixels, and --max_pixels is "
+                         f"{limit['pixels']}; give a higher one if the picture is right")
 
 
-def decode_image(data: bytes, name) -> np.ndarray:
+def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
     """Encoded picture -> (H, W, 3) uint8, blue green red, upright as its EXIF orientation says.
 
     OpenCV turns JPEG, PNG and TIFF by itself, but not WebP (4.11; later ones may): that is read as it is stored and
-    turned here. Raises InputError for what is not a picture, is damaged or cut: OpenCV refuses cut files of every
-    kind but JPEG, of which it fills what is missing with grey.
+    turned here. HEIC and AVIF are Pillow's. OpenCV refuses cut and damaged files of most kinds; of a cut JPEG it
+    fills what is missing with grey.
+
+    Args:
+        strict: look for the damage that OpenCV passes over, too: in the middle of a JPEG or TIFF. JPEGs are decoded
+            one at a time then. What has been looked at before needs it no more.
+
+    Raises:
+        InputError: it is not a picture, is damaged, has more than --max_pixels or values of few of its bits.
     """
-    if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
+    if is_jpeg(data) and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
-    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_COLOR
+    check_pixels(header_size(data), name)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        brand = data[8:12] if data[4:8] == b"ftyp" else b""
+        if brand in HEIC + AVIF:
+            return decode_with_pillow(data, name, brand)
+        image = decode_with_opencv(data, name, strict)
         if image is not None:
-            return upright(image, Image.open(io.BytesIO(data))) if webp else image
+            return eight_bits(image, name)
         Image.open(io.BytesIO(data))    # does Pillow at least know what it is?
     except UnidentifiedImageError:
         raise InputError(f"{name}: is not a picture that OpenCV can read") from None
     except cv2.error as error:
         raise InputError(f"{name}: OpenCV cannot read it ({error.err})") from None    # more pixels than it takes
-    except (OSError, SyntaxError, ValueError, OverflowError) as error:
+    except MemoryError:
+        raise InputError(f"{name}: too large for the memory that is left") from None
+    except DAMAGED as error:
         raise InputError(f"{name}: damaged picture ({error})") from None
     raise InputError(f"{name}: damaged, or of a kind that OpenCV cannot read")
+
+
+def decode_with_opencv(data: bytes, name, strict: bool):
+    """(H, W, 3) of any depth, upright, or None."""
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    if is_jpeg(data):
+        flags = cv2.IMREAD_COLOR
+    else:
+        flags = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_ANYDEPTH)
+    complaint = ""
+
+    def decode():
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if strict and is_jpeg(data):
+        image, complaint = decode_listening(decode, data)
+    else:
+        image = decode()
+    if strict and data[:4] in (b"II*\0", b"MM\0*"):
+        complaint = tiff_complaint(data)
+    if complaint and image is not None:
+        raise InputError(f"{name}: damaged picture ({complaint})")
+    return upright(image, Image.open(io.BytesIO(data))) if webp and image is not None else image
+
+
+def tiff_complaint(data: bytes) -> str:
+    """What Pillow says of a TIFF that it knows and cannot decode, else "". OpenCV leaves damaged strips black."""
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except UnidentifiedImageError:
+        return ""
+    except DAMAGED as error:
+        return str(error) or "strips cannot be read"
+    return ""
+
+
+def decode_with_pillow(data: bytes, name, brand: bytes) -> np.ndarray:
+    """HEIC and AVIF -> (H, W, 3) uint8, blue green red, upright."""
+    if brand in HEIC:
+        try:
+            import pillow_heif    # optional: of all pictures, those of some phones alone need it
+        except ImportError:
+            raise InputError(f"{name}: is HEIC, as phones write it; pip install pillow-heif, or convert it to JPEG"
+                             ) from None
+        pillow_heif.register_heif_opener()
+    with Image.open(io.BytesIO(data)) as opened:
+        check_pixels(opened.size, name)
+        return upright(np.asarray(opened.convert("RGB"))[:, :, ::-1], opened)
+
+
+def eight_bits(image: np.ndarray, name) -> np.ndarray:
+    """(H, W, 3) uint8 of 8 or 16 bits a channel. Raises InputError for 10 and 12 bits in 16, and for floats.
+
+    How many bits were meant can only be guessed from one picture, and would be guessed otherwise for a darker one.
+    """
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        raise InputError(f"{name}: holds {image.dtype} values; save it with 8 or 16 bits a channel")
+    brightest = int(image.max())
+    if 0 < brightest < FULL_RANGE:
+        raise InputError(f"{name}: has 16 bits a channel, but no value above {brightest}, as of a 10- or 12-bit camera; "
+                         "scale the values to 0 to 65535, or save it with 8 bits a channel")
+    return (image >> 8).astype(np.uint8)
 
 
 def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
@@ -82,7 +185,7 @@ def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
     """
     try:
         orientation = opened.getexif().get(ORIENTATION)
-    except (SyntaxError, ValueError, OSError, struct.error):
+    except DAMAGED:
         return pixels
     if orientation in TRANSPOSED:
         pixels = pixels.swapaxes(0, 1)
@@ -93,7 +196,7 @@ def picture_size(opened: Image.Image) -> tuple:
     """(width, height) of an opened picture once it is upright; nothing is decoded."""
     try:
         orientation = opened.getexif().get(ORIENTATION)
-    except (SyntaxError, ValueError, OSError, struct.error):
+    except DAMAGED:
         return opened.size
     return opened.size[::-1] if orientation in TRANSPOSED else opened.size
 
@@ -112,13 +215,26 @@ def decode_mask(data: bytes, name) -> np.ndarray:
 
 
 def open_mask(data: bytes, name) -> Image.Image:
-    """The mask, decoded in full. Raises InputError for a damaged file."""
+    """The mask, decoded in full. Raises InputError for a damaged file, and for more than --max_pixels."""
     try:
         mask = Image.open(io.BytesIO(data))
+        check_pixels(mask.size, name)
         mask.load()
         return mask
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError) as error:
-        raise InputError(f"{name}: damaged mask ({str(error) or 'too large'})") from None
+    except MemoryError:
+        raise InputError(f"{name}: damaged mask (too large)") from None
+    except DAMAGED as error:
+        raise InputError(f"{name}: damaged mask ({error})") from None
+
+
+def check_headers(data: tuple, names: tuple) -> None:
+    """Raises InputError if the headers of an encoded picture and mask state other sizes, however they are turned: a
+    mask that unpacks to gigabytes is not decoded to find out."""
+    sizes = [header_size(one) for one in data]
+    if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
+        check_pixels(sizes[1], names[1])
+        width, height = picture_size(Image.open(io.BytesIO(data[0])))
+        raise InputError(f"{names[1]}: {sizes[1][0]}x{sizes[1][1]} where its picture {names[0]} has {width}x{height}")
 
 
 def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> None:
@@ -127,24 +243,26 @@ def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> N
         raise InputError(f"{mask_name}: {size_text(mask)} where its picture {image_name} has {size_text(image)}")
 
 
-def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT) -> tuple:
+def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, strict: bool = True) -> tuple:
     """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of an encoded pair, checked against each other.
 
     Args:
         data: (picture, mask) as bytes.
         names: (picture, mask) as errors name them.
         hint: what to do about a value of the mask that is neither a class nor ignored.
+        strict: as decode_image takes it.
 
     Raises:
         InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.
     """
-    image, mask = decode_image(data[0], names[0]), decode_mask(data[1], names[1])
+    check_headers(data, names)
+    image, mask = decode_image(data[0], names[0], strict), decode_mask(data[1], names[1])
     check_sizes(image, mask, *names)
     labels.check(mask, names[1], hint)
     return image, mask
 
 
-def read_pair(data_root, pair: Pair, labels: Labels, hint: str = HINT) -> tuple:
+def read_pair(data_root, pair: Pair, labels: Labels, hint: str = HINT, strict: bool = True) -> tuple:
     """decode_pair of the files that `pair` names, relative to data_root."""
     paths = Path(data_root, pair.image), Path(data_root, pair.mask)
-    return decode_pair(tuple(map(read_bytes, paths)), paths, labels, hint)
+    return decode_pair(tuple(map(read_bytes, paths)), paths, labels, hint, strict)

@@ -21,7 +21,7 @@ from src.weights.checkpoint import digest
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
-    pairs = read_list(config.data_lst)
+    pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
     config = with_facts(config, path, option)
     is_distributed = getattr(config, "is_distributed", False)
@@ -44,7 +44,8 @@ def settings_of(config, model, batch_size: int, count: int) -> Settings:
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
     scales = FIVE_SCALES if config.scales_type else tuple(config.scales)
-    return Settings(config.crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
+    crop_size = config.crop_size if "crop_size" in config.given else model.crop_size    # a fixed input has but one
+    return Settings(crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
 
 
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:

@@ -29,7 +29,7 @@ def write_facts(facts: dict, path: Path) -> None:
 
 def calibration(config):
     """Inputs for int8 from the first calibration_images pictures of data_lst."""
-    pairs = read_list(config.data_lst)[:config.calibration_images]
+    pairs = read_list(config.data_lst, config.data_root)[:config.calibration_images]
     paths = [Path(config.data_root, pair.image) for pair in pairs]
     images = (decode_image(read_bytes(path), path) for path in counted(paths, "calibrate", "image"))
     settings = Settings(config.input_size, mean=tuple(config.image_mean), std=tuple(config.image_std))

@@ -1,5 +1,4 @@
 """An export: a checkpoint with its softmax as ONNX, MINDIR or AIR, with the facts that the checkpoint knows."""
-import importlib
 import os
 from pathlib import Path
 
@@ -9,12 +8,13 @@ from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import writing
 from src.metadata import describe
-from src.models.model import read_facts, read_folded, with_facts
+from src.models.model import load_room, read_facts, read_folded, with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
 
-# Format -> the module whose `write` makes it; MindSpore must not be imported beside onnx.
-WRITERS = {"ONNX": "src.export.onnx_file", "MINDIR": "src.export.mindspore_file", "AIR": "src.export.mindspore_file"}
+# Format -> (the module whose `write` makes it, the packages that it needs); MindSpore must not be imported beside onnx.
+MINDSPORE = ("src.export.mindspore_file", '"mindspore>=2.7,<2.9"')
+WRITERS = {"ONNX": ("src.export.onnx_file", "onnx onnxruntime"), "MINDIR": MINDSPORE, "AIR": MINDSPORE}
 
 
 def run(config) -> None:
@@ -26,7 +26,8 @@ def run(config) -> None:
     network = read_folded(config.ckpt_file, "--ckpt_file", facts)
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
-    writer = importlib.import_module(WRITERS[config.file_format])
+    module, packages = WRITERS[config.file_format]
+    writer = load_room(module, f"--file_format {config.file_format}", packages)
     with writing(path, "--file_name") as aside:
         writer.write(config, network, facts, aside)
     writer.write_facts(facts, path)

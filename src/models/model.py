@@ -13,8 +13,8 @@ import numpy as np
 import yaml
 
 from src import metadata
-from src.config import believe, read_options
-from src.console import InputError
+from src.config import read_options
+from src.console import InputError, first_line
 from src.device import prepare_environment, resolve_target
 from src.nets.architecture import NETWORKS
 from src.weights import checkpoint, protobuf
@@ -22,11 +22,11 @@ from src.weights.folding import fold
 from src.weights.loading import Network, read_network, translated
 from src.weights.names import CLASSIFIER
 
-# Engine -> (the module that runs it, the kinds of files that it takes).
+# Engine -> (the module that runs it, the kinds of files that it takes, the package that it needs).
 ENGINES = {
-    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir")),
-    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx")),
-    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx")),
+    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7,<2.9"'),
+    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
+    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
 }
 TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
@@ -67,7 +67,7 @@ class Model(NamedTuple):
     title: str    # of tables: the network and what it was opened as
     facts: dict    # what the file says, see src.metadata
     num_classes: int
-    crop_size: int    # side of the square input that it was trained with
+    crop_size: int    # side of the square input that it was trained with; `size` where that is fixed
     mean: tuple    # of each channel, blue green red
     std: tuple
     size: int    # side of the input, None where it is free
@@ -101,17 +101,15 @@ def kind_of(path, option: str) -> str:
         raise InputError(f"{option} {path}: no such file")
     try:
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(checkpoint.HEAD)
     except OSError as error:
         raise InputError(f"{option} {path}: {error.strerror}") from None
     if head[:1] == b"\x08":
         return "onnx"
-    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)    # a varint ends there
-    if head[:1] == b"\x0a" and length:
-        if b"MindSpore" in head:
-            return "mindir"
-        if head[length + 1:length + 2] == b"\x0a":
-            return "checkpoint"
+    if head[:1] == b"\x0a" and b"MindSpore" in head:
+        return "mindir"
+    if checkpoint.begins(head):
+        return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
     what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
     raise InputError(f"{option} {path}: {what}")
@@ -129,7 +127,7 @@ def read_facts(path, option: str) -> dict:
 def checkpoint_facts(path: Path, option: str) -> dict:
     """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
     found, translation = translated(path, option)
-    facts = metadata.checked(found.facts or facts_beside(path), path)
+    facts = metadata.checked(found.facts, path) if found.facts else facts_beside(path)
     named = next((name for name in NETWORKS if path.name.startswith(name)), None)
     if named and "network" not in found.facts:
         facts["network"] = named
@@ -141,15 +139,19 @@ def checkpoint_facts(path: Path, option: str) -> dict:
 
 
 def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there."""
+    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there.
+
+    It may be another program's, so what cannot be used is passed over.
+    """
     try:
         with (path.parent / "config.yaml").open("rb") as file:
             saved = yaml.safe_load(file.read(metadata.LONGEST))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}    # not there, or somebody else's
-    options = {name: metadata.OPTIONS[name][0] for name in metadata.OPTIONS}
-    return {name: saved[option] for name, option in options.items() if option in saved
-            } if isinstance(saved, dict) else {}
+    if not isinstance(saved, dict):
+        return {}
+    said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
+    return metadata.checked(said, path, tell=lambda line: None)
 
 
 def onnx_metadata(path, option: str) -> dict:
@@ -157,7 +159,8 @@ def onnx_metadata(path, option: str) -> dict:
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             entries = [dict(protobuf.fields(data, span.start, span.stop))
-                       for number, span in protobuf.fields(data, 0, len(data)) if number == 14]    # metadata_props
+                       for number, span in protobuf.fields(data, 0, len(data))
+                       if number == 14 and isinstance(span, range)]    # metadata_props
             return {data[entry[1].start:entry[1].stop].decode(): data[entry[2].start:entry[2].stop].decode()
                     for entry in entries if isinstance(entry.get(1), range) and isinstance(entry.get(2), range)}
     except (protobuf.Damaged, OSError, ValueError):
@@ -165,13 +168,8 @@ def onnx_metadata(path, option: str) -> dict:
 
 
 def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults.
-
-    Raises InputError where the user gave another number of classes, or another network: other strides compute
-    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
-    """
-    binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
-    return believe(config, metadata.known_options(read_facts(path, option)), path, binding)
+    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
+    return metadata.believe_facts(config, read_facts(path, option), path)
 
 
 def choose(engine: str, kind: str, target: str) -> str:
@@ -198,7 +196,7 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     """
     kind = kind_of(path, option)
     engine = choose(engine, kind, resolve_target(device))
-    module, kinds = ENGINES[engine]
+    module, kinds, package = ENGINES[engine]
     if kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[kind]} files; leave the option out")
     said = read_facts(path, option)
@@ -208,7 +206,16 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
-    return assemble(source, engine, importlib.import_module(module).load(source, device, device_id, precision))
+    room = load_room(module, f"--engine {engine}", package)
+    return assemble(source, engine, room.load(source, device, device_id, precision))
+
+
+def load_room(module: str, option: str, package: str):
+    """A module whose `package` may not be installed. Raises InputError that names the option and pip's command."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{option}: cannot be used here ({first_line(error)}); pip install {package}") from None
 
 
 def read_folded(path, option: str, facts: dict) -> Network:
@@ -226,7 +233,7 @@ def defaults() -> dict:
 def assemble(source: Source, engine: str, loaded: Loaded) -> Model:
     """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
     batch, side, channels_last = layout(source, loaded)
-    facts = source.facts | {"num_classes": loaded.num_classes}
+    facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
     if source.name in NETWORKS:    # a foreign file may be any network
         facts["output_stride"] = NETWORKS[source.name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])

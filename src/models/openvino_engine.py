@@ -1,13 +1,10 @@
 """OpenVINO as an engine, an optional package: float32, or bf16 where the CPU computes in it."""
+import openvino
+
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target
 from src.models.model import Loaded, Source
 from src.nets.onnx_graph import build_model
-
-try:
-    import openvino
-except ImportError:
-    raise InputError("--engine openvino: is not installed; pip install openvino") from None
 
 HINTS = {"float32": "f32", "bf16": "bf16"}    # without one OpenVINO takes bf16 where the CPU can
 

@@ -123,7 +123,7 @@ class Results:
         writer = csv.writer(text)
         writer.writerow(["picture", "width", "height", *self.labels.names])
         writer.writerows(self.rows)
-        write_whole(self.folder / "coverage.csv", text.getvalue().encode())
+        write_whole(self.folder / "coverage.csv", text.getvalue().encode("utf-8", "backslashreplace"))
         scored = {"mean_iou": self.matrix.mean_iou} if self.matrix.counts.any() else {}
         result = {**about, **scored, "pictures": self.entries}
-        write_whole(self.folder / "coverage.json", json.dumps(result, indent=1, ensure_ascii=False).encode())
+        write_whole(self.folder / "coverage.json", json.dumps(result, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import cv2
 
 from src.console import InputError
-from src.data.lists import read_text
+from src.data.folders import find_files
+from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".heic", ".heif", ".avif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 RESULTS = ("masks", "overlays")    # folders of pictures that predict.py writes
@@ -65,8 +66,9 @@ def find_sources(sources: list, data_root: str) -> Sources:
         elif kind == "picture":
             found.append((path, None))
         else:
-            text = sys.stdin.read().removeprefix("\ufeff") if source == "-" else read_text(path, "list file")
-            found += read_pictures(text.splitlines(), source, roots(data_root, path))
+            text = (decode_names(sys.stdin.buffer.read(), "standard input") if source == "-"
+                    else read_names(path, "list file"))
+            found += read_pictures(lines_of(text), source, roots(data_root, path))
     names = unique_names([image for image, _ in found])
     pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
     return Sources(pictures, list(zip(videos, unique_names(videos))))
@@ -81,6 +83,8 @@ def kind_of(source: str) -> str:
         raise InputError(f"{source}: no such file or folder")
     if path.is_dir():
         return "folder"
+    if not path.is_file():
+        raise InputError(f"{source}: is a pipe or a device, and only files are read; - reads a list on standard input")
     if path.suffix.lower() in PICTURES:
         return "picture"
     if path.suffix.lower() in VIDEOS:
@@ -91,7 +95,7 @@ def kind_of(source: str) -> str:
 def is_text(path: Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(4096)
-    return b"\0" not in head and head.decode("utf-8", "ignore").encode() in (head, head[:-1], head[:-2], head[:-3])
+    return b"\0" not in head or head[:2] in UTF16    # names are any bytes; videos hold zeros
 
 
 def pictures_in(folder: Path) -> list:
@@ -99,8 +103,7 @@ def pictures_in(folder: Path) -> list:
 
     What predict.py wrote in folders within is left out, so that it can be run on the working folder again.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file()
-                   and not is_result(path, folder))
+    found = [path for path in find_files(folder, PICTURES) if not is_result(path, folder)]
     if not found:
         raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
     return [(path, None) for path in found]
@@ -121,11 +124,11 @@ def read_pictures(lines: list, source: str, folders: list) -> list:
     name = "standard input" if source == "-" else source
     pairs = []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not fields_of(line):
             continue
         fields = [line.strip()]    # the whole line, where a picture is called so
         if resolve(fields[0], folders) is None:
-            fields = [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+            fields = fields_of(line)
         paths = [resolve(field, folders) for field in fields]
         if len(fields) > 2 or None in paths:
             missing = fields[paths.index(None)] if len(fields) <= 2 else line.strip()

@@ -32,7 +32,7 @@ def main(argv=None):
     config = parse_args("postprocess", __doc__, argv)
     if not config.result_path:
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
-    pairs = read_list(config.data_lst)
+    pairs = read_list(config.data_lst, config.data_root)
     facts, source = labels_beside(config.data_lst, config.data_root)
     labels = labels_of(config, facts, source)
     load = partial(read_pair, config.data_root, labels=labels)

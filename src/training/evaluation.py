@@ -20,7 +20,7 @@ def read_evaluation_pairs(config) -> list:
     """The pairs of --eval_data_lst, none where it is not given. Raises InputError where a file is missing."""
     if not config.eval_data_lst:
         return []
-    pairs = read_list(config.eval_data_lst)
+    pairs = read_list(config.eval_data_lst, config.data_root)
     check_files(pairs, config.data_root, config.eval_data_lst)
     return pairs
 

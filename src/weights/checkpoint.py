@@ -31,6 +31,7 @@ BFLOAT16 = "BFloat16"    # NumPy has none; read as float32
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 CRC, CRC_LENGTH = b"crc_num", 17
 LONGEST_NAME, MOST_DIMS = 1000, 16
+HEAD = 64    # bytes that tell one kind of file from another
 
 OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
 OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
@@ -63,11 +64,20 @@ def read(path, option: str) -> Checkpoint:
         raise InputError(f"{where}: {OTHER_FILES[Path(path).suffix]}")
     try:
         with open(path, "rb") as file:
-            return parse(mapped(file))
+            data = mapped(file)
+        if not begins(data[:HEAD]):
+            raise InputError(f"{where}: is no MindSpore checkpoint")
+        return parse(data)
     except (OSError, ValueError) as error:    # no right to read; an empty file cannot be mapped
         raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
     except Damaged as error:
         raise InputError(f"{where}: is not a whole MindSpore checkpoint ({error})") from None
+
+
+def begins(head: bytes) -> bool:
+    """Whether a file's first bytes are a checkpoint's: a message whose first field is the text of a name."""
+    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)    # a varint ends there
+    return head[:1] == b"\x0a" and length > 0 and head[length + 1:length + 2] == b"\x0a"
 
 
 def parse(data) -> Checkpoint:

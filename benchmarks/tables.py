@@ -1,0 +1,181 @@
+"""The tables of the pages, made from the results: `python benchmarks/run.py --tables`.
+
+A page marks a table by comments, between which everything is replaced:
+
+    <!-- figures: NAME NAME ... -->    sides of these figures, a row each
+    <!-- growth -->                    the growth figures; their drawing, docs/images/growth.png, is made too
+    <!-- ratios: LANGUAGE -->          README's short table, en or zh
+    <!-- end -->
+
+A table of which a result is missing is left as it is.
+"""
+import json
+import re
+from pathlib import Path
+
+from benchmarks.figures import FIGURES, GROWTH
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "README_CN.md", "docs/performance.md", "docs/ascend310.md")
+BLOCK = re.compile(r"(<!-- (figures|growth|ratios)(?:: ([\w ]+))? -->\n)(.*?)(<!-- end -->)", re.S)
+BUSY = "busy machine"
+
+# README's rows: English and Chinese of what and beside what, and the values.
+RATIOS = (
+    (("training input", "训练输入"), ("zoo's transform; torchvision v2", "模型库的变换；torchvision v2"),
+     ("input_all_cores zoo ratio", "input_all_cores torchvision ratio")),
+    (("lists and MindRecords of the full sets", "完整数据集的列表与 MindRecord"),
+     ("one process, plainly written", "单进程的直白写法"), ("lists plain ratio",)),
+    (("training step, batch 2; 8", "训练步，批大小 2；8"), ("PyTorch eager", "PyTorch eager"),
+     ("train_batch2 torch ratio", "train_batch8 torch ratio")),
+    (("peak memory of a training step, batch 2; 8", "训练步的内存峰值，批大小 2；8"),
+     ("PyTorch eager", "PyTorch eager"), ("train_batch2 torch memory", "train_batch8 torch memory")),
+    (("eval.py, batch 1, stride 16; 8", "eval.py，批大小 1，步长 16；8"),
+     ("PyTorch eager, plain processing", "PyTorch eager，直白的前后处理"),
+     ("eval_s16_batch1 plain ratio", "eval_s8_batch1 plain ratio")),
+    (("eval.py, batch 4, stride 16; 8", "eval.py，批大小 4，步长 16；8"), ("the same", "同上"),
+     ("eval_s16_batch4 plain ratio", "eval_s8_batch4 plain ratio")),
+    (("eval.py around the network", "eval.py 中网络之外的部分"), ("plainly written", "直白的写法"),
+     ("around plain ratio",)),
+    (("ONNX file, stride 16; 8", "ONNX 文件，步长 16；8"),
+     ("PyTorch's export, ONNX Runtime", "PyTorch 的导出，ONNX Runtime"),
+     ("network_s16 export ratio", "network_s8 export ratio")),
+    (("C++ Predict, stride 16; 8", "C++ 的 Predict，步长 16；8"), ("MindSpore in Python", "Python 中的 MindSpore"),
+     ("cpp_s16 mindspore ratio", "cpp_s8 mindspore ratio")),
+    (("quickstart", "quickstart"), ("the version before", "上一版本"), ("quickstart older ratio",)),
+)
+HEADS = {"en": ("| what | beside | ratio |", "; "), "zh": ("| 内容 | 对照 | 比值 |", "；")}
+
+# Columns of a figure's table: title, value of a side, how it is written. Those without a value are left out.
+COLUMNS = (
+    ("s", "s", lambda value: f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"),
+    ("ours over it", "ratio", lambda value: f"**{value:.2f}**"),
+    ("peak GB", "mb", lambda value: f"{value / 1024:.2f}"),
+    ("ours over it", "memory", lambda value: f"{value:.2f}"),
+    ("largest difference", "difference", lambda value: f"{value:.1e}"),
+    ("equal pixels", "equal_pixels", lambda value: f"{100 * value:.4f} %"),
+    ("mIoU", "mean_iou", lambda value: f"{100 * value:.2f}"),
+    ("file MB", "file_mb", lambda value: f"{value:.0f}"),
+)
+
+
+class Missing(Exception):
+    """There is no result of a figure, or none of a side."""
+
+
+class Results:
+    """The JSON files of a folder, by the names of their figures."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __getitem__(self, name: str) -> dict:
+        try:
+            return json.loads((self.folder / f"{name}.json").read_text())
+        except OSError:
+            raise Missing(name) from None
+
+    def value(self, words: str) -> float:
+        """The value of "FIGURE SIDE VALUE"."""
+        name, side, value = words.split()
+        try:
+            return self[name]["sides"][side][value]
+        except KeyError:
+            raise Missing(words) from None
+
+
+def target_text(result: dict, key: str) -> str:
+    """The targets of a side and whether they were met."""
+    units = {"s": " s", "mb": " MB", "memory": " of memory"}
+    judged = [target for target in result["targets"] if target["side"] == key and target["met"] is not None]
+    return "; ".join(f"<= {target['most']:g}{units.get(target['value'], '')}: "
+                     f"{'met' if target['met'] else '**missed**'}" for target in judged)
+
+
+def figure_table(results: Results, names: list) -> str:
+    """The command, the machine, and a row for each side."""
+    found = [results[name] for name in names]
+    sides = [side for result in found for side in result["sides"].values()]
+    columns = [column for column in COLUMNS if any(side.get(column[1]) is not None for side in sides)]
+    lines = [f"| figure | side | {' | '.join(title for title, *_ in columns)} | target |",
+             "| --- " * (len(columns) + 3) + "|"]
+    for result in found:
+        title = result["what"] + f" ({BUSY})" * bool(result["busy"])
+        for key, side in result["sides"].items():
+            cells = [write(side[name]) if side.get(name) is not None else "" for _, name, write in columns]
+            lines.append(f"| {' | '.join([title, side['title'], *cells, target_text(result, key)])} |")
+            title = ""
+    return f"{command_line(found)}\n\n" + "\n".join(line.replace("|  |", "| |") for line in lines) + "\n"
+
+
+def command_line(found: list) -> str:
+    """How and where the figures were taken."""
+    machine = found[0]["machine"]
+    names, dates = (" ".join(result["name"] for result in found), sorted({result["date"] for result in found}))
+    return (f"`python benchmarks/run.py {names}` on {machine['cores']} cores of {machine['cpu']} "
+            f"({', '.join(machine['isa'][-2:])}), {' and '.join(dates)}:")
+
+
+def growth_curves(results: Results) -> dict:
+    """Axis's title -> work -> {value: side}, as growth.draw takes it."""
+    return {title: {work: {int(key): side for key, side in results[f"growth_{axis}_{work}"]["sides"].items()}
+                    for work in works} for axis, (title, _, works) in GROWTH.items()}
+
+
+def growth_table(results: Results) -> str:
+    from benchmarks.growth import power
+    lines = ["| along | of | values | s | power | peak MB |", "| --- | --- | --- | --- | --- | --- |"]
+    for title, works in growth_curves(results).items():
+        for work, points in works.items():
+            seconds, mb = ([side[key] for side in points.values()] for key in ("s", "mb"))
+            lines.append(f"| {title} | {work} | {' '.join(map(str, points))} | "
+                         f"{' '.join(f'{s:.2f}' for s in seconds)} | "
+                         f"{power(list(points), seconds):.2f} | {' '.join(f'{m:.0f}' for m in mb)} |")
+    return "\n".join(lines) + "\n"
+
+
+def ratio_table(results: Results, language: str) -> str:
+    head, separator = HEADS[language]
+    number = list(HEADS).index(language)
+    rows = [f"| {what[number]} | {beside[number]} | {separator.join(f'{results.value(one):.2f}' for one in values)} |"
+            for what, beside, values in RATIOS]
+    return "\n".join([head, "| --- | --- | --- |", *rows]) + "\n"
+
+
+def filled(text: str, results: Results, page: str) -> tuple:
+    """(the page with its tables, why tables were left as they are)."""
+    left = []
+
+    def table(match) -> str:
+        begin, kind, names, old, end = match.groups()
+        try:
+            new = {"figures": lambda: figure_table(results, names.split()), "growth": lambda: growth_table(results),
+                   "ratios": lambda: ratio_table(results, names)}[kind]()
+        except Missing as error:
+            left.append(f"{page}, {begin.strip()}: no result of {error}")
+            new = old
+        return begin + new + end
+    return BLOCK.sub(table, text), left
+
+
+def unknown_names(text: str) -> list:
+    """Names in a page's marks that are no figures."""
+    return [name for _, kind, names, *_ in BLOCK.findall(text) if kind == "figures"
+            for name in names.split() if name not in FIGURES]
+
+
+def write_tables(folder, root: Path = ROOT) -> int:
+    """Write the tables of all pages; returns 0."""
+    results = Results(folder)
+    for page in PAGES:
+        text = (root / page).read_text()
+        new, left = filled(text, results, page)
+        print("\n".join(f"left as it is: {line}" for line in left) or f"{page}: all tables written")
+        if new != text:
+            (root / page).write_text(new)
+    try:
+        from benchmarks.growth import draw
+        draw(growth_curves(results), root / "docs/images/growth.png")
+    except Missing as error:
+        print(f"left as it is: docs/images/growth.png: no result of {error}")
+    return 0
