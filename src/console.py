@@ -8,7 +8,7 @@ STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, b
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used; the text names it and the mend."""
+    """Something the user gave cannot be used; the text names it and how to fix it."""
 
     exit_code = 2
 

@@ -15,8 +15,9 @@ PAGES = [*(ROOT / name for name in ("README.md", "README_CN.md", "CONTRIBUTING.m
          *sorted((ROOT / "docs").glob("*.md"))]
 # Words that readers stumbled over -> what to write.
 WORDS = {r"mend(s|ed|ing)?": "fix, hint", r"(hang|hangs|hung) on": "depend on", "called as": "named like",
-         "anew": "again", "(?<!there )(is|are) none": "is not a ...", "to hand": "available", "way of the data": "data flow",
-         "as good": "equal", r"(is|are|not) (a )?whole(?! number)": "complete", "unasked": "say without what option"}
+         "anew": "again", "(?<!there )(is|are) (?-i:none)": "is not a ...", "to hand": "available", "way of the data": "data flow",
+         "as good": "equal",
+         r"(is|are|not) (a )?whole(?! number)": "complete", "unasked": "say without what option"}
 PAGE_WORDS = WORDS | {r"(missed|the) bars?": "target"}
 # Launchers by the beginning of their names, the longer first -> the program that takes their options.
 LAUNCHED = {"run_eval_onnx": "eval_onnx", "run_eval": "eval", "run_standalone": "train", "run_distribute": "train",

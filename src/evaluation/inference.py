@@ -187,7 +187,7 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     Args:
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
         labels: src.data.labels.Labels.
-        observers: each is called as observer(sample, image, mask, class_map) in the samples' order.
+        observers: functions of (sample, image, mask, class_map), called in the samples' order.
     """
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     for batch in Segmenter(predict, settings).run(samples, load):

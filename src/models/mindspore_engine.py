@@ -71,7 +71,7 @@ def read_signature(source: Source) -> tuple:
     try:
         proto.ParseFromString(source.path.read_bytes())
     except Exception as error:    # protobuf's own class, which differs between its implementations
-        raise InputError(f"{source.where}: is not a whole MINDIR ({first_line(error)})") from None
+        raise InputError(f"{source.where}: is not a complete MINDIR ({first_line(error)})") from None
     ends = [value.tensor[0] for value in (*proto.graph.input, *proto.graph.output) if value.tensor]
     shapes = [tuple(end.dims) for end in ends]
     if len(shapes) != 2 or any(len(shape) != 4 for shape in shapes):

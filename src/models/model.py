@@ -164,7 +164,7 @@ def onnx_metadata(path, option: str) -> dict:
             return {data[entry[1].start:entry[1].stop].decode(): data[entry[2].start:entry[2].stop].decode()
                     for entry in entries if isinstance(entry.get(1), range) and isinstance(entry.get(2), range)}
     except (protobuf.Damaged, OSError, ValueError):
-        raise InputError(f"{option} {path}: is not a whole ONNX file") from None
+        raise InputError(f"{option} {path}: is not a complete ONNX file") from None
 
 
 def with_facts(config, path, option: str):

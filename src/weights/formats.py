@@ -41,7 +41,7 @@ def read_safetensors(path, option: str) -> dict:
     try:
         return safetensors.numpy.load_file(path)
     except Exception as error:    # of safetensors, and whatever NumPy makes of its answers
-        raise InputError(f"{option} {path}: is not a whole .safetensors file of float32 or float16 "
+        raise InputError(f"{option} {path}: is not a complete .safetensors file of float32 or float16 "
                          f"({type(error).__name__}: {first_line(error)})") from None
 
 
@@ -72,7 +72,7 @@ def read_torch(path, option: str) -> dict:
         raise InputError(f"{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
                          f"could run code ({first_line(error)[:120]})") from None
     except Exception as error:    # damaged files lead it to many
-        raise InputError(f"{option} {path}: is not a whole PyTorch file ({first_line(error)[:120]})") from None
+        raise InputError(f"{option} {path}: is not a complete PyTorch file ({first_line(error)[:120]})") from None
     values = values.get("state_dict", values) if isinstance(values, dict) else {}
     if not values or not all(isinstance(value, torch.Tensor) for value in values.values()):
         raise InputError(f"{option} {path}: holds no table of named tensors (a state_dict)")
