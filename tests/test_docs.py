@@ -15,8 +15,8 @@ PAGES = [*(ROOT / name for name in ("README.md", "README_CN.md", "CONTRIBUTING.m
          *sorted((ROOT / "docs").glob("*.md"))]
 # Words that readers stumbled over -> what to write.
 WORDS = {r"mend(s|ed|ing)?": "fix, hint", r"(hang|hangs|hung) on": "depend on", "called as": "named like",
-         "anew": "again", "(?<!there )(is|are) (?-i:none)": "is not a ...", "to hand": "available", "way of the data": "data flow",
-         "as good": "equal",
+         "anew": "again", "(?<!there )(is|are) (?-i:none)": "is not a ...", "to hand": "available",
+         "way of the data": "data flow", "as good": "equal",
          r"(is|are|not) (a )?whole(?! number)": "complete", "unasked": "say without what option"}
 PAGE_WORDS = WORDS | {r"(missed|the) bars?": "target"}
 # Launchers by the beginning of their names, the longer first -> the program that takes their options.
