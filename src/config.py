@@ -2,6 +2,7 @@
 import dataclasses
 import difflib
 import functools
+import math
 import operator
 import re
 from pathlib import Path
@@ -112,9 +113,11 @@ def check_value(option: Option, value, where: str):
 def check_one(option: Option, value, where: str):
     kind = option.kind
     if kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 1000 else math.inf
     if type(value) is not kind:
         raise InputError(f"{where}: {option.name} takes {kind.__name__}, not {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise InputError(f"{where}: {option.name} takes a finite number, not {value!r}")
     if option.choices and value not in option.choices:
         raise InputError(f"{where}: {option.name} is one of {', '.join(map(str, option.choices))}, not {value!r}"
                          + nearest(str(value), map(str, option.choices)))

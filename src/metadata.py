@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
-from src.data.facts import check_names
+from src.data.facts import MOST_CLASSES, check_names
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -76,9 +76,11 @@ def checked(facts: dict, source, tell=warn_once) -> dict:
             if name in OPTIONS:
                 kept[name] = check_value(options[OPTIONS[name][0]], value, "")
             if name == "class_names":
-                check_names(value, len(value), source)
+                if type(value) is not list:
+                    raise InputError(f"{source}: class_names are no list")
+                check_names(value, min(len(value), MOST_CLASSES), source)
                 kept[name] = value
-        except (InputError, TypeError):
+        except InputError:
             tell(f"{source}: says {name} is {printable(value)}, which cannot be used and is left out")
     return kept
 

@@ -12,13 +12,15 @@ import yaml
 
 from src.config import believe
 from src.console import InputError
+from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
-KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str}
+KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
+        "seen": dict}
 MOST_BYTES, MOST_LETTERS, MOST_CLASSES = 1 << 20, 200, 255    # 255 names of 200 letters fit, escaped ones too
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
@@ -205,4 +207,10 @@ def read_labels(data_file) -> dict:
     for shard in shards:
         if shard.is_file() and described(shard)[0].get("build") != facts["build"]:
             raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
+    facts.pop("seen", None)
     return check_facts(facts, data_file) if "num_classes" in facts else {}
+
+
+def read_summary(data_file):
+    """What build_seg_data.py saw of the masks of a MindRecord, a findings.Summary; None where it says nothing."""
+    return Summary.from_json(described(data_file)[0].get("seen"))

@@ -72,6 +72,9 @@ def read_signature(source: Source) -> tuple:
         proto.ParseFromString(source.path.read_bytes())
     except Exception as error:    # protobuf's own class, which differs between its implementations
         raise InputError(f"{source.where}: is not a complete MINDIR ({first_line(error)})") from None
+    if proto.mind_ir_version == 1:
+        raise InputError(f"{source.where}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does "
+                         "not; export it without --mindir_version 1")
     ends = [value.tensor[0] for value in (*proto.graph.input, *proto.graph.output) if value.tensor]
     shapes = [tuple(end.dims) for end in ends]
     if len(shapes) != 2 or any(len(shape) != 4 for shape in shapes):
