@@ -62,7 +62,7 @@ def count_samples(data_file) -> int:
         raise InputError(f"--data_file {data_file}: no such file{hint}")
     try:
         return ds.MindDataset(str(data_file)).get_dataset_size()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:    # ValueError: a shard that may not be read
         raise InputError(f"--data_file {data_file}: not a whole MindRecord: {first_line(error)}") from None
 
 
