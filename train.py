@@ -3,14 +3,14 @@ import sys
 
 from src.config import parse_args
 from src.console import run_program
-from src.device import prepare_environment
 from src.modelarts import storage
 
 
 def main(argv=None):
     with storage(parse_args("train", __doc__, argv)) as config:
+        # After the options, so that --help is quick; MindSpore after its environment is prepared.
+        from src.device import prepare_environment
         prepare_environment()
-        # This imports MindSpore: after its environment is prepared, and not for --help.
         from src.training.run import train
         train(config)
 

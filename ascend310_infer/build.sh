@@ -17,7 +17,7 @@ command -v c++ >/dev/null || missing+=(g++)
 command -v make >/dev/null || missing+=(make)
 [[ -f /usr/include/png.h ]] || missing+=(libpng-dev)
 [[ -d /usr/include/opencv4 || -n "${OpenCV_DIR:-}" ]] || missing+=(libopencv-dev)
-((${#missing[@]} == 0)) || die "missing ${missing[*]}; mend: apt-get install ${missing[*]}"
+((${#missing[@]} == 0)) || die "missing ${missing[*]}; fix: apt-get install ${missing[*]}"
 
 lite="$(bash "$ROOT/scripts/get_mindspore_lite.sh")"
 mkdir -p "$build_dir"

@@ -83,7 +83,7 @@ def evaluator(stride: str, batch: int, most: float) -> Figure:
                   (Target("ratio", "plain", most), Target("ratio", "alone", 1.05)), "pictures:agreement")
 
 
-def engines(stride: str, images: int, most: float = 0, **more) -> Figure:
+def engines(stride: str, images: int, **more) -> Figure:
     name = f"engines_{stride}" + "_five" * bool(more)
     what = f"class maps of each engine, stride {stride[1:]}" + ", five scales and flip" * bool(more)
     return Figure(name, what, engine_sides(stride, images, **more), f"{images} pictures a turn; {TURNS}",
@@ -176,8 +176,10 @@ FIGURES = {figure.name: figure for figure in (
            {"ours": Side("eval.py", "pictures:evaluator", {"stride": "s16", "images": 2, "five": True, "flip": True}),
             "passes": Side("its ten passes", "pictures:alone", {"stride": "s16", "images": 2, "five": True})},
            f"2 pictures a turn; {TURNS}", (Target("ratio", "passes", 1.05),)),
-    Figure("precision", "exported file in float32, fp16 and int8, stride 16",
-           {name: Side(name, "pictures:exported", {"precision": name}) for name in ("float32", "fp16", "int8")},
+    Figure("precision", "exported file in float32, fp16, int8 and bf16, stride 16",
+           {**{name: Side(name, "pictures:exported", {"precision": name}) for name in ("float32", "fp16", "int8")},
+            "bf16": Side("float32 in OpenVINO's bf16", "pictures:exported",
+                         {"precision": "float32", "engine": "openvino", "arithmetic": "bf16"}, OPENVINO)},
            f"a picture a turn; {TURNS}; mIoU over --data_lst", compare="pictures:agreement", rounds=7),
     Figure("predict", "predict.py, one picture, from the command to its overlay",
            {"ckpt": predict_side(".ckpt", "plain"), "momenta": predict_side(".ckpt with momenta", "momenta"),

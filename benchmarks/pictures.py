@@ -140,8 +140,8 @@ def around_inputs(job: Job, images: int) -> tuple:
     return settings, [load(pair) for pair in pairs(job, job.fewer(images))], probs
 
 
-def exported(job: Job, precision: str, images: int = 60):
-    """The network as export.py writes it: seconds of a picture of the crop's size, and class maps of real ones.
+def exported(job: Job, precision: str, engine: str = "onnxruntime", arithmetic: str = "float32", images: int = 60):
+    """The network as export.py writes it, run in `arithmetic`: seconds of a picture of the crop's size, and class maps.
 
     With --ckpt_file a trained network, --data_lst its pictures and --calibration_lst those that int8 is calibrated on.
     """
@@ -151,7 +151,7 @@ def exported(job: Job, precision: str, images: int = 60):
                  "--calibration_images", job.fewer(32))
     path = onnx_file(job, "s16", "--precision", precision, *(calibrate if precision == "int8" else ()),
                      source=job.ckpt_file or None)
-    model = open_side(job, "s16", "onnxruntime", path=path)
+    model = open_side(job, "s16", engine, arithmetic, path)
     mean_iou = evaluate_exported(job, model, root, chosen)
     image = np.random.RandomState(0).randn(1, 3, job.crop, job.crop).astype(np.float32)
 

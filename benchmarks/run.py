@@ -9,6 +9,7 @@ A side whose package is missing (benchmarks/requirements.txt) is left out. Each 
 as busy where other programs used it: such a figure is not worth keeping.
 """
 import argparse
+import contextlib
 import datetime
 import importlib.util
 import json
@@ -54,12 +55,14 @@ class Served:
         raise RuntimeError(f"{self.title}: ended with {self.process.wait()}\n{self.errors.read()[-3000:]}")
 
     def turn(self) -> dict:
-        print(file=self.process.stdin, flush=True)
+        with contextlib.suppress(BrokenPipeError):    # it has died; the answer says so
+            print(file=self.process.stdin, flush=True)
         return self.answer()
 
     def close(self) -> None:
         if self.process:
-            self.process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
             self.process.wait()
             self.process.stdout.close()
         self.errors.close()
@@ -157,7 +160,8 @@ def show(result: dict) -> None:
     """The figure on the console."""
     print(f"\n{result['name']}: {result['what']} ({result['how']})")
     for side in result["sides"].values():
-        parts = [f"{side['title']:<40} {side['s']:9.4f} s"] + [f"{side['mb']:7.0f} MB"] * bool(side["mb"])
+        parts = [f"{side['title']:<40} {side['s']:9.4f} s"]
+        parts += [f"{side['mb']:7.0f} MB"] if side["mb"] else []
         parts += [f"{name.replace('_', ' ')} {side[name]:.6g}" for name in (
             "ratio", "memory", "difference", "equal_pixels", "mean_iou") if side.get(name) is not None]
         print("  " + "  ".join(parts))

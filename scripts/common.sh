@@ -4,6 +4,11 @@
 set +o posix
 set -Eeuo pipefail
 
+# The console may close or be full; that ends no run. A closed stream is a bin, and a pipe's end is no signal.
+{ : >&1; } 2>/dev/null || exec >/dev/null
+{ : >&2; } 2>/dev/null || exec 2>/dev/null
+trap '' PIPE
+
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 RECIPES="${RECIPES:-$ROOT/scripts/recipes}" # a changed copy of the folder may be given
 export PYTHONUNBUFFERED=1
@@ -13,8 +18,13 @@ OPTIONS=()
 die() { # the word red on a terminal, as in the programs
     local word=error
     if [[ -t 2 && -z "${NO_COLOR:-}" && "${TERM:-dumb}" != dumb ]]; then word=$'\033[1;31merror\033[0m'; fi
-    echo "$word: $*" >&2
+    echo "$word: $*" >&2 || true
     exit 2
+}
+
+say() { # printf to a console that may be gone
+    # shellcheck disable=SC2059
+    printf "$@" 2>/dev/null || true
 }
 
 usage() { # the comment at the head of the launcher
@@ -130,14 +140,26 @@ run_logged() {
     local log="$1" command=("$PYTHON" "$ROOT/$2" "${@:3}")
     show "${command[@]}"
     if ((DRY_RUN)); then return; fi
-    mkdir -p "$(dirname "$log")"
+    mkdir -p "$(dirname "$log")" || die "$(dirname "$log"): cannot be made"
+    claim "$log"
     keep "$log"
-    exec "${command[@]}" > >(exec tee -i "$log") 2>&1 # -i: after Ctrl-C the program still has something to say
+    # -i: after Ctrl-C the program still has something to say. A console that is gone leaves the log.
+    exec "${command[@]}" > >(exec tee -i "$log" 2>/dev/null) 2>&1
+}
+
+# claim FILE: nobody else writes it while this process, and the program that it becomes, lives; as src/claims.py does.
+claim() {
+    local lock code=0
+    lock="$(dirname "$1")/.$(basename "$1").deeplab_v3.lock"
+    { exec 9>>"$lock"; } 2>/dev/null || die "$lock: cannot be written"
+    flock -n -E 99 9 2>/dev/null || code=$? # another code: there is no flock, or a file system without locks
+    ((code != 99)) || die "$1: process $(<"$lock") is writing it; wait for it, or give another folder"
+    echo "$$" >"$lock" || true
 }
 
 show() { # the command as one could type it
-    printf '%q ' "$@"
-    echo
+    say '%q ' "$@"
+    say '\n'
 }
 
 keep() { # keep FILE: give an earlier file of that name a number

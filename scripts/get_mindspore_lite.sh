@@ -21,11 +21,11 @@ if [[ -n "${MS_LITE_HOME:-}" ]]; then
         [[ -f "$MS_LITE_HOME/$header" ]] && echo "$MS_LITE_HOME" && exit
     done
     die "MS_LITE_HOME=$MS_LITE_HOME: holds neither runtime/include/api/model.h nor include/api/model.h;" \
-        "mend: unpack the MindSpore Lite package there, or unset it to fetch version $version for CPUs"
+        "fix: unpack the MindSpore Lite package there, or unset it to fetch version $version for CPUs"
 fi
 if [[ ! -d "$target" ]]; then
     [[ "$(uname -m)" == x86_64 ]] || die "PyPI has mindspore-lite $version for x86-64 only, and this is $(uname -m);" \
-        "mend: install MindSpore Lite and set MS_LITE_HOME"
+        "fix: install MindSpore Lite and set MS_LITE_HOME"
     find_python
     mkdir -p "$cache"
     aside="$(mktemp -d "$cache/lite.XXXXXX")"

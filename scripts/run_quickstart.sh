@@ -33,7 +33,7 @@ while (($#)); do
     esac
 done
 
-step() { printf '\n== %s\n' "$*"; }
+step() { say '\n== %s\n' "$*"; }
 
 # link_voc FROM TO: a folder that reads FROM through links, so that gray masks and lists are written beside them.
 link_voc() {
@@ -114,7 +114,6 @@ results+=("$work_dir/run_eval_mindspore/eval_result.json")
 
 step "held-out pictures, percent"
 "$PYTHON" "$ROOT/src/tools/summary.py" "${results[@]}"
-echo
-echo "overlays (picture, truth, prediction): $work_dir/overlays"
-echo "the last mode's report, for a browser: $work_dir/report/report.html"
-echo "installation $((installed - start)) s, everything else $((SECONDS - installed)) s"
+say '\noverlays (picture, truth, prediction): %s\n' "$work_dir/overlays"
+say "the last mode's report, for a browser: %s\n" "$work_dir/report/report.html"
+say 'installation %d s, everything else %d s\n' "$((installed - start))" "$((SECONDS - installed))"

@@ -51,14 +51,14 @@ set -m
 # step NAME VARIABLE=VALUE ... COMMAND...: show and run; a failure ends the recipe with the step's exit code.
 step() {
     local code=0
-    printf '\n== %s\n' "$1"
+    say '\n== %s\n' "$1"
     show "${@:2}"
     if ((DRY_RUN)); then return; fi
     env "${@:2}" &
     child=$!
     wait "$child" || code=$?
     child=""
-    ((code == 0)) || { echo "error: $1 ended with exit code $code; run_recipe.sh goes on from there" >&2 && exit "$code"; }
+    ((code == 0)) || { echo "error: $1 ended with exit code $code; run_recipe.sh goes on from there" >&2 || true; exit "$code"; }
 }
 
 # last_checkpoint DIR: its {model}-{epoch}_{step}.ckpt with the most epochs and steps.
@@ -71,7 +71,7 @@ stage() {
     local folder="$work/$2"
     if [[ -f "$folder/finished" && -f "$(<"$folder/finished")" ]]; then
         checkpoint="$(<"$folder/finished")"
-        printf '\n== %s is finished: %s\n' "$1" "$checkpoint"
+        say '\n== %s is finished: %s\n' "$1" "$checkpoint"
         return
     fi
     step "$1" "TRAIN_PATH=$folder" bash "$ROOT/scripts/run_distribute_train_$1.sh" \
@@ -90,7 +90,7 @@ evaluation() {
     local folder="$work/$2"
     results+=("$folder/eval_result.json")
     if [[ "$folder/eval_result.json" -nt "$3" ]]; then
-        printf '\n== %s is finished: %s\n' "$1" "$folder/eval_result.json"
+        say '\n== %s is finished: %s\n' "$1" "$folder/eval_result.json"
         return
     fi
     step "$1" "EVAL_PATH=$folder" RANK_SIZE=1 bash "$ROOT/scripts/$1.sh" "$data_root" "$data_lst" "$3"

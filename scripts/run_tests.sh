@@ -5,14 +5,39 @@
 #
 # Installs into the active environment or PYTHON, otherwise into .venv. A MindSpore that is there is never changed; other
 # packages that would be replaced are named, and nothing is done without --yes or ASSUME_YES=1, which agree to it.
+# As root on Debian or Ubuntu, the system packages of tests/packages.txt are installed, too.
 # Two files of tests run beside each other; `-n 0` runs one after the other.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+
+# Bring the system packages that are missing, one by one: one that cannot be had must not keep the others out.
+install_packages() {
+    local package missing=()
+    command -v dpkg-query >/dev/null || return 0
+    while read -r package; do
+        [[ -z "$package" || "$package" == "#"* ]] && continue
+        [[ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" == "install ok installed" ]] || missing+=("$package")
+    done <"$ROOT/tests/packages.txt"
+    ((${#missing[@]})) || return 0
+    if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+        echo "tests will be skipped for want of: apt-get install ${missing[*]}" >&2
+        return 0
+    fi
+    echo "installing ${missing[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update >/dev/null 2>&1 || true # an old list may do
+    for package in "${missing[@]}"; do
+        apt-get install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
+            echo "tests will be skipped for want of $package: apt-get install $package failed" >&2
+    done
+}
+
 case "${1:-}" in
 --help | -h) usage && exit 0 ;;
 --yes) export ASSUME_YES=1 && shift ;;
 esac
 install "$ROOT/requirements.txt" "$ROOT/tests/requirements.txt"
+install_packages
 cd "$ROOT"
 exec "$PYTHON" -m pytest -n 2 --dist loadfile "$@"

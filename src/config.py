@@ -117,7 +117,7 @@ def check_one(option: Option, value, where: str):
     if type(value) is int and abs(value) > LARGEST:    # no option needs one, and floats overflow
         raise InputError(f"{where}: {option.name} takes no number as large as {shown(value)}")
     if kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 1000 else math.inf
     if type(value) is not kind:
         raise InputError(f"{where}: {option.name} takes {kind.__name__}, not {shown(value)}")
     if kind is float and not math.isfinite(value):

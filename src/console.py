@@ -1,14 +1,21 @@
-"""What programs tell the console: errors in one line with the right exit code, progress bars that keep out of logs."""
+"""What programs tell the console: errors in one line with the right exit code, progress bars that keep out of logs.
+
+A run outlives its console, and ends as it should: see outlive_console and src/signals.py.
+"""
+import io
 import os
+import select
 import sys
 
 from tqdm import tqdm
+
+from src.signals import INTERRUPTED, Stopped, hear_signals, ignore_signals
 
 STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used; the text names it and the mend."""
+    """Something the user gave cannot be used; the text names it and how to fix it."""
 
     exit_code = 2
 
@@ -25,33 +32,91 @@ class Preempted(RunError):
     exit_code = 75    # EX_TEMPFAIL of sysexits.h: try again
 
 
-def run_program(main, argv=None) -> int:
+def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
-    InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, each with one line on stderr; `--debug` among the
-    arguments shows the traceback as well. An OSError that names a file (no right to write, disk full) is a line and
-    1 too; any other exception is a bug and keeps its traceback.
+    InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, SIGTERM 143 and SIGHUP 129, each with one line on stderr;
+    `--debug` among the arguments shows the traceback as well. An OSError that names a file (no right to write, disk
+    full) and an array that memory cannot hold are a line and 1 too; any other exception is a bug and keeps its
+    traceback.
+
+    Args:
+        argv: the arguments; None for a program that was started as such, whose console may close without harm and
+            whose signals are heard.
+        has_own_signals: `main` sets its own handlers.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    for stream in (sys.stdout, sys.stderr):    # a name that the console cannot show is no reason to fail
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    if argv is None:
+        outlive_console()
+        if not has_own_signals:
+            hear_signals()
+    try:
+        return outcome(main, argv)
+    finally:
+        if argv is None:
+            ignore_signals()    # Python's end would give them back to the system, which ends the process with its code
+
+
+def outcome(main, argv) -> int:
+    """The exit code of `main(argv)`, its error said."""
+    is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         main(argv)
         return 0
     except (InputError, RunError) as error:
-        if "--debug" in arguments:
+        if is_debug:
             raise
         say("error", error)
         return error.exit_code
     except OSError as error:
-        if "--debug" in arguments or not error.filename:
+        if is_debug or not error.filename:
             raise
         say("error", f"{error.filename}: {error.strerror}")
         return RunError.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr, flush=True)
-        return 130
+    except MemoryError as error:
+        if is_debug:
+            raise
+        say("error", f"not enough memory: {error or 'an array'}; a smaller batch or crop needs less")
+        return RunError.exit_code
+    except Stopped as error:
+        print(f"ended by {error}", file=sys.stderr, flush=True)
+        return 128 + error.signum
+    except KeyboardInterrupt as error:
+        print("interrupted" + f": {error}" * bool(error.args), file=sys.stderr, flush=True)
+        return INTERRUPTED
+
+
+class Lasting(io.FileIO):
+    """An open console that takes whatever it is given: what a closed or full one refuses is lost, and nothing else."""
+
+    def write(self, data) -> int:
+        while True:
+            try:
+                written = super().write(data)
+            except OSError:
+                return len(data)
+            if written is not None:
+                return written
+            select.select([], [self], [])    # another program made the terminal non-blocking
+
+
+def outlive_console() -> None:
+    """Let no print, bar or library fail for want of a console: closed, full or gone, as the end of `| head`.
+
+    Names that are not UTF-8 are written with backslashes.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:    # closed: a data file would get its number, and whatever is printed
+            os.open(os.devnull, os.O_RDWR)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is not None and stream is not getattr(sys, f"__{name}__"):
+            continue    # somebody reads it in this process
+        setattr(sys, name, io.TextIOWrapper(
+            io.BufferedWriter(Lasting(number, "wb", closefd=False)), getattr(stream, "encoding", "utf-8"),
+            "backslashreplace", line_buffering=number == 2 or getattr(stream, "line_buffering", False),
+            write_through=getattr(stream, "write_through", False)))
 
 
 def styled(text: str, style: str, stream=None) -> str:
@@ -64,7 +129,7 @@ def styled(text: str, style: str, stream=None) -> str:
 
 def first_line(error: Exception) -> str:
     """What MindSpore says of an error before its pages of call stack."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]    # some stand between dashes
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

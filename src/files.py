@@ -1,31 +1,135 @@
-"""Files are written beside their place and renamed into it, so that nobody ever reads half of one."""
+"""Outputs: written beside their place and renamed into it, so that nobody ever reads half of one and nothing is lost.
+
+An output is refused where it would replace an input, a folder, a device, or what this project did not write. Claims on
+folders and files, so that two runs never share one, are in src/claims.py.
+"""
 import contextlib
+import json
 import os
+import re
 import stat
+import zlib
 from pathlib import Path
 
-from src.console import RunError
+from src.console import InputError, RunError
+
+MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture and page that this project writes
+HEAD = 4096    # bytes of a file that are looked at for it
+LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
+ASIDE = re.compile(r"\..*\.(\d+)\.aside(\.\w+)?")
+
+UMASK = os.umask(0)    # it can only be read by setting it, which must not happen while threads write
+os.umask(UMASK)
 
 
-@contextlib.contextmanager
-def writing(path, option: str = ""):
-    """Yield a path beside `path` to write to: moved to `path` when the block ends well, removed when it does not.
+def head_has(*marks):
+    """path -> whether its first bytes hold one of the marks."""
+    def look(path: Path) -> bool:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+        return any(mark in head for mark in marks)
+    return look
 
-    A link is followed, so that what it points to is replaced. Missing folders are made. The file gets the rights of
-    the one that it replaces, or those that new files have; it is on the disk before it is renamed.
+
+def json_has(*keys):
+    """path -> whether it is a JSON object with these keys."""
+    def look(path: Path) -> bool:
+        if path.stat().st_size > LARGEST_JSON:
+            return False
+        try:
+            content = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(content, dict) and content.keys() >= set(keys)
+    return look
+
+
+def has_facts_beside(path: Path) -> bool:
+    """Whether export.py wrote its facts beside a MINDIR."""
+    return OURS["facts"](path.with_name(path.name + ".json"))
+
+
+# What of an earlier run is replaced unasked: kind -> path -> whether the file is one of that kind. A file that cannot
+# be recognised needs --overwrite.
+OURS = {
+    "result": json_has("mean_iou", "per_class_iou", "confusion_matrix"),
+    "facts": json_has("network", "atrous_rates", "num_classes"),
+    "coverage": json_has("pictures", "class_names", "settings"),
+    "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name
+    "mindir": has_facts_beside,
+    "air": lambda path: False,    # it says nothing of who wrote it
+    "drawn": head_has(MADE_BY),
+}
+
+
+def check_output(path, option: str = "", kind: str = "", inputs=(), hint: str = "--overwrite replaces it") -> Path:
+    """Whether `path` can be written, before the work that makes it; returns the file that a link stands for.
 
     Args:
         option: what errors call the path, such as "--file_name".
+        kind: key of OURS; another file that is there is refused. Empty: any may be replaced.
+        inputs: files that are read and so never replaced.
+        hint: how to replace a file of another kind.
 
     Raises:
-        RunError: names the path and the reason: a full disk, no right to write, a folder or device in its place.
+        InputError: a folder, device or input is in its place, or what may not be replaced; no right to write there.
     """
-    target = Path(os.path.realpath(path))
-    aside = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")    # some writers look at the ending
+    target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = target.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{where}: is a {'folder' if target.is_dir() else 'device or pipe'}, not a file")
+        for source in inputs:
+            if is_file(source, found):
+                raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
+        if kind and found.st_size and not recognised(target, kind):    # an empty file holds nothing to lose
+            raise InputError(f"{where}: is there already, and not written by this program; {hint}")
+    check_folder(target.parent, where)
+    return target
+
+
+def check_folder(folder: Path, where: str) -> None:
+    """Raises InputError where no file can be made in a folder, or the folder itself cannot be made."""
+    nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+    if not nearest.is_dir():
+        raise InputError(f"{where}: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{where}: cannot be written, for want of the right to write in {nearest}")
+
+
+def is_file(path, found: os.stat_result) -> bool:
+    """Whether `path` leads to the file of that stat, by whatever name or link."""
     try:
-        if target.exists() and not target.is_file():
-            raise RunError(f"{option} {path}: is a {'folder' if target.is_dir() else 'device'}, not a file".strip())
+        return os.path.samestat(os.stat(path), found)
+    except (OSError, ValueError):
+        return False
+
+
+def recognised(path: Path, kind: str) -> bool:
+    try:
+        return OURS[kind](path)
+    except OSError:    # not there, not to be read
+        return False
+
+
+@contextlib.contextmanager
+def writing(path, option: str = "", kind: str = "", inputs=()):
+    """Yield a path beside `path` to write to: moved to `path` when the block ends well, removed when it does not.
+
+    A link is followed, so that what it points to is replaced. Missing folders are made. The file gets the rights of
+    the one that it replaces, or those that new files have; it is on the disk before it is renamed. What a process that
+    died was writing for the same place is removed.
+
+    Args: as check_output takes them.
+
+    Raises:
+        InputError: as check_output. RunError: names the path and the reason, such as a full disk.
+    """
+    target = check_output(path, option, kind, inputs)
+    aside = aside_of(target)
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target.parent, aside.name.rsplit(f".{os.getpid()}.aside", 1)[0])
         yield aside
         aside.chmod(rights_of(target))
         with open(aside, "rb") as file:
@@ -37,10 +141,39 @@ def writing(path, option: str = ""):
         remove(aside)
 
 
-def write_whole(path, data: bytes, option: str = "") -> None:
+def write_whole(path, data: bytes, option: str = "", kind: str = "") -> None:
     """Write `data` to `path` as `writing` does."""
-    with writing(path, option) as aside:
+    with writing(path, option, kind) as aside:
         aside.write_bytes(data)
+
+
+def aside_of(target: Path) -> Path:
+    """Where this process writes what becomes `target`: the name's beginning, its checksum, the process, the ending.
+
+    The name is cut, for a long one must not become too long, and the ending kept, for some writers look at it.
+    """
+    ending = target.suffix if re.fullmatch(r"\.\w{1,8}", target.suffix) else ""
+    checksum = zlib.crc32(os.fsencode(target.name))
+    return target.with_name(f".{target.stem[:30]}.{checksum:08x}.{os.getpid()}.aside{ending}")
+
+
+def sweep(folder: Path, beginning: str = ".") -> None:
+    """Remove what dead processes were writing in a folder, under names with this beginning."""
+    for name in os.listdir(folder):
+        found = name.startswith(beginning) and ASIDE.fullmatch(name)
+        if found and not is_alive(int(found[1])):
+            remove(folder / name)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number exists, whoever owns it."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def rights_of(path: Path) -> int:
@@ -48,9 +181,7 @@ def rights_of(path: Path) -> int:
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return 0o666 & ~UMASK
 
 
 def remove(path: Path) -> None:

@@ -1,7 +1,6 @@
 """A page in headless Chromium: what it lays out and what it logs."""
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -33,17 +32,11 @@ srcdoc="{page}"></iframe></body>"""
 
 
 def find_browser() -> str:
-    """The program, installed through apt on a fresh machine; or a skip that says why not."""
+    """The program; or a skip that says how to get it."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program:
-        return program
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not program:
         pytest.skip("looking at pages needs: apt-get install chromium")
-    done = subprocess.run("apt-get update && apt-get install -y --no-install-recommends chromium", shell=True,
-                          capture_output=True, text=True)
-    if done.returncode or not shutil.which("chromium"):
-        pytest.skip(f"apt-get install chromium failed: {done.stderr[-300:]}")
-    return shutil.which("chromium")
+    return program
 
 
 def look_at(page, width: int, folder) -> dict:

@@ -7,6 +7,7 @@ from mindspore.train import serialization
 from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
+from src.weights.protobuf import field
 from tests.golden import golden_weights
 
 NAME = "deeplab_v3_tiny_s16"
@@ -63,6 +64,13 @@ def test_every_type_of_number_in_every_shape(kind, tmp_path):
     values = {f"of {shape}": (rng.integers(-99, 99, shape) * rng.integers(0, 2, shape)).astype(kind)
               for shape in ((), (1,), (7,), (2, 3), (2, 3, 1, 5))}
     assert len(assert_same(save(tmp_path / "a.ckpt", values)).arrays) == 5
+
+
+def test_a_scalar_of_an_earlier_mindspore(tmp_path):
+    """It had one dimension of length 0; today it has none."""
+    tensor = b"\x08\x00" + field(2, b"Float32") + field(3, np.float32(2.5).tobytes())
+    (tmp_path / "a.ckpt").write_bytes(field(1, field(1, b"a") + field(2, tensor)))
+    assert assert_same(tmp_path / "a.ckpt").arrays["a"].shape == ()
 
 
 def test_bfloat16_is_read_as_float32(tmp_path):

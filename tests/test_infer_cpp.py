@@ -14,6 +14,7 @@ from mindspore import nn
 from PIL import Image
 
 import eval as eval_program
+import export as export_program
 from src.console import RunError
 from src.data.lists import format_pair, read_list
 from src.evaluation.inference import Segmenter, Settings
@@ -136,6 +137,25 @@ def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_pa
     second = shell("bash", LAUNCHER, model, drawn, "", drawn / "voc_val_lst.txt", "CPU")
     assert second.code == 0 and (tmp_path / "acc.log.1").read_text() == acc, "an earlier run gets a number"
     assert (tmp_path / "acc.log").read_text() == acc, "the same without all probabilities being kept"
+
+
+def test_the_same_answer_as_evaluation_on_the_exported_file(infer, drawn, trained, run, tmp_path):
+    """No option about the network anywhere; this MindSpore Lite reads version 1, MindSpore the one that it writes."""
+    checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    for version in (0, 1):
+        assert run(export_program.main, "--ckpt_file", checkpoint, "--file_format", "MINDIR", "--mindir_version",
+                   version, "--file_name", tmp_path / f"net{version}").code == 0
+    answers = []
+    assert infer(mindir=tmp_path / "net1.mindir").code == 0
+    answers.append(re.search(r"mean IoU ([\d.]+)", (tmp_path / "acc.log").read_text())[1])
+    for model in (checkpoint, tmp_path / "net0.mindir"):
+        assert run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
+                   model, "--result_file", tmp_path / "r.json").code == 0
+        answers.append(f"{json.loads((tmp_path / 'r.json').read_text())['mean_iou']:.6f}")
+    assert len(set(answers)) == 1, answers
+    result = run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
+                 tmp_path / "net1.mindir")
+    assert result.code == 2 and "net1.mindir: is a MINDIR of version 1, which MindSpore Lite reads" in result.err
 
 
 def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):

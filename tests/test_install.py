@@ -72,7 +72,8 @@ def base_python() -> str:
 def checkout(tmp_path):
     """What installing takes of the project, in a folder with a blank."""
     root = tmp_path / "check out"
-    for file in (*FILES, "constraints-cpu.txt", "scripts/common.sh", "scripts/run_tests.sh", "src/tools/install.py"):
+    for file in (*FILES, "constraints-cpu.txt", "scripts/common.sh", "scripts/run_tests.sh", "tests/packages.txt",
+                 "src/tools/install.py"):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, root / file)
     return root
@@ -284,6 +285,25 @@ def test_sh_starts_bash(launch, user):
     assert "tests run" in launch(program=dash, VIRTUAL_ENV=str(user("mindspore==2.10.0"))).out
     help_ = launch("--help", program=dash)
     assert help_.code == 0 and help_.out.startswith("Install what testing needs") and not help_.err
+
+
+def test_system_packages_are_brought_one_by_one(launch, user, tmp_path):
+    """With stand-ins for dpkg-query, which knows make alone, and apt-get, which has no chromium."""
+    programs, log = tmp_path / "programs", tmp_path / "apt.log"
+    write_program(programs / "dpkg-query", 'case "$*" in *" make") echo "install ok installed" ;; esac')
+    environment = str(user("mindspore==2.10.0"))
+    if os.geteuid() != 0:
+        result = launch(VIRTUAL_ENV=environment)
+        assert "for want of: apt-get install cmake g++" in result.err and "tests run" in result.out, result
+        return
+    assert "for want of: apt-get install cmake g++" in launch(VIRTUAL_ENV=environment).err, "no apt-get"
+    write_program(programs / "apt-get", f'echo "$*" >> "{log}"', 'case "$*" in *chromium) exit 100 ;; esac')
+    result = launch(VIRTUAL_ENV=environment)
+    assert result.code == 0 and "tests run" in result.out and "installing cmake g++" in result.err, result
+    assert "for want of chromium: apt-get install chromium failed" in result.err
+    names = re.findall(r"^[a-z].*", (ROOT / "tests/packages.txt").read_text(), re.MULTILINE)
+    lines = log.read_text().splitlines()
+    assert lines[0] == "update" and [line.split()[-1] for line in lines[1:]] == [n for n in names if n != "make"]
 
 
 def test_inference_file_is_part_of_the_whole():

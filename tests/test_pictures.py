@@ -132,7 +132,7 @@ def test_damaged_exif_turns_nothing():
 def test_a_picture_with_more_pixels_than_opencv_takes_is_named():
     header = struct.pack(">IIBBBBB", 70000, 70000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    with pytest.raises(InputError, match="a.png: OpenCV cannot read it"):
+    with pytest.raises(InputError, match="a.png: 70000x70000, 4900 megapixels, and --max_pixels is 200000000"):
         decode_image(b"\x89PNG\r\n\x1a\n" + chunk + encoded(np.zeros((2, 2), np.uint8), "PNG")[33:], "a.png")
 
 
@@ -149,7 +149,7 @@ def test_cut_pictures_of_every_format_are_refused(kind, options):
 def test_a_damaged_mask_of_a_size_beyond_all_numbers_is_named():
     data = bytearray(encoded(np.zeros((4, 4), np.uint8), "BMP"))
     data[18:26] = b"\xff\xff\xff\x7f" * 2    # width and height
-    with pytest.raises(InputError, match="m.bmp: damaged mask"):
+    with pytest.raises(InputError, match="m.bmp: 2147483647x2147483647, .* --max_pixels"):
         decode_mask(bytes(data), "m.bmp")
 
 
@@ -175,8 +175,8 @@ def test_bad_lists(tmp_path, text, part):
 
 def test_missing_and_binary_lists(tmp_path):
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00\x81")
-    for path, part in ((tmp_path / "no.txt", "no.txt: No such file"), (tmp_path / "b", "not a text file"),
-                       ("", "--data_lst is not given")):
+    for path, part in ((tmp_path / "no.txt", "no.txt: No such file"), ("", "--data_lst is not given"),
+                       (tmp_path / "b", "is UTF-16 text; save it as UTF-8")):
         with pytest.raises(InputError, match=part):
             read_list(path)
 

@@ -171,7 +171,8 @@ def test_turned_as_exif_says(options, run, tmp_path):
 @pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors begin a file so
 def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_path):
     import io
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{mark}{photos}/a/x.jpg\n\n{photos}/b/x.png\n"))
+    lines = f"{mark}{photos}/a/x.jpg\n\n{photos}/b/x.png\n".encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert run(predict.main, "-", *options).code == 0
     assert [entry["class_map"] for entry in report_of(tmp_path / "out")["pictures"]] == ["masks/a/x.png",
                                                                                       "masks/b/x.png"]

@@ -1,4 +1,4 @@
-// The two ways a run ends early, each with one line that names the file or option and the mend.
+// The two ways a run ends early, each with one line that names the file or option and the fix.
 #ifndef ASCEND310_INFER_INC_ERRORS_H_
 #define ASCEND310_INFER_INC_ERRORS_H_
 

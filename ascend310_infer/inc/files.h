@@ -18,7 +18,7 @@ std::string Join(const std::string &folder, const std::string &path);
 
 bool IsFile(const std::string &path);
 
-// All bytes of a file. Throws InputError.
+// All bytes of a file. Throws InputError, for folders, devices and pipes too.
 std::string ReadFile(const std::string &path);
 
 // A file's first byte, -1 if it is empty. Throws InputError.
@@ -32,8 +32,9 @@ void WriteFile(const std::string &path, const std::string &text);
 // Throws InputError for a missing or empty file, one that is not UTF-8, and a line with another number of fields.
 std::vector<Pair> ReadList(const std::string &path);
 
-// Names of `count` classes: the lines of a file, VOC's for 21, else class_0, class_1, ... Throws InputError.
-std::vector<std::string> ClassNames(size_t count, const std::string &path);
+// Names of `count` classes: the lines of a file, else `known` if it has as many, else VOC's for 21, else class_0, ...
+// Throws InputError for a file with another number of names.
+std::vector<std::string> ClassNames(size_t count, const std::string &path, const std::vector<std::string> &known);
 
 // The file's name without folder and extension: what its results are called.
 std::string Stem(const std::string &path);

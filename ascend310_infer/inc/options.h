@@ -3,10 +3,14 @@
 #define ASCEND310_INFER_INC_OPTIONS_H_
 
 #include <array>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace segment {
+
+constexpr double kLargestLevel = 1e6;  // of a mean or a standard deviation
+constexpr double kSmallestStd = 1e-6;
 
 struct Options {
   std::string mindir_path;
@@ -27,6 +31,7 @@ struct Options {
   bool dump_probs = false;
   bool skip_bad = false;
   bool help = false;
+  std::set<std::string> given;  // names of the options that were on the command line
 };
 
 // Options from `--name value`, `--name=value` and bare flags. Throws InputError for an unknown name, a value that is

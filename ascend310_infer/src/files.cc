@@ -1,4 +1,4 @@
-// Reading and writing of files, and list files as src/data/pictures.py reads them.
+// Reading and writing of files, and list files as src/data/lists.py reads them.
 #include "inc/files.h"
 
 #include <unistd.h>
@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "inc/errors.h"
+#include "inc/text.h"
 
 namespace segment {
 namespace {
@@ -19,21 +20,6 @@ const char *const kBlanks = " \t\v\f\r";
 std::string Strip(const std::string &text) {
   const size_t first = text.find_first_not_of(kBlanks);
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
-bool IsUtf8(const std::string &text) {
-  size_t following = 0;
-  for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (following > 0) {
-      if ((byte & 0xC0) != 0x80) return false;
-      --following;
-    } else if (byte >= 0x80) {
-      following = (byte & 0xE0) == 0xC0 ? 1 : (byte & 0xF0) == 0xE0 ? 2 : (byte & 0xF8) == 0xF0 ? 3 : 0;
-      if (following == 0) return false;
-    }
-  }
-  return following == 0;
 }
 
 // Lines of a text file; \n, \r\n and \r end one.
@@ -66,6 +52,16 @@ std::vector<std::string> Fields(const std::string &line) {
   return fields;
 }
 
+// Throws InputError for what is there and no file: reading a pipe would wait for ever.
+void CheckRegular(const std::string &path) {
+  std::error_code ignored;
+  const std::filesystem::file_status status = std::filesystem::status(path, ignored);
+  if (std::filesystem::is_directory(status)) throw InputError(path + ": is a folder");
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    throw InputError(path + ": is a device or a pipe, not a file");
+  }
+}
+
 }  // namespace
 
 std::string Join(const std::string &folder, const std::string &path) {
@@ -78,10 +74,7 @@ bool IsFile(const std::string &path) {
 }
 
 std::string ReadFile(const std::string &path) {
-  std::error_code status;
-  if (std::filesystem::is_directory(path, status)) {
-    throw InputError(path + ": is a folder");
-  }
+  CheckRegular(path);
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
@@ -92,6 +85,7 @@ std::string ReadFile(const std::string &path) {
 }
 
 int FirstByte(const std::string &path) {
+  CheckRegular(path);
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   if (!stream) throw InputError(path + ": " + (errno != 0 ? std::strerror(errno) : "cannot be read"));
@@ -135,7 +129,7 @@ std::vector<Pair> ReadList(const std::string &path) {
   return pairs;
 }
 
-std::vector<std::string> ClassNames(size_t count, const std::string &path) {
+std::vector<std::string> ClassNames(size_t count, const std::string &path, const std::vector<std::string> &known) {
   std::vector<std::string> names;
   if (!path.empty()) {
     for (const std::string &line : ReadLines(path)) {
@@ -147,6 +141,7 @@ std::vector<std::string> ClassNames(size_t count, const std::string &path) {
     }
     return names;
   }
+  if (known.size() == count) return known;
   const std::vector<std::string> voc = {
       "background", "aeroplane",   "bicycle", "bird",  "boat",      "bottle",  "bus",
       "car",        "cat",         "chair",   "cow",   "diningtable", "dog",   "horse",

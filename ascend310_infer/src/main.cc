@@ -7,11 +7,13 @@
 #include <sstream>
 
 #include "inc/errors.h"
+#include "inc/facts.h"
 #include "inc/files.h"
 #include "inc/metrics.h"
 #include "inc/options.h"
 #include "inc/pipeline.h"
 #include "inc/predictor.h"
+#include "inc/text.h"
 
 namespace segment {
 namespace {
@@ -55,10 +57,14 @@ void Main(const std::vector<std::string> &arguments) {
   if (options.mask_path.empty()) options.mask_path = options.dataset_path;
   const std::vector<Pair> pairs = ReadList(options.image_list);
   CheckPairs(pairs, options);
+  const Facts facts = ReadFacts(options.mindir_path);
+  Believe(facts, &options);
   cv::setNumThreads(1);  // the stages are the parallelism
   Predictor predictor(options);
   const ModelShape &shape = predictor.shape();
-  const std::vector<std::string> names = ClassNames(static_cast<size_t>(shape.classes), options.class_names);
+  CheckClasses(facts, options.mindir_path, shape.classes);
+  const std::vector<std::string> names =
+      ClassNames(static_cast<size_t>(shape.classes), options.class_names, facts.class_names);
   MakeFolders(options.output_dir);
   ConfusionMatrix matrix(shape.classes, options.ignore_label);
   const Summary summary = Run(
@@ -79,7 +85,7 @@ int main(int argc, char **argv) {
     std::cerr << "error: " << error.what() << std::endl;
     return 2;
   } catch (const std::exception &error) {
-    std::cerr << "error: " << error.what() << std::endl;
+    std::cerr << "error: " << segment::FirstLine(error.what()) << std::endl;
     return 1;
   }
 }

@@ -7,17 +7,16 @@
 #include <limits>
 #include <sstream>
 
+#include "inc/text.h"
+
 namespace segment {
 namespace {
 
+constexpr size_t kWidest = 21;  // of names: 80 columns with the longest note
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double Share(int64_t part, int64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : kNan;
-}
-
-size_t Characters(const std::string &text) {  // of UTF-8
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 std::string WithCommas(int64_t number) {
@@ -81,8 +80,11 @@ double ConfusionMatrix::PixelAccuracy() const {
 
 std::string FormatTable(const ConfusionMatrix &matrix, const std::vector<std::string> &names) {
   size_t width = 0;
-  for (const std::string &name : names) width = std::max(width, Characters(name));
-  const auto padded = [width](const std::string &name) { return name + std::string(width - Characters(name), ' '); };
+  for (const std::string &name : names) width = std::max(width, std::min(Characters(name), kWidest));
+  const auto padded = [width](const std::string &name) {
+    const size_t length = Characters(name);
+    return length > width ? FirstCharacters(name, width - 3) + "..." : name + std::string(width - length, ' ');
+  };
   const std::vector<double> iou = matrix.Iou();
   const std::vector<int64_t> pixels = matrix.TruthPixels();
   std::ostringstream text;

@@ -52,7 +52,7 @@ Option Triple(const std::string &name, const std::string &help, std::array<doubl
             std::istringstream stream(text);
             std::vector<double> values;
             for (std::string part; std::getline(stream, part, ',');) {
-              values.push_back(ParseNumber<double>(name, part, lowest, 1e6));
+              values.push_back(ParseNumber<double>(name, part, lowest, kLargestLevel));
             }
             if (values.size() != 3 || text.back() == ',') {
               throw InputError("--" + name + " takes three numbers b,g,r, not '" + text + "'");
@@ -74,10 +74,14 @@ std::vector<Option> Table() {
       Integer("batch", "pictures a step; 0 as the model was exported (default: 0)", &Options::batch, 0, 1024),
       Integer("size", "side of the square input; 0 as the model was exported (default: 0)", &Options::size, 0, 16384),
       Integer("threads", "threads of the model on a CPU; 0 takes every core (default: 0)", &Options::threads, 0, 1024),
-      Triple("mean", "mean of each channel, 0 to 255 (default: 103.53,116.28,123.675)", &Options::mean, -1e6),
-      Triple("std", "standard deviation of each channel (default: 57.375,57.120,58.395)", &Options::std, 1e-6),
-      Integer("ignore_label", "mask value that is not scored (default: 255)", &Options::ignore_label, 0, 255),
-      Text("class_names", "text file with a class name a line, for the table", &Options::class_names),
+      Triple("mean", "mean of each channel, 0 to 255 (default: the model's, else 103.53,116.28,123.675)",
+             &Options::mean, -kLargestLevel),
+      Triple("std", "standard deviation of each channel (default: the model's, else 57.375,57.120,58.395)",
+             &Options::std, kSmallestStd),
+      Integer("ignore_label", "mask value that is not scored (default: the model's, else 255)",
+              &Options::ignore_label, 0, 255),
+      Text("class_names", "text file with a class name a line, for the table (default: the model's)",
+           &Options::class_names),
       Flag("dump_probs", "also write each picture's probabilities, float32, as NAME_0.bin", &Options::dump_probs),
       Flag("skip_bad", "leave out pictures that cannot be read, and count them", &Options::skip_bad),
       Flag("help", "show this text", &Options::help),
@@ -117,6 +121,7 @@ Options ParseOptions(const std::vector<std::string> &arguments) {
     if (found->kind.empty() && equals != std::string::npos) {
       throw InputError(given + " stands alone, without a value");
     }
+    options.given.insert(found->name);
     if (found->kind.empty() || equals != std::string::npos) {
       found->set(&options, found->kind.empty() ? "" : argument.substr(equals + 1));
     } else if (++i < arguments.size()) {
@@ -138,6 +143,7 @@ std::string HelpText() {
     text << "  --" << std::left << std::setw(28) << option.name + (option.kind.empty() ? "" : " " + option.kind)
          << option.help << "\n";
   }
+  text << "\nThe model's values stand in the JSON file that export.py writes beside it, mindir_path.json.\n";
   return text.str();
 }
 

@@ -16,6 +16,7 @@ namespace segment {
 namespace {
 
 constexpr png_uint_32 kLargestSide = 65536;
+constexpr size_t kMostBytes = 0x7FFFFFFF;  // OpenCV counts them in an int
 
 // What libpng reads from, and the message it leaves.
 struct Source {
@@ -75,6 +76,8 @@ InputError Damaged(const std::string &name, const Source &source) {
   return InputError(name + ": damaged mask (" + source.message.data() + ")");
 }
 
+std::string SizeText(cv::Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
+
 // Whether a JPEG has a scan (FF DA) without an end (FF D9) after it; the segments before it are stepped over.
 bool IsCut(const std::string &bytes) {
   const auto byte = [&bytes](size_t place) { return static_cast<size_t>(static_cast<unsigned char>(bytes[place])); };
@@ -97,7 +100,7 @@ cv::Mat DecodeImage(const std::string &bytes, const std::string &name) {
   // OpenCV fills what is missing of a truncated JPEG with grey.
   if (bytes.compare(0, 2, "\xff\xd8") == 0 && IsCut(bytes)) throw InputError(name + ": the JPEG ends too early");
   cv::Mat image;
-  if (!bytes.empty()) {
+  if (!bytes.empty() && bytes.size() <= kMostBytes) {
     const cv::Mat encoded(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char *>(bytes.data()));
     try {
       image = cv::imdecode(encoded, cv::IMREAD_COLOR);
@@ -109,7 +112,7 @@ cv::Mat DecodeImage(const std::string &bytes, const std::string &name) {
   return image;
 }
 
-cv::Mat DecodeMask(const std::string &bytes, const std::string &name) {
+cv::Mat DecodeMask(const std::string &bytes, const std::string &name, cv::Size size, const std::string &image_name) {
   if (bytes.size() < 8 || png_sig_cmp(reinterpret_cast<png_const_bytep>(bytes.data()), 0, 8) != 0) {
     throw InputError(name + ": is no PNG; masks are 8-bit palette or gray PNGs");
   }
@@ -122,8 +125,12 @@ cv::Mat DecodeMask(const std::string &bytes, const std::string &name) {
       png_get_bit_depth(png.png, png.info) != 8) {
     throw InputError(name + ": a colour or 16-bit PNG is no class mask; give 8-bit palette or gray class numbers");
   }
-  cv::Mat mask(static_cast<int>(png_get_image_height(png.png, png.info)),
-               static_cast<int>(png_get_image_width(png.png, png.info)), CV_8U);
+  const cv::Size own(static_cast<int>(png_get_image_width(png.png, png.info)),
+                     static_cast<int>(png_get_image_height(png.png, png.info)));
+  if (own != size) {
+    throw InputError(name + ": " + SizeText(own) + " where its picture " + image_name + " has " + SizeText(size));
+  }
+  cv::Mat mask(own, CV_8U);
   std::vector<png_bytep> rows(static_cast<size_t>(mask.rows));
   for (int row = 0; row < mask.rows; ++row) rows[static_cast<size_t>(row)] = mask.ptr(row);
   if (!ReadRows(png, rows.data())) throw Damaged(name, source);

@@ -13,6 +13,7 @@
 
 #include "inc/errors.h"
 #include "inc/picture.h"
+#include "inc/text.h"
 
 namespace segment {
 namespace {
@@ -42,10 +43,6 @@ double ThreadMilliseconds() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-std::string SizeText(const cv::Mat &picture) {
-  return std::to_string(picture.cols) + "x" + std::to_string(picture.rows);
-}
-
 class Stages {
  public:
   Stages(const std::vector<Pair> &pairs, const Options &options, const ModelShape &shape, ConfusionMatrix *matrix)
@@ -67,8 +64,10 @@ class Stages {
         batch.samples.push_back(ReadSample(pairs_[number], place));
       } catch (const InputError &error) {
         batch.bad.emplace_back(error.what());
-        if (!options_.skip_bad) break;
+      } catch (const std::exception &error) {  // memory, above all
+        batch.bad.emplace_back(Join(options_.dataset_path, pairs_[number].image) + ": " + FirstLine(error.what()));
       }
+      if (!batch.bad.empty() && !options_.skip_bad) break;
     }
     batch.read_ms = ThreadMilliseconds() - start;
     return batch;
@@ -108,11 +107,7 @@ class Stages {
     const std::string image_path = Join(options_.dataset_path, pair.image);
     const std::string mask_path = Join(options_.mask_path, pair.mask);
     const cv::Mat image = DecodeImage(ReadFile(image_path), image_path);
-    Sample sample{pair, DecodeMask(ReadFile(mask_path), mask_path), {}, {}};
-    if (image.size() != sample.mask.size()) {
-      throw InputError(mask_path + ": " + SizeText(sample.mask) + " where its picture " + image_path + " has " +
-                       SizeText(image));
-    }
+    Sample sample{pair, DecodeMask(ReadFile(mask_path), mask_path, image.size(), image_path), {}, {}};
     CheckLabels(sample.mask, shape_.classes, options_.ignore_label, mask_path);
     sample.valid = Letterbox(image, shape_.size, table_, input);
     return sample;

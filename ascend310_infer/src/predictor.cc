@@ -64,7 +64,8 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   const std::vector<int64_t> &in = inputs_[0].Shape();
   if (in.size() != 4 || in[0] < 1 || in[1] != 3 || in[2] != in[3] ||
       inputs_[0].DataType() != mindspore::DataType::kNumberTypeFloat32) {
-    throw InputError(where + "takes " + ShapeText(in) + " where float32 (N, 3, S, S) is expected");
+    throw InputError(where + "takes " + ShapeText(in) + " where float32 (N, 3, S, S) is expected; "
+                     "export it with --input_type float32 --input_format NCHW");
   }
   shape_ = {static_cast<int>(in[0]), static_cast<int>(in[2]), 0};
   std::memset(inputs_[0].MutableData(), 0, inputs_[0].DataSize());

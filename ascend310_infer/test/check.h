@@ -12,6 +12,7 @@
 using Tests = std::vector<std::pair<std::string, std::function<void()>>>;
 
 Tests TextTests();
+Tests FactsTests();
 Tests PictureTests();
 Tests PipelineTests();
 

@@ -1,4 +1,4 @@
-// Run the suites named on the command line: text, pictures, pipeline.
+// Run the suites named on the command line: text, facts, pictures, pipeline.
 #include <iostream>
 #include <map>
 
@@ -6,7 +6,7 @@
 
 int main(int argc, char **argv) {
   const std::map<std::string, Tests> suites = {
-      {"text", TextTests()}, {"pictures", PictureTests()}, {"pipeline", PipelineTests()}};
+      {"text", TextTests()}, {"facts", FactsTests()}, {"pictures", PictureTests()}, {"pipeline", PipelineTests()}};
   int failed = 0;
   for (int i = 1; i < argc; ++i) {
     for (const auto &[name, test] : suites.at(argv[i])) {

@@ -1,6 +1,7 @@
 // Decoding, letterbox sizes and class maps.
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -27,6 +28,15 @@ cv::Mat Random(int rows, int columns, int type) {
   return picture;
 }
 
+uint32_t Crc32(const std::string &bytes) {  // as PNG has it
+  uint32_t check = 0xFFFFFFFFU;
+  for (const char byte : bytes) {
+    check ^= static_cast<unsigned char>(byte);
+    for (int bit = 0; bit < 8; ++bit) check = (check >> 1U) ^ ((check & 1U) != 0 ? 0xEDB88320U : 0U);
+  }
+  return ~check;
+}
+
 bool Equal(const cv::Mat &a, const cv::Mat &b) {
   return a.size() == b.size() && a.type() == b.type() && cv::norm(a, b, cv::NORM_INF) == 0;
 }
@@ -46,16 +56,25 @@ void ImagesAreDecoded() {
 
 void MasksAreClassNumbers() {
   const cv::Mat mask = Random(7, 9, CV_8U);
+  const auto decoded = [&mask](const std::string &bytes) { return segment::DecodeMask(bytes, "m", mask.size(), "i"); };
+  const auto refused = [&decoded](const std::string &bytes) { return Thrown<InputError>([&] { decoded(bytes); }); };
   const std::string png = Encode(mask, ".png");
-  CHECK(Equal(segment::DecodeMask(png, "x"), mask));
-  const std::string cut = png.substr(0, png.size() - 20);
-  CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(cut, "m.png"); }), "m.png: damaged mask (ends too early)"));
+  CHECK(Equal(decoded(png), mask));
+  CHECK(Has(refused(png.substr(0, png.size() - 20)), "m: damaged mask (ends too early)"));
   for (const int type : {CV_8UC3, CV_8UC4, CV_16U}) {
-    const std::string wrong = Encode(Random(3, 3, type), ".png");
-    CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(wrong, "m.png"); }), "m.png: a colour or 16-bit"));
+    CHECK(Has(refused(Encode(Random(7, 9, type), ".png")), "m: a colour or 16-bit"));
   }
-  CHECK(Has(Thrown<InputError>([&] { segment::DecodeMask(Encode(mask, ".jpg"), "m.jpg"); }), "m.jpg: is no PNG"));
-  CHECK(Has(Thrown<InputError>([] { segment::DecodeMask("", "m.png"); }), "m.png: is no PNG"));
+  CHECK(Has(refused(Encode(mask, ".jpg")), "m: is no PNG") && Has(refused(""), "m: is no PNG"));
+}
+
+void SizesAreComparedBeforeDecoding() {
+  std::string bomb = Encode(Random(7, 9, CV_8U), ".png").substr(0, 33);  // 8 bytes of signature, 25 of IHDR
+  bomb.replace(16, 8, std::string("\0\0\xEA\x60\0\0\xEA\x60", 8));  // 60000x60000: 3.6 GB
+  const uint32_t check = Crc32(bomb.substr(12, 17));
+  for (size_t place = 0; place < 4; ++place) bomb[29 + place] = static_cast<char>(check >> (24 - 8 * place));
+  bomb += std::string("\0\0\0\0IDAT\x35\xAF\x06\x1E", 12);
+  const auto decode = [&bomb] { segment::DecodeMask(bomb, "m.png", cv::Size(9, 7), "i.jpg"); };
+  CHECK(Thrown<InputError>(decode) == "m.png: 60000x60000 where its picture i.jpg has 9x7");
 }
 
 void LabelsAreChecked() {
@@ -149,6 +168,7 @@ void CandidatesAreAllThatWin() {
 Tests PictureTests() {
   return {{"images are decoded", ImagesAreDecoded},
           {"masks are class numbers", MasksAreClassNumbers},
+          {"sizes are compared before decoding", SizesAreComparedBeforeDecoding},
           {"labels are checked", LabelsAreChecked},
           {"sizes are truncated exactly", SizesAreTruncatedExactly},
           {"letterbox normalises", LetterboxNormalises},

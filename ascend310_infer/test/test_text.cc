@@ -6,6 +6,7 @@
 #include "inc/files.h"
 #include "inc/metrics.h"
 #include "inc/options.h"
+#include "inc/text.h"
 #include "test/check.h"
 
 namespace {
@@ -67,6 +68,7 @@ void WrongListsAreNamed() {
   CHECK(Has(ListError(std::string("a\0b c", 5)), "is not a text file"));
   CHECK(Has(Thrown<InputError>([] { segment::ReadList("/no/list"); }), "/no/list: No such file"));
   CHECK(Has(Thrown<InputError>([] { segment::ReadList("/"); }), "is a folder"));
+  CHECK(Has(Thrown<InputError>([] { segment::ReadList("/dev/null"); }), "/dev/null: is a device or a pipe"));
 }
 
 void FilesAreWrittenWhole() {
@@ -78,9 +80,10 @@ void FilesAreWrittenWhole() {
 }
 
 void ClassesHaveNames() {
-  CHECK(segment::ClassNames(21, "")[20] == "tvmonitor" && segment::ClassNames(3, "")[2] == "class_2");
-  CHECK(segment::ClassNames(2, Scratch("sky\nold tree\n"))[1] == "old tree");
-  CHECK(Has(Thrown<InputError>([] { segment::ClassNames(3, Scratch("a\nb")); }), "2 names for a model with 3"));
+  CHECK(segment::ClassNames(2, "", {"a", "b"})[1] == "b");
+  CHECK(segment::ClassNames(21, "", {})[20] == "tvmonitor" && segment::ClassNames(3, "", {"a", "b"})[2] == "class_2");
+  CHECK(segment::ClassNames(2, Scratch("sky\nold tree\n"), {"a", "b"})[1] == "old tree");
+  CHECK(Has(Thrown<InputError>([] { segment::ClassNames(3, Scratch("a\nb"), {}); }), "2 names for a model with 3"));
 }
 
 void MatrixCounts() {
@@ -96,6 +99,23 @@ void MatrixCounts() {
   CHECK(Has(table, "a       0.3333                 2\n") && Has(table, "mean IoU 0.333333\npixel accuracy 0.600000"));
   CHECK(Has(table, "unseen       -                 0  (never occurs"));
   CHECK(std::isnan(segment::ConfusionMatrix(2, 255).MeanIou()));
+  const std::string cut = segment::FormatTable(matrix, {"a", "b", std::string(19, 'x') + "\xC3\xA4\xC3\xA4yz", "d"});
+  CHECK(Has(cut, "\n" + std::string(18, 'x') + "...  0.0000") && Has(cut, "\na" + std::string(20, ' ') + "  0.3333"));
+}
+
+void Utf8IsKnown() {
+  for (const std::string text : {"", "a", "\xC2\x80", "\xE2\x82\xAC", "\xED\x9F\xBF", "\xF0\x9F\x98\x80",
+                                 "\xF4\x8F\xBF\xBF"}) {
+    CHECK(segment::IsUtf8(text));
+  }
+  for (const std::string text : {"\x80", "\xC1\xBF", "\xC3", "\xC3z", "\xE0\x9F\xBF", "\xE2\x82", "\xED\xA0\x80",
+                                 "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
+    CHECK(!segment::IsUtf8(text));
+  }
+  CHECK(segment::Characters("a\xC3\xA4\xE2\x82\xAC") == 3);
+  CHECK(segment::FirstCharacters("a\xC3\xA4\xE2\x82\xAC", 2) == "a\xC3\xA4");
+  CHECK(segment::HasControls("a\x1b[31m") && segment::HasControls("\xC2\x9B") && segment::HasControls("\xE2\x80\xA8"));
+  CHECK(!segment::HasControls("\xC2\xA0 \xE5\x9B\xBE") && segment::FirstLine("one\ntwo") == "one");
 }
 
 }  // namespace
@@ -104,5 +124,5 @@ Tests TextTests() {
   return {{"options are read", OptionsAreRead},     {"wrong options are named", WrongOptionsAreNamed},
           {"lists are read", ListsAreRead},         {"wrong lists are named", WrongListsAreNamed},
           {"files are written", FilesAreWrittenWhole}, {"classes have names", ClassesHaveNames},
-          {"the matrix counts", MatrixCounts}};
+          {"the matrix counts", MatrixCounts},         {"UTF-8 is known", Utf8IsKnown}};
 }

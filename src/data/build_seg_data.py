@@ -7,37 +7,38 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.console import InputError, progress, run_program
+from src.console import InputError, run_program
 from src.data.facts import check_facts, facts_of, labels_beside, labels_of
+from src.data.findings import Summary, tell
 from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.pictures import read_pair
+from src.data.pictures import limit_pixels
+from src.data.survey import jobs_of, look_at, survey
 
 
-def problem_of(data_root: str, labels: Labels, pair) -> str:
-    """What is wrong with a pair, or "". Decodes both, as training does."""
-    try:
-        read_pair(data_root, pair, labels)
-        return ""
-    except InputError as error:
-        return str(error)
+def check_pairs(pairs: list, labels: Labels, config) -> Summary:
+    """Look at every pair on all cores, say what looks wrong; returns what the masks hold together.
+
+    Raises InputError with the first problem and the number of all, or for labels that nothing could be learnt from.
+    """
+    look = partial(look_at, labels=labels)
+    with ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=begin_process,
+                             initargs=(config.max_pixels,)) as pool:
+        looked = pool.map(look, jobs_of(pairs, config.data_root), chunksize=16)
+        summary, found = survey(looked, pairs, config.data_lst, labels)
+    tell(found, config.ignore_findings)
+    return summary
 
 
-def check_pairs(pairs: list, labels: Labels, config) -> None:
-    """Check every pair on all cores. Raises InputError with the first problem and the number of all."""
-    check = partial(problem_of, config.data_root, labels)
-    with ProcessPoolExecutor(config.workers or os.cpu_count()) as pool, progress(len(pairs), "check", "pair") as bar:
-        problems = []
-        for problem in pool.map(check, pairs, chunksize=16):
-            problems += [problem] if problem else []
-            bar.update()
-    if problems:
-        more = f" (and {len(problems) - 1} more pairs with problems)" if len(problems) > 1 else ""
-        raise InputError(problems[0] + more)
+def begin_process(max_pixels: int) -> None:
+    """What each of the processes begins with."""
+    limit_pixels(max_pixels)
+    cv2.setNumThreads(1)    # the processes are the parallelism
 
 
 def shard_names(dst_path: Path, num_shards: int) -> list:
@@ -73,10 +74,10 @@ def build(config) -> list:
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
     labels, facts = known_labels(config)
-    check_pairs(pairs, labels, config)
+    summary = check_pairs(pairs, labels, config)
     if config.shuffle:
         pairs = [pairs[i] for i in np.random.default_rng(config.seed).permutation(len(pairs))]
-    write(final, pairs, config, facts | {"build": uuid.uuid4().hex})
+    write(final, pairs, config, facts | {"build": uuid.uuid4().hex, "seen": summary.to_json()})
     print(f"{final[0]}: {len(pairs)} samples in {config.num_shards} shards, {labels.num_classes} classes")
     return final
 

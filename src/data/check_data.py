@@ -13,46 +13,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, progress, run_program, styled
 from src.data.facts import labels_beside, labels_of, read_labels
+from src.data.findings import KINDS, Finding, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
-from src.data.lists import read_list
-from src.data.pictures import decode_image, decode_mask
-from src.data.survey import Job, alike_pictures, in_threads, look_at, same_pictures
+from src.data.lists import printable, read_list
+from src.data.pictures import decode_image, decode_mask, limit_pixels
+from src.data.survey import Job, alike_pictures, in_threads, jobs_of, look_at, same_pictures
 from src.drawing.encoding import fit
 from src.drawing.overlay import striped_overlay
 from src.drawing.sheets import draw_sheet, save_sheet
 from src.files import write_whole
 
-# What can be wrong: kind -> (severity, what, hint). An error would break or spoil training.
-KINDS = {
-    "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
-    "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
-    "colour": ("error", "masks of colours or 16 bits where 8-bit class numbers are needed",
-               "get_dataset_lst.py --images DIR --masks DIR --colors FILE"),
-    "gray": ("error", "masks that hold the gray of VOC's colours, not class numbers",
-             "they were saved from colours; write the palette's numbers, as get_dataset_lst.py does"),
-    "value": ("error", "masks with values that are neither a class nor ignored",
-              "--num_classes, --ignore_label, or correct the masks"),
-    "size": ("error", "masks of another size than their picture", "correct or replace them"),
-    "one_class": ("error", "sets whose masks hold less than two classes", "nothing could be learnt from them"),
-    "permuted": ("warning", "palette masks whose numbers have the colours of other classes",
-                 "the numbers are trained, not the colours: are they the classes?"),
-    "lossy": ("warning", "JPEG masks", "JPEG changes class numbers at edges; use PNG"),
-    "leak": ("warning", "pictures that are in training and in validation", "take them out of one of the lists"),
-    "near_leak": ("warning", "pictures that look alike in training and in validation", "look at both"),
-    "contradiction": ("warning", "pictures that occur with different masks", "keep the right one"),
-    "repeat": ("warning", "pictures that occur more than once in a set", "they count as often"),
-    "near": ("warning", "pictures of a set that look alike", "look at both"),
-    "ignored": ("warning", "masks whose every pixel is ignored", "nothing is learnt from them"),
-    "empty": ("warning", "masks of background only", "fine where it is meant"),
-    "unlearnt": ("warning", "classes of validation that training does not hold", "their IoU will be 0"),
-    "absent": ("warning", "classes that no mask of a set holds", "fine where --num_classes is as meant"),
-}
+PER_FILE = {"value", "gray", "ignored"}    # told for each file already
 TILE = 240    # long side of a picture on the contact sheet, pixels
 SHOWN = 3    # examples of a kind on the console; the JSON has all
-
-
-def jobs_of_list(set_name: str, path, root) -> list:
-    return [Job(set_name, index, pair.image, pair.mask, root=str(root)) for index, pair in enumerate(read_list(path, root))]
 
 
 def jobs_of_records(set_name: str, read, indices=None):
@@ -71,7 +44,7 @@ def read_sets(config) -> dict:
         read = partial(read_records, config.data_file, ["file_name", "data", "label"])
         sets["train"] = (config.data_file, count_samples(config.data_file), partial(jobs_of_records, "train", read))
     for name, path in from_list:
-        jobs = jobs_of_list(name, path, config.data_root)
+        jobs = jobs_of(read_list(path, config.data_root), config.data_root, name)
         sets[name] = (path, len(jobs), lambda indices=None, jobs=jobs: jobs if indices is None else
                       [jobs[index] for index in indices])
     return sets
@@ -90,7 +63,7 @@ def read_known_labels(config) -> Labels:
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
     """Facts of every pair, by `workers` threads."""
     cv2.setNumThreads(1)    # the threads are the parallelism
-    look = partial(look_at, labels=labels)
+    look = partial(look_at, labels=labels, alike=True)
     found, total = [], sum(count for _, count, _ in sets.values())
     with progress(total, "check", "pair") as bar:
         for _, _, jobs in sets.values():
@@ -106,32 +79,29 @@ def class_totals(facts: list) -> tuple:
     return counts.sum(0), (counts > 0).sum(0)
 
 
-def findings_of(facts: list, sets: dict, labels: Labels) -> list:
-    """Every (kind, set, item, detail); `item` is the file, or the class, that it is about."""
-    found = [(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
+def findings_of(facts: list, sets: dict, labels: Labels, pairs: dict) -> list:
+    """Every Finding; `item` is the file, or the class, that it is about. `pairs`: set -> the lines of its list."""
+    found = [Finding(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
              for one in facts for kind, detail in one.problems]
     for group in same_pictures(facts):
         held = {one.job.set for one in group}
         kind = "leak" if len(held) > 1 else "repeat"
-        found.append((kind, "+".join(sorted(held)), group[0].job.image, others(group)))
+        found.append(Finding(kind, "+".join(sorted(held)), group[0].job.image, others(group)))
         if len({one.mask_key for one in group if one.mask_key}) > 1:
-            found.append(("contradiction", "+".join(sorted(held)), group[0].job.image, others(group)))
+            found.append(Finding("contradiction", "+".join(sorted(held)), group[0].job.image, others(group)))
     for one, other, alike in alike_pictures(facts):
         kind = "near" if one.job.set == other.job.set else "near_leak"
-        found.append((kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
-                      f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
-    classes = [n for n in range(labels.num_classes) if n != labels.ignore_label]
-    present = {}
-    for name in sets:
-        pixels, _ = class_totals([one for one in facts if one.job.set == name])
-        present[name] = {n for n in classes if pixels[n]}
-        if len(present[name]) < 2:
-            found.append(("one_class", name, sets[name][0], f"class {' '.join(map(str, present[name])) or 'none'}"))
-        found += [("absent", name, labels.names[n], f"class {n}") for n in classes if n not in present[name]]
-    if "val" in present:
-        found += [("unlearnt", "val", labels.names[n], f"class {n}")
-                  for n in sorted(present["val"] - present["train"])]
-    return sorted(found, key=lambda one: list(KINDS).index(one[0]))
+        found.append(Finding(kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
+                             f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
+    summaries = {name: summary_of([one for one in facts if one.job.set == name]) for name in sets}
+    told = {kind for kind, *_ in found}
+    for name, summary in summaries.items():
+        found += judge_names(name, sets[name][0], pairs.get(name, []))
+        found += [one for one in judge(name, sets[name][0], summary, labels) if one.kind not in PER_FILE & told]
+    if "val" in summaries:
+        found += [one for one in judge_both(summaries["train"], summaries["val"], labels, sets["val"][0])
+                  if one.kind != "leak"]    # told for each picture
+    return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 
 def others(group: list) -> str:
@@ -206,8 +176,8 @@ def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) 
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             tiles.append(striped_overlay(image, mask, labels.ignore_label))
             problems = chosen[job.index].problems
-            captions.append((f"{set_name} {Path(job.image).stem}", f"{problems[0][0]}: {problems[0][1]}" if problems
-                             else ""))
+            captions.append((f"{set_name} {printable(Path(job.image).stem)}",
+                             ": ".join(problems[0]) if problems else ""))
     if tiles:
         save_sheet(draw_sheet(tiles, captions, labels.names, 6), path)
     return bool(tiles)
@@ -224,9 +194,12 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
 def check(config) -> None:
     """Look at everything, say and write what was found. Raises RunError if something would break training."""
     start = time.perf_counter()
+    limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)
     facts = look_at_all(sets, labels, config.workers or os.cpu_count())
-    found = findings_of(facts, sets, labels)
+    pairs = {name: [(job.image, job.mask) for job in jobs()]
+             for name, (source, _, jobs) in sets.items() if source != config.data_file}
+    found = findings_of(facts, sets, labels, pairs)
     summaries = {name: summarise([one for one in facts if one.job.set == name], source, labels)
                  for name, (source, _, _) in sets.items()}
     folder = Path(config.check_dir)

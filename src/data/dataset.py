@@ -100,7 +100,7 @@ class TrainingTransform:
 
     def transform(self, record, out_image, out_label, out_key):
         names = record.name, f"mask of {record.name}"
-        image, mask = decode_pair((record.data, record.label), names, self.labels)
+        image, mask = decode_pair((record.data, record.label), names, self.labels, strict=False)
         rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
         train_transform(image, mask, draw, self.crop_size, self.fill, self.labels.ignore_label,

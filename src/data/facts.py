@@ -12,6 +12,7 @@ import yaml
 
 from src.config import believe
 from src.console import InputError
+from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
@@ -20,7 +21,8 @@ from src.foreign import read_text as read_bounded
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
-KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str}
+KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
+        "seen": dict}
 MOST_LETTERS, MOST_CLASSES = 200, 255    # of a class name; of a data set
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
@@ -196,4 +198,10 @@ def read_labels(data_file) -> dict:
     for shard in shards:
         if shard.is_file() and described(shard)[0].get("build") != facts["build"]:
             raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
+    facts.pop("seen", None)
     return check_facts(facts, data_file) if "num_classes" in facts else {}
+
+
+def read_summary(data_file):
+    """What build_seg_data.py saw of the masks of a MindRecord, a findings.Summary; None where it says nothing."""
+    return Summary.from_json(described(data_file)[0].get("seen"))

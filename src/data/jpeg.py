@@ -16,7 +16,7 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def segments(data: bytes):
-    """Yield (kind, place) of the segments up to the first scan: FF, kind, length, content; FF may fill before a kind."""
+    """Yield (kind, place) of the segments up to the first scan: FF, kind, length, content; FF may fill before them."""
     place = 2
     while data[place:place + 1] == b"\xff" and place + 1 < len(data):
         kind = data[place + 1]

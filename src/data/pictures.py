@@ -152,7 +152,7 @@ def decode_with_pillow(data: bytes, name, brand: bytes) -> np.ndarray:
     """HEIC and AVIF -> (H, W, 3) uint8, blue green red, upright."""
     if brand in HEIC:
         try:
-            import pillow_heif    # optional: of all pictures, those of some phones alone need it
+            import pillow_heif  # optional: of all pictures, those of some phones alone need it
         except ImportError:
             raise InputError(f"{name}: is HEIC, as phones write it; pip install pillow-heif, or convert it to JPEG"
                              ) from None
@@ -173,8 +173,8 @@ def eight_bits(image: np.ndarray, name) -> np.ndarray:
         raise InputError(f"{name}: holds {image.dtype} values; save it with 8 or 16 bits a channel")
     brightest = int(image.max())
     if 0 < brightest < FULL_RANGE:
-        raise InputError(f"{name}: has 16 bits a channel, but no value above {brightest}, as of a 10- or 12-bit camera; "
-                         "scale the values to 0 to 65535, or save it with 8 bits a channel")
+        raise InputError(f"{name}: has 16 bits a channel, but no value above {brightest}, as of a 10- or 12-bit camera"
+                         "; scale the values to 0 to 65535, or save it with 8 bits a channel")
     return (image >> 8).astype(np.uint8)
 
 

@@ -1,23 +1,39 @@
 """What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
 import hashlib
 import itertools
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from src.console import InputError
-from src.data.labels import Labels
-from src.data.pictures import CLASS_MODES, check_sizes, decode_image, open_mask, read_bytes, size_text, upright
+from src.console import InputError, progress
+from src.data.findings import KEY_BYTES, KINDS, Finding, Summary, gray_levels, judge, judge_names
+from src.data.labels import HINT, Labels
+from src.data.pictures import (
+    CLASS_MODES,
+    check_headers,
+    check_sizes,
+    decode_image,
+    open_mask,
+    read_bytes,
+    size_text,
+    upright,
+)
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
 FLAT = 4.0    # gray levels: a thumbnail that varies less shows nothing to compare
 ALIKE = 0.98    # correlation from which on two thumbnails are called alike; of real pictures the nearest two had 0.88
+EXACT = 1 << 24    # counts of float32
+SQUARE = np.ones((3, 3), np.uint8)
+BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
+MANY = 8    # values that are no class, from which on they are gray levels rather than classes
 BLOCK = 2048    # thumbnails compared at a time
 
 
@@ -40,61 +56,104 @@ class Facts:
     """What look_at found; what could not be read stays None."""
 
     job: Job    # without its bytes
-    problems: list = field(default_factory=list)    # (kind, detail); what they mean: check_data.KINDS
+    problems: list = field(default_factory=list)    # (kind, detail); what they mean: findings.KINDS
     size: str = ""    # width x height of the picture
     counts: np.ndarray = None    # (256,) pixels of each mask value
     key: bytes = None    # digest of the decoded picture
     mask_key: bytes = None    # digest of the class numbers
     thumb: np.ndarray = None    # (THUMB, THUMB) uint8 gray
+    file_key: bytes = b""    # digest of the encoded picture
+    blended: bool = False    # the mask has values that occur at edges between others only
+
+    def error(self) -> str:
+        """The first problem that training would end with, as errors say it, or ""."""
+        for kind, detail in self.problems:
+            if KINDS[kind][0] == "error":
+                return f"{Path(self.job.root, self.job.image if kind == 'picture' else self.job.mask)}: {detail}"
+        return ""
 
 
-def look_at(job: Job, labels: Labels) -> Facts:
-    """Decode a pair in full and note everything that is wrong with it."""
+def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
+    """Decode a pair in full and note everything that is wrong with it; with `alike`, what is needed to compare it with
+    others, too."""
     facts = Facts(job._replace(data=()))
-    image = or_problem(facts, "picture", lambda: decode_image(job.read(0), job.image))
-    mask = or_problem(facts, "mask", lambda: read_mask(facts, job, labels))
+    names = job.image, job.mask
+    data = [or_problem(facts, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
+    if None not in data:
+        facts.file_key = hashlib.sha256(data[0]).digest()[:KEY_BYTES]
+        if or_problem(facts, "size", job.mask, lambda: check_headers(data, names) or True) is None:
+            return facts
+    image = None if data[0] is None else or_problem(facts, "picture", job.image,
+                                                    lambda: decode_image(data[0], job.image))
+    mask = None if data[1] is None else or_problem(facts, "mask", job.mask,
+                                                   lambda: read_mask(facts, data[1], job.mask, labels))
     if image is not None:
         facts.size = size_text(image)
-        facts.key = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
-        gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        facts.thumb = cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+        if alike:
+            facts.key = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+            gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            facts.thumb = cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
     if mask is not None:
-        facts.mask_key = hashlib.blake2b(mask.tobytes(), digest_size=16).digest()
-        facts.counts = np.bincount(mask.reshape(-1), minlength=256)
+        facts.mask_key = hashlib.blake2b(mask.tobytes(), digest_size=16).digest() if alike else None
         facts.problems += value_problems(facts.counts, labels)
+        facts.blended = is_blended(mask, facts.counts)
     if image is not None and mask is not None:
-        or_problem(facts, "size", lambda: check_sizes(image, mask, job.image, job.mask))
+        or_problem(facts, "size", job.mask, lambda: check_sizes(image, mask, *names))
     return facts
 
 
-def or_problem(facts: Facts, kind: str, make):
+def or_problem(facts: Facts, kind: str, name, make):
     """What `make` returns, or None with its error noted as a problem of `kind`."""
     try:
         return make()
-    except InputError as error:
-        facts.problems.append((kind, str(error).split(": ", 1)[-1]))    # the file is named beside it
+    except InputError as error:    # the file is named beside it
+        text = str(error)
+        facts.problems.append((kind, text.split(f"{Path(name).name}: ", 1)[-1]))
         return None
 
 
-def read_mask(facts: Facts, job: Job, labels: Labels):
-    """(H, W) uint8, or None for what holds no 8-bit numbers; notes colours, lossy files and permuted palettes."""
-    with open_mask(job.read(1), job.mask) as opened:
+def read_mask(facts: Facts, data: bytes, name, labels: Labels):
+    """(H, W) uint8, or None for what holds no 8-bit numbers; notes its values, colours, lossy files and permuted
+    palettes."""
+    with open_mask(data, name) as opened:
         if opened.mode not in CLASS_MODES:
-            facts.problems.append(("colour", f"mode {opened.mode}"))
+            facts.problems.append(("colour", f"mode {opened.mode} is no class mask of 8-bit palette or gray numbers; "
+                                             "src/data/get_dataset_lst.py --images --masks writes such"))
             return None
         mask = upright(np.array(opened), opened)
+        facts.counts = count_values(mask)
         if opened.format == "JPEG":
             facts.problems.append(("lossy", "JPEG"))
         if opened.mode == "P":
-            facts.problems += palette_problems(mask, np.reshape(opened.getpalette("RGB"), (-1, 3)), labels)
+            facts.problems += palette_problems(facts.counts, np.reshape(opened.getpalette("RGB"), (-1, 3)), labels)
     return mask
 
 
-def palette_problems(mask: np.ndarray, colours: np.ndarray, labels: Labels) -> list:
+def count_values(mask: np.ndarray) -> np.ndarray:
+    """(256,) int64 pixels of each value of a (H, W) uint8 mask. OpenCV counts in float32: exact up to 2 ** 24."""
+    if not mask.size:
+        return np.zeros(256, np.int64)
+    rows = max(1, EXACT // mask.shape[1])
+    parts = [cv2.calcHist([mask[start:start + rows]], [0], None, [256], [0, 256])
+             for start in range(0, len(mask), rows)]
+    return np.sum(parts, 0, dtype=np.float64).astype(np.int64).reshape(-1)
+
+
+def is_blended(mask: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether at least two values of a mask occur (almost) only between a lower and a higher one: at edges that were
+    blended. Classes have areas of their own; a thin border is one value, and noise is between everywhere."""
+    if np.count_nonzero(counts) < 4:
+        return False
+    between = (cv2.erode(mask, SQUARE) < mask) & (mask < cv2.dilate(mask, SQUARE))
+    edges = np.bincount(mask[between], minlength=256)
+    blends = (counts > 0) & (edges >= BETWEEN * counts)
+    return np.count_nonzero(blends) > 1 and 4 * edges.sum() < mask.size
+
+
+def palette_problems(counts: np.ndarray, colours: np.ndarray, labels: Labels) -> list:
     """The colours are VOC's, but of other numbers: a colour mask that was saved with a palette of its own."""
     classes = {tuple(palette()[number].tolist()): number for number in (255, *range(labels.num_classes))}
-    present = np.flatnonzero(np.bincount(mask.reshape(-1)))
-    used = [int(value) for value in present if value != labels.ignore_label and value < len(colours)]
+    used = [int(value) for value in np.flatnonzero(counts) if value != labels.ignore_label and value < len(colours)]
     meant = {value: classes.get(tuple(colours[value].tolist())) for value in used}
     moved = [value for value, number in meant.items() if number != value]
     if not moved or None in meant.values():
@@ -112,16 +171,48 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
         return [("empty", "background only")] if values == [0] else []
     levels = gray_levels(labels.num_classes)
     shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+    says = (f"mask value {wrong[0]} is neither a class (0 to {labels.num_classes - 1}) nor ignore_label "
+            f"{labels.ignore_label}")
     if all(value in levels for value in [*values, labels.ignore_label] if counts[value]):
-        return [("gray", f"holds {shown}; {wrong[0]} is the gray of class {levels[wrong[0]]}")]
-    return [("value", f"holds {shown}")]
+        return [("gray", f"{says}; holds {shown}; {wrong[0]} is the gray of class {levels[wrong[0]]}")]
+    many = (f"; {len(wrong)} such values: gray levels of an antialiased drawing, or of a picture?"
+            if len(wrong) > MANY else f"; {HINT}")
+    return [("value", says + (f", holds {shown}" if len(wrong) > 1 else "") + many)]
 
 
-def gray_levels(num_classes: int) -> dict:
-    """Gray level -> class, of VOC's colours and its 255, rounded up or down as programs do."""
-    numbers = [255, *reversed(range(num_classes))]
-    levels = palette()[numbers] @ np.array([0.299, 0.587, 0.114])
-    return {int(round_(level)): number for number, level in zip(numbers, levels) for round_ in (np.floor, np.ceil)}
+def survey(looked, pairs: list, source, labels: Labels) -> tuple:
+    """(Summary, findings) of a whole list, for programs that go on to use it.
+
+    Args:
+        looked: Facts of look_at, one for each of `pairs`.
+        source: the list file, as findings call it.
+
+    Raises:
+        InputError: a pair that training or evaluation would end with; says how many there are.
+    """
+    source, summary, found, errors = str(source), Summary(), [], []
+    with progress(len(pairs), "check", "pair") as bar:
+        for facts in looked:
+            bar.update()
+            errors += [error] if (error := facts.error()) else []
+            found += [Finding(kind, source, facts.job.mask, detail) for kind, detail in facts.problems
+                      if kind in ("lossy", "permuted")]
+            if facts.counts is not None:
+                summary.add(facts.counts, facts.blended, facts.file_key)
+    if errors:
+        raise InputError(errors[0] + (f" (and {len(errors) - 1} more pairs with problems)" if errors[1:] else ""))
+    return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels)]
+
+
+def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:
+    """`survey` of the pairs of a list file, by `workers` threads (0: one a core)."""
+    cv2.setNumThreads(1)    # the threads are the parallelism
+    return survey(in_threads(partial(look_at, labels=labels), jobs_of(pairs, data_root), workers or os.cpu_count()),
+                  pairs, source, labels)
+
+
+def jobs_of(pairs: list, data_root, set_name: str = "") -> list:
+    return [Job(set_name, index, image, mask, root=str(data_root)) for index, (image, mask) in enumerate(pairs)]
 
 
 def in_threads(function, items, workers: int):

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from src.console import InputError
 from src.drawing.fonts import best_font, letters_of
 from src.drawing.style import ACCENT, CHART, MARK, PALE, SOFT
-from src.files import write_whole
+from src.files import MADE_BY, check_output, write_whole
 
 SMOOTHED_FROM = 20    # steps; with fewer the line itself is plain enough
 
@@ -39,7 +39,7 @@ def read_metrics(path) -> list:
 
 def series(records: list, name: str) -> tuple:
     """(steps, values) of the records that hold a figure."""
-    found = [(record["global_step"], record[name]) for record in records if name in record]
+    found = [(record["global_step"], record[name]) for record in records if record.get(name) is not None]
     return tuple(np.array(values) for values in zip(*found)) if found else (np.array([]), np.array([]))
 
 
@@ -96,13 +96,18 @@ def draw(records: list, title: str) -> bytes:
     own = {"font": Path(file)} if (file := best_font(letters_of([title]))[0]) else {}
     figure.suptitle(title, fontsize=11, x=0.01, ha="left", **own)
     data = io.BytesIO()
-    figure.savefig(data, format="png")
+    figure.savefig(data, format="png", metadata={"Software": MADE_BY.decode()})
     return data.getvalue()
 
 
-def plot(path) -> Path:
-    """Draw the curves of a metrics.jsonl beside it; returns the picture's path. Raises InputError, RunError."""
+def plot(path, kind: str = "drawn") -> Path:
+    """Draw the curves of a metrics.jsonl beside it; returns the picture's path. Raises InputError, RunError.
+
+    Args:
+        kind: what may be replaced, as src.files.check_output takes it.
+    """
     records, path = read_metrics(path), Path(path)
     target = path.with_name("curves.png")
+    check_output(target, kind=kind)
     write_whole(target, draw(records, f"{path.absolute().parent.name}, {records[-1]['global_step']} steps"))
     return target

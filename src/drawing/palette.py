@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from src.drawing.encoding import marked
+
 
 @functools.lru_cache(1)
 def palette() -> np.ndarray:
@@ -26,4 +28,4 @@ def palette_png(class_map: np.ndarray) -> bytes:
     image, data = Image.fromarray(class_map), io.BytesIO()
     image.putpalette(palette().tobytes())
     image.save(data, "png")
-    return data.getvalue()
+    return marked(data.getvalue())

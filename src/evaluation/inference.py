@@ -3,16 +3,20 @@
 A backend is a function `predict: (N, 3, S, S) float32 -> (N, C, S, S) float32` from normalised pictures to
 probabilities. Reading, resizing and counting run in threads while it works.
 """
-import itertools
+import math
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from src.console import RunError
 from src.evaluation.metrics import ConfusionMatrix
 
+BATCH_PIXELS = 1 << 25    # of a batch's pictures together: 5 bytes each with masks and maps, three batches at a time
+LARGE = 1 << 20    # pixels of a picture up to which its sums are always kept
 FIVE_SCALES = (0.5, 0.75, 1.0, 1.25, 1.75)    # the published multi-scale evaluation
 
 
@@ -81,10 +85,28 @@ def argmax_map(scores: np.ndarray, size=None) -> np.ndarray:
 
     With `size`, a height and width, each plane is resized to it before.
     """
-    size = size or scores.shape[1:]
-    best, winner = cv2.resize(scores[0], size[::-1]), np.zeros(size, np.uint8)    # a copy where the size is the same
-    for number in range(1, len(scores)):
-        plane = scores[number] if scores.shape[1:] == size else cv2.resize(scores[number], size[::-1])
+    if size is None or scores.shape[1:] == size:
+        return first_highest(scores)
+    return first_highest(cv2.resize(plane, size[::-1]) for plane in scores)
+
+
+def argmax_of_sum(parts: list, size: tuple) -> np.ndarray:
+    """The class map of probabilities (C, h, w) of several scales, resized to `size` and summed, plane by plane: what
+    add_resized and argmax_map give, with three planes in memory in place of C."""
+    def summed(planes) -> np.ndarray:
+        total = cv2.resize(planes[0], size[::-1])
+        for plane in planes[1:]:
+            cv2.add(total, cv2.resize(plane, size[::-1]), dst=total)
+        return total
+    return first_highest(map(summed, zip(*parts)))
+
+
+def first_highest(planes) -> np.ndarray:
+    """(H, W) uint8: the number of the first of the planes (H, W) float32 that is highest, pixel by pixel."""
+    planes = iter(planes)
+    best = next(planes).copy()
+    winner = np.zeros(best.shape, np.uint8)
+    for number, plane in enumerate(planes, 1):
         higher = cv2.compare(plane, best, cv2.CMP_GT)    # 255 where this class beats all before it
         cv2.max(best, plane, dst=best)
         cv2.max(winner, cv2.bitwise_and(higher, number), dst=winner)
@@ -98,7 +120,8 @@ class Batch:
     samples: list
     images: list    # (H, W, 3) uint8
     masks: list    # (H, W) uint8 or None
-    totals: list    # summed probabilities (C, H, W) float32
+    totals: list    # summed probabilities (C, H, W) float32; None of a picture too large to keep them
+    parts: list    # of such a picture: its probabilities (C, h, w) at each scale
     maps: list    # class maps (H, W) uint8, once all scales are summed
 
 
@@ -106,7 +129,7 @@ class Segmenter:
     """Class maps of many pictures: `for batch in segmenter.run(samples, load)`.
 
     While `predict` works on one input, threads read and letterbox the next and resize and sum the one before,
-    so at most three batches are in memory however long the list is.
+    so at most three batches are in memory however long the list is, and batches of large pictures hold fewer of them.
     """
 
     def __init__(self, predict, settings: Settings):
@@ -138,15 +161,27 @@ class Segmenter:
 
     def inputs(self, samples, load, pool):
         """Yield (batch, whether it is the last scale, inputs (N, 3, S, S) float32, sizes within S) in order."""
-        scales, samples = self.settings.scales, iter(samples)
-        while chunk := list(itertools.islice(samples, self.settings.batch_size)):
-            images, masks = zip(*pool.map(load, chunk))
-            batch = Batch(chunk, images, masks, [None] * len(chunk), [None] * len(chunk))
+        scales = self.settings.scales
+        for chunk, images, masks in self.chunks(loaded(samples, load, pool, self.settings.batch_size)):
+            batch = Batch(chunk, images, masks, [None] * len(chunk), [[] for _ in chunk], [None] * len(chunk))
             for number, scale in enumerate(scales, 1):
                 side = self.settings.input_size(scale)
                 inputs = np.zeros((len(chunk), 3, side, side), np.float32)
                 sizes = [letterbox(image, side, self.table, out) for image, out in zip(images, inputs)]
                 yield batch, number == len(scales), inputs, sizes
+
+    def chunks(self, triples):
+        """Yield (samples, images, masks) of batch_size, or of fewer with BATCH_PIXELS together."""
+        chunk, pixels = [], 0
+        for sample, (image, mask) in triples:
+            size = image.shape[0] * image.shape[1]
+            if chunk and (len(chunk) == self.settings.batch_size or pixels + size > BATCH_PIXELS):
+                yield tuple(map(list, zip(*chunk)))
+                chunk, pixels = [], 0
+            chunk.append((sample, image, mask))
+            pixels += size
+        if chunk:
+            yield tuple(map(list, zip(*chunk)))
 
     def probabilities(self, inputs):
         probs = self.predict(inputs)
@@ -158,9 +193,36 @@ class Segmenter:
     def add(self, batch, number, probs, size, last):
         """Add one picture's probabilities at one scale; after the last scale make its class map."""
         own_size = batch.images[number].shape[:2]
+        if self.is_large(*own_size):
+            batch.parts[number].append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
+            if last:
+                batch.maps[number] = argmax_of_sum(batch.parts[number], own_size)
+                batch.parts[number] = []
+            return
         batch.totals[number] = add_resized(batch.totals[number], probs, size, self.settings.sum_size(*own_size))
         if last:
             batch.maps[number] = argmax_map(batch.totals[number], own_size)
+
+
+    def is_large(self, height: int, width: int) -> bool:
+        """Whether sums of a picture's size take more memory than what is summed, and much: 1 GB for 21 classes of 12
+        megapixels."""
+        if self.settings.sum_size(height, width) != (height, width):
+            return False
+        sides = [self.settings.input_size(scale) for scale in self.settings.scales]
+        return height * width > max(LARGE, sum(math.prod(letterbox_size(height, width, side)) for side in sides))
+
+
+def loaded(samples, load, pool, most: int):
+    """Yield (sample, what `load` gives of it) in order; `most` at most, and one a core, are loaded ahead."""
+    waiting, most = deque(), min(most, os.cpu_count() or 1)
+    for sample in samples:
+        waiting.append((sample, pool.submit(load, sample)))
+        if len(waiting) >= most:
+            sample, future = waiting.popleft()
+            yield sample, future.result()
+    for sample, future in waiting:
+        yield sample, future.result()
 
 
 def ahead(executor, iterator):
@@ -188,11 +250,20 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
         labels: src.data.labels.Labels.
         observers: each is called as observer(sample, image, mask, class_map) in the samples' order.
+
+    Raises:
+        RunError: memory does not suffice.
     """
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
-    for batch in Segmenter(predict, settings).run(samples, load):
-        for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
-            matrix.update(mask, class_map)
-            for observe in observers:
-                observe(sample, image, mask, class_map)
+    try:
+        for batch in Segmenter(predict, settings).run(samples, load):
+            for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
+                matrix.update(mask, class_map)
+                for observe in observers:
+                    observe(sample, image, mask, class_map)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        raise RunError(f"not enough memory for batches of {settings.batch_size} pictures; a smaller --batch_size, "
+                       "--crop_size or fewer --scales need less") from None
     return matrix

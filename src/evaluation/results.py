@@ -3,8 +3,26 @@ import json
 import math
 import time
 
-from src.console import progress, styled
-from src.files import write_whole
+from src.claims import claim_file
+from src.console import RunError, progress, styled
+from src.files import check_output, write_whole
+
+OPTION = "--result_file"
+
+
+def kind_to_replace(config, kind: str) -> str:
+    """What of earlier files may be replaced, as src.files.check_output takes it: of that kind, or any."""
+    return "" if config.overwrite else kind
+
+
+def prepare_result(config, inputs) -> None:
+    """Find before the work what would prevent a result, and claim its file. Raises InputError.
+
+    Args:
+        inputs: files that are read.
+    """
+    check_output(config.result_file, OPTION, kind_to_replace(config, "result"), inputs)
+    claim_file(config.result_file, OPTION)
 
 
 def format_table(matrix, names) -> str:
@@ -20,13 +38,21 @@ def format_table(matrix, names) -> str:
                       f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
 
 
-def write_result(path, matrix, names, extra: dict) -> None:
-    """Write the result as JSON, aside first: mean_iou, per_class_iou (null where a class never occurs),
+def write_result(config, matrix, names, extra: dict) -> None:
+    """Write the result as JSON to --result_file: mean_iou, per_class_iou (null where a class never occurs),
     pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `extra`. Raises RunError."""
     result = {"mean_iou": none_if_nan(matrix.mean_iou), "pixel_accuracy": none_if_nan(matrix.pixel_accuracy),
               "class_names": list(names), "per_class_iou": [none_if_nan(iou) for iou in matrix.iou.tolist()],
               "confusion_matrix": matrix.counts.tolist(), **extra}
-    write_whole(path, json.dumps(result, indent=1).encode(), "--result_file")
+    write_whole(config.result_file, json.dumps(result, indent=1, allow_nan=False).encode(), OPTION,
+                kind_to_replace(config, "result"))
+
+
+def check_scored(matrix, ignore_label: int) -> None:
+    """Raises RunError where nothing could be scored, so that nobody takes it for a result."""
+    if not matrix.counts.any():
+        raise RunError(f"no pixel could be scored, so there is no mean IoU: the masks hold nothing but the ignored "
+                       f"label {ignore_label}; src/data/check_data.py looks at them")
 
 
 def none_if_nan(value: float):

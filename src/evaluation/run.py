@@ -1,16 +1,26 @@
 """An evaluation, from options and a list file to the table and the result file; the same for every kind of model."""
 import dataclasses
 from functools import partial
+from pathlib import Path
 
 from src.config import believe
 from src.console import InputError
 from src.data.facts import check_classes
+from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
-from src.data.pictures import read_pair
+from src.data.pictures import limit_pixels, read_pair
+from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
-from src.evaluation.results import EvaluationLog, format_table, write_result
+from src.evaluation.results import (
+    EvaluationLog,
+    check_scored,
+    format_table,
+    kind_to_replace,
+    prepare_result,
+    write_result,
+)
 from src.metadata import facts_in
 from src.models.model import open_model, with_facts
 from src.report.gallery import Gallery
@@ -21,21 +31,27 @@ from src.weights.checkpoint import digest
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
+    limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
     config = with_facts(config, path, option)
+    inputs = [path, config.data_lst, config.class_names,
+              *(Path(config.data_root, name) for pair in pairs for name in pair)]
     is_distributed = getattr(config, "is_distributed", False)
     device = open_device(config.device_target, config.device_id, True) if is_distributed else Device(
         resolve_target(config.device_target), 0, 1)
     model = open_model(path, config.engine, config.device_target, config.device_id, config.engine_precision, option,
                        config.allow_nonfinite, **facts_in(config))
     settings = settings_of(config, model, config.batch_size, len(pairs))
+    if device.rank == 0:
+        prepare_result(config, inputs)
     model.check(settings)
     facts = check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
     config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
-        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}")
+        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
+        tell(survey_list(pairs, config.data_root, config.data_lst, labels)[1], config.ignore_findings)
     evaluate_pairs(config, pairs, model, settings, labels, device)
 
 
@@ -51,31 +67,42 @@ def settings_of(config, model, batch_size: int, count: int) -> Settings:
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
     """Evaluate this device's share; the first device prints the table and writes result_file."""
     own = pairs[device.rank::device.size]
-    log = EvaluationLog(len(own))
+    log, overlays, drawn = EvaluationLog(len(own)), None, kind_to_replace(config, "drawn")
     observers = [log]
     if config.overlay_dir:
-        observers.append(OverlayWriter(config.overlay_dir, config.overlay_max, labels.ignore_label, device.rank,
-                                       device.size))
+        overlays = OverlayWriter(config.overlay_dir, config.overlay_max, own, labels.ignore_label, drawn, device.rank,
+                                 device.size)
+        observers.append(overlays)
     if config.report:
-        prepare_report(config.report)
+        if device.rank == 0:
+            prepare_report(config.report, drawn)
         gallery = Gallery(labels)
         observers.append(gallery)
-    load = partial(read_pair, config.data_root, labels=labels)
+    load = partial(read_pair, config.data_root, labels=labels, strict=False)
     matrix = evaluate(model.predict, own, load, settings, labels, observers)
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
     if config.report:
         gallery.merge(gather(gallery.to_bytes(), device))
-    if device.rank:
-        return
+    if device.rank == 0:
+        write_all(config, len(pairs), model, settings, labels, device, matrix, log, gallery if config.report else None)
+    if overlays and overlays.error:    # only now, when the figures are safe
+        raise overlays.error
+    check_scored(matrix, labels.ignore_label)
+
+
+def write_all(config, count: int, model, settings: Settings, labels, device: Device, matrix, log, gallery) -> None:
+    """Print the table, write the result and, with a gallery, the report of `count` pictures."""
     print(format_table(matrix, labels.names))
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
-             "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
+             "images": count, "images_per_s": round(log.rate() * device.size, 3),
              "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
              "checkpoint_sha256": digest(model.path)}
-    edges = gallery.boundary.summary() if config.report else {}
-    write_result(config.result_file, matrix, labels.names, about | edges)
+    edges = gallery.boundary.summary() if gallery else {}
+    write_result(config, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")
-    if config.report:
+    if gallery:
         more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
-        print(f"report written to {write_report(config.report, matrix, gallery, labels, about | more, device)}")
+        page = write_report(config.report, matrix, gallery, labels, about | more, device,
+                            kind_to_replace(config, "drawn"))
+        print(f"report written to {page}")

@@ -1,13 +1,13 @@
 """An export: a checkpoint with its softmax as ONNX, MINDIR or AIR, with the facts that the checkpoint knows."""
-import os
 from pathlib import Path
 
+from src.claims import claim_file
 from src.console import InputError
 from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
-from src.files import writing
-from src.metadata import describe
+from src.files import check_output, writing
+from src.metadata import beside, describe
 from src.models.model import load_room, read_facts, read_folded, with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
@@ -21,14 +21,19 @@ def run(config) -> None:
     """Write the file aside and rename it; say what was written."""
     check_options(config)
     config = with_facts(config, config.ckpt_file, "--ckpt_file")
-    path = target_path(config)
+    path, kind = target_path(config), "" if config.overwrite else config.file_format.lower()
+    inputs = [config.ckpt_file, config.class_names, config.data_lst]
+    check_output(path, "--file_name", kind, inputs)    # before the work
+    if config.file_format == "MINDIR":
+        check_output(beside(path), "--file_name", "" if config.overwrite else "facts", inputs)
+    claim_file(path, "--file_name")
     facts = facts_of(config)
     network = read_folded(config.ckpt_file, "--ckpt_file", facts, config.allow_nonfinite)
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
     module, packages = WRITERS[config.file_format]
     writer = load_room(module, f"--file_format {config.file_format}", packages)
-    with writing(path, "--file_name") as aside:
+    with writing(path, "--file_name", kind, inputs) as aside:
         writer.write(config, network, facts, aside)
     writer.write_facts(facts, path)
     free = config.file_format == "ONNX" and config.dynamic
@@ -54,16 +59,9 @@ def check_options(config) -> None:
 
 
 def target_path(config) -> Path:
-    """The file to write, its extension added if missing. Raises InputError if nothing can be written there."""
+    """The file to write, its extension added if missing."""
     suffix = "." + config.file_format.lower()
-    path = Path(config.file_name if config.file_name.endswith(suffix) else config.file_name + suffix)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--file_name {path}: {error.strerror}") from None
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"--file_name {path}: cannot be written there")
-    return path
+    return Path(config.file_name if config.file_name.endswith(suffix) else config.file_name + suffix)
 
 
 def facts_of(config) -> dict:

@@ -22,12 +22,15 @@ WHERE_TENSORS_ARE = {
 }
 DIMS, TYPE, CONTENT, EXTERNAL, COMPRESSION = 1, 2, 9, 12, 16    # fields of a tensor
 BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 14: 8, 15: 16, 16: 2, 17: 8}
-GRAPH, INPUT, OUTPUT, TENSOR = 7, 5, 6, 2    # of the model; of the graph; of an input
+GRAPH, VERSION, INPUT, OUTPUT, TENSOR = 7, 13, 5, 6, 2    # of the model, twice; of the graph; of an input
 MOST_DIMS, UINT8 = 16, 2
 
 
 def check(path, option: str) -> None:
-    """Raises InputError for a MINDIR with a tensor that holds more or less than its shape says."""
+    """Raises InputError for a MINDIR with a tensor that holds more or less than its shape says, and for version 1."""
+    if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
+        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does not; "
+                         "export it without --mindir_version 1")
     with_bytes(path, option, check_tensors)
 
 

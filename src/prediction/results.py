@@ -3,11 +3,13 @@ import csv
 import io
 import itertools
 import json
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from src.claims import claim_folder
 from src.console import InputError
 from src.data.labels import Labels
 from src.drawing.encoding import fit, write_picture
@@ -18,32 +20,47 @@ from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
 from src.evaluation.metrics import ConfusionMatrix
-from src.files import write_whole
+from src.files import check_folder, check_output, recognised, write_whole
 
-DEFAULT_FOLDER = "predictions"
+OPTION, DEFAULT_FOLDER = "--output_dir", "predictions"
 JPEG_QUALITY = 92
 LONGEST = 65500    # pixels of a side that libjpeg writes
 
 
-def free_folder(given: str) -> Path:
-    """The folder to write to: the given one, or the first of predictions, predictions_2, ... that is not there."""
+def take_folder(given: str) -> Path:
+    """The folder to write to, claimed: the given one, or the first of predictions, predictions_2, ... that was not
+    there. Raises InputError."""
     if given:
+        claim_folder(given, OPTION)
         return Path(given)
-    names = itertools.chain([DEFAULT_FOLDER], (f"{DEFAULT_FOLDER}_{number}" for number in itertools.count(2)))
-    return next(Path(name) for name in names if not Path(name).exists())
+    check_folder(Path.cwd(), DEFAULT_FOLDER)
+    for name in itertools.chain([DEFAULT_FOLDER], (f"{DEFAULT_FOLDER}_{number}" for number in itertools.count(2))):
+        try:
+            Path(name).mkdir()    # of two runs at once one alone makes it
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{OPTION} {name}: cannot be made ({error.strerror})") from None
+        claim_folder(name, OPTION)
+        return Path(name)
 
 
-def check_targets(paths, overwrite: bool) -> None:
-    """Raises InputError for a file that is there already, unless it may be replaced."""
-    taken = next((path for path in paths if path.exists()), None)
+def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
+    """Raises InputError for a file that may not be replaced.
+
+    Without `overwrite` that is any; with it one that is read, and a class map that predict.py did not write: a folder
+    "masks" may be the truth of a data set.
+    """
+    taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
-        raise InputError(f"--output_dir: {taken} is there already; --overwrite replaces it, another --output_dir keeps "
-                         "it")
+        raise InputError(f"{OPTION}: {taken[0]} is there already; --overwrite replaces it, another {OPTION} keeps it")
+    ours = recognised(folder / "coverage.json", "coverage")    # versions before this one put no mark into class maps
     for path in paths:
-        if not path.exists():
-            nearest = next(parent for parent in path.absolute().parents if parent.exists())
-            if not nearest.is_dir():
-                raise InputError(f"--output_dir: {nearest} is no folder")
+        check_output(path, OPTION, inputs=inputs if path in taken else ())
+    for path in taken:
+        if path.suffix == ".png" and not ours and not recognised(path, "drawn"):
+            raise InputError(f"{OPTION} {folder}: {path} is not a class map of predict.py; it may be the truth of a "
+                             f"data set, so it is not replaced; give another {OPTION}")
 
 
 def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
@@ -126,4 +143,5 @@ class Results:
         write_whole(self.folder / "coverage.csv", text.getvalue().encode("utf-8", "backslashreplace"))
         scored = {"mean_iou": self.matrix.mean_iou} if self.matrix.counts.any() else {}
         result = {**about, **scored, "pictures": self.entries}
-        write_whole(self.folder / "coverage.json", json.dumps(result, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        text = json.dumps(result, indent=1, ensure_ascii=False)    # names that are no UTF-8 as \\udc.. escapes
+        write_whole(self.folder / "coverage.json", text.encode("utf-8", "backslashreplace"))

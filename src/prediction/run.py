@@ -10,13 +10,13 @@ import numpy as np
 from src.console import InputError, progress, warn
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
-from src.data.pictures import decode_image, read_bytes, read_pair
+from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.run import settings_of
 from src.metadata import facts_in
 from src.models.model import open_model, with_facts
-from src.prediction.results import Results, check_targets, free_folder
+from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
 from src.weights.checkpoint import digest
@@ -29,6 +29,7 @@ BLANK = np.zeros((1, 1, 3), np.uint8)    # in place of a picture that cannot be 
 
 def run(config) -> None:
     """Predict all that was given, write it, and tell. Raises InputError, RunError."""
+    limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
@@ -39,8 +40,9 @@ def run(config) -> None:
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)
     model.check(settings)
-    results = Results(free_folder(config.output_dir), labels, config.alpha)
-    check_targets(results.targets(sources), config.overwrite)
+    results = Results(take_folder(config.output_dir), labels, config.alpha)
+    inputs = [config.model_file, config.class_names, *sources.files]
+    check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
     print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
     rate, bad = predict_pictures(sources, model.predict, settings, results) if sources.pictures else (0, [])
     good = len(sources.pictures) - len(bad)

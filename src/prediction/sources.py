@@ -37,6 +37,12 @@ class Sources(NamedTuple):
         return len(self.pictures) + len(self.videos)
 
     @property
+    def files(self) -> list:
+        """All that is read."""
+        pictures = [path for picture in self.pictures for path in (picture.image, picture.mask) if path]
+        return [*pictures, *(path for path, _ in self.videos)]
+
+    @property
     def kinds(self) -> str:
         """What they are, for messages."""
         return " and ".join(kind for kind, some in zip(self._fields, self) if some)

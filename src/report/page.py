@@ -11,24 +11,28 @@ from string import Template
 
 import numpy as np
 
+from src.claims import claim_folder
 from src.console import InputError
 from src.drawing.palette import palette
 from src.drawing.style import percent
-from src.files import write_whole
+from src.files import check_output, write_whole
 
 PAGE = Path(__file__).with_name("page.html")
+NAME = "report.html"
 MOST_CONFUSIONS = 10
 PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "openvino", "opencv-python-headless", "numpy")
 
 
-def prepare_report(folder: str) -> None:
-    """Make the folder before the work. Raises InputError if there can be no folder or no charts."""
+def prepare_report(folder, kind: str) -> None:
+    """Find before the work what would prevent a report. Raises InputError.
+
+    Args:
+        kind: what may be replaced, as src.files.check_output takes it.
+    """
     if find_spec("matplotlib") is None:
         raise InputError("--report: its charts need matplotlib: pip install matplotlib")
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--report {folder}: {error.strerror}") from None
+    claim_folder(folder, "--report")
+    check_output(Path(folder, NAME), "--report", kind)
 
 
 def text(value) -> str:
@@ -136,7 +140,7 @@ def about(extra: dict, labels, device) -> list:
             ("written", datetime.datetime.now().astimezone().isoformat(timespec="seconds"))]
 
 
-def write_report(folder, matrix, gallery, labels, extra: dict, device) -> Path:
+def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str = "drawn") -> Path:
     """Write report.html into `folder` and return its path.
 
     Args:
@@ -145,6 +149,7 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device) -> Path:
         labels: Labels of the evaluation.
         extra: what the result file holds beside the figures, and "model" and "list_sha256".
         device: Device that evaluated.
+        kind: what may be replaced, as src.files.check_output takes it.
 
     Raises:
         RunError: the page cannot be written.
@@ -162,6 +167,6 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device) -> Path:
         worst=pictures(gallery.worst, names), best=pictures(gallery.best, names),
         about=rows(about(extra, labels, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
-    path = Path(folder) / "report.html"
-    write_whole(path, page.encode())
+    path = Path(folder) / NAME
+    write_whole(path, page.encode(), "--report", kind)
     return path

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
+from src.claims import claim_folder
 from src.console import InputError, run_program, warn
 from src.device import resolve_target
+from src.signals import on_signals
 from src.tools.get_multicards_json import read_table, servers_of
 
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
@@ -51,6 +53,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def check_port(port: int) -> None:
+    """Raises InputError where the ranks could not meet: another program has the port, or this one may not use it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)    # one that was let go of a moment ago is free
+        try:
+            probe.bind(("", port))
+        except (OSError, OverflowError) as error:
+            raise InputError(f"MASTER_PORT {port}: cannot be used ({getattr(error, 'strerror', None) or error}); give "
+                             "another, or none on one machine, and a free one is found") from None
 
 
 def this_server(servers: list, node_rank, path) -> str:
@@ -99,6 +112,8 @@ def plan(options) -> list:
     if meet:
         alone = len(ranks) == count
         port = options.master_port or (free_port() if alone else MSRUN_PORT)
+        if ranks[0][0] == 0 and not options.dry_run:
+            check_port(port)
         shared |= {"MS_WORKER_NUM": str(count), "MS_SCHED_HOST": "127.0.0.1" if alone else master,
                    "MS_SCHED_PORT": str(port), "MS_TOPO_TIMEOUT": os.environ.get("MS_TOPO_TIMEOUT", "600")}
     command = [sys.executable, *options.command]
@@ -171,15 +186,14 @@ class Watch:
     """Waits until all ranks have ended well, one has not, or this launcher is told to end; then ends the rest."""
 
     def __init__(self, processes: list, grace: float):
-        self.processes, self.grace, self.children, self.asked = processes, grace, [], None
-        hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]    # nohup ignores it
-        for signum in (signal.SIGINT, signal.SIGTERM, *hangup):
-            signal.signal(signum, self.on_signal)
+        self.processes, self.grace, self.children, self.asked, self.interrupts = processes, grace, [], None, 0
+        on_signals(self.on_signal)
 
     def on_signal(self, signum, frame):
-        if self.asked is not None:    # a second Ctrl-C does not wait
+        if signum == signal.SIGINT and self.interrupts:    # a second Ctrl-C does not wait; nothing else hurries
             send(self.children, signal.SIGKILL)
-        self.asked = signum
+        self.interrupts += signum == signal.SIGINT
+        self.asked = self.asked or signum
 
     def run(self) -> int:
         try:
@@ -211,7 +225,8 @@ class Watch:
         self.console.follow()
         if self.asked is not None:
             code = self.children[0].poll()    # rank 0 saves, and its code says so
-            warn(f"{signal.Signals(self.asked).name}: all ranks were ended")
+            warn(f"{'interrupted' if self.asked == signal.SIGINT else signal.Signals(self.asked).name}: "
+                 "all ranks were ended")
             return code if code > 0 else 128 + self.asked
         if not failed:
             return 0
@@ -259,8 +274,9 @@ def main(argv=None):
             values = [f"{name}={shlex.quote(value)}" for name, value in process.environment.items()]
             print(*values, shlex.join(process.command), ">", shlex.quote(str(process.log)))
         return
+    claim_folder(options.log_dir, "--log_dir")
     sys.exit(Watch(processes, options.grace).run())
 
 
 if __name__ == "__main__":
-    sys.exit(run_program(main))
+    sys.exit(run_program(main, has_own_signals=True))

@@ -10,10 +10,11 @@ from src.console import run_program
 def main(argv=None):
     parser = Parser("plot.py", description=__doc__)
     parser.add_argument("metrics", nargs="+", metavar="METRICS.jsonl", help="what train.py wrote into its train_dir")
-    paths = parser.parse_args(argv).metrics
+    parser.add_argument("--overwrite", action="store_true", help="replace a curves.png that this did not draw")
+    given = parser.parse_args(argv)
     from src.drawing.curves import plot  # after --help: it imports matplotlib
-    for path in paths:
-        print(f"{plot(path)} drawn")
+    for path in given.metrics:
+        print(f"{plot(path, '' if given.overwrite else 'drawn')} drawn")
 
 
 if __name__ == "__main__":

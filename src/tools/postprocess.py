@@ -13,7 +13,7 @@ from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.results import format_table, write_result
+from src.evaluation.results import check_scored, format_table, prepare_result, write_result
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
@@ -33,6 +33,7 @@ def main(argv=None):
     if not config.result_path:
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
     pairs = read_list(config.data_lst, config.data_root)
+    prepare_result(config, [config.data_lst, config.class_names])
     facts, source = labels_beside(config.data_lst, config.data_root)
     labels = labels_of(config, facts, source)
     load = partial(read_pair, config.data_root, labels=labels)
@@ -44,7 +45,8 @@ def main(argv=None):
         valid = letterbox_size(*mask.shape, config.crop_size)
         matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
     print(format_table(matrix, labels.names))
-    write_result(config.result_file, matrix, labels.names, {"images": len(pairs)})
+    write_result(config, matrix, labels.names, {"images": len(pairs)})
+    check_scored(matrix, labels.ignore_label)
 
 
 if __name__ == "__main__":

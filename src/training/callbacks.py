@@ -1,4 +1,5 @@
-"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, SIGTERM."""
+"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, signals."""
+import contextlib
 import json
 import math
 import signal
@@ -7,8 +8,9 @@ from pathlib import Path
 
 from mindspore import Callback
 
-from src.console import Preempted, progress
+from src.console import InputError, Preempted, RunError, progress
 from src.files import write_whole
+from src.signals import on_signals
 from src.training.state import add_to_manifest, read_manifest
 from src.weights import checkpoint
 
@@ -26,29 +28,52 @@ class Metrics:
         self.path = Path(train_dir, "metrics.jsonl")
         if steps_done:
             self.forget_after(steps_done)
-        self.file = self.path.open("a", encoding="utf-8")
-        self.summary = None
-        if summary_dir:
-            from tensorboardX import SummaryWriter
-            self.summary = SummaryWriter(str(summary_dir), purge_step=steps_done + 1 if steps_done else None)
+        self.file = self.path.open("ab", buffering=0)    # what a full disk refuses must not wait in a buffer
+        self.summary = make_summary(summary_dir, steps_done) if summary_dir else None
 
     def forget_after(self, step):
         """Leave out what a cut run wrote after the checkpoint that it is resumed from; it is computed again."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["global_step"] <= step]
-        write_whole(self.path, "".join(line + "\n" for line in kept).encode())
+        kept = [record for record in self.records() if record["global_step"] <= step]
+        write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept).encode())
+
+    def records(self):
+        """What the file holds so far, but for lines that were not written whole."""
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
+            with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+                record = json.loads(line, parse_constant=lambda _: None)    # NaN, of an earlier version
+                record["global_step"] += 0
+                yield record
 
     def write(self, figures: dict):
-        self.file.write(json.dumps(figures) + "\n")
-        self.file.flush()
+        """Add a line. Raises RunError if the disk does not take it."""
+        data = json.dumps(figures).encode() + b"\n"
+        try:
+            while data:
+                data = data[self.file.write(data):]
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}); checkpoints saved before are whole, "
+                           "--resume auto goes on from the last") from None
         for name in ("loss", "lr", "images_per_s", "mean_iou"):
-            if self.summary and name in figures:
+            if self.summary and figures.get(name) is not None:
                 self.summary.add_scalar(name, figures[name], figures["global_step"])
+
+    def evaluations(self) -> dict:
+        """Step -> mean IoU, None where nothing could be scored, of each evaluation so far."""
+        return {record["global_step"]: record["mean_iou"] for record in self.records() if "mean_iou" in record}
 
     def close(self):
         self.file.close()
         if self.summary:
             self.summary.close()
+
+
+def make_summary(summary_dir, steps_done: int):
+    """TensorBoard's writer. Raises InputError if there can be no such folder."""
+    from tensorboardX import SummaryWriter
+    try:
+        return SummaryWriter(str(summary_dir), purge_step=steps_done + 1 if steps_done else None)
+    except OSError as error:
+        raise InputError(f"--summary_dir {summary_dir}: cannot be written ({error.strerror})") from None
 
 
 class TrainingLog(Callback):
@@ -149,26 +174,36 @@ class CheckpointSaver(Callback):
             earlier.unlink(missing_ok=True)
 
 
-class StopOnSigterm(Callback):
-    """SIGTERM: finish the step, save, end with Preempted.
+class StopOnSignal(Callback):
+    """SIGTERM, SIGHUP and Ctrl-C: finish the step, save, end; what comes while it does so changes nothing.
 
     In a distributed run rank 0 does so; the others go on until the launcher ends them, since rank 0 may still need
-    them for the step.
+    them for the step. (A second Ctrl-C does not wait: src/signals.py.)
     """
 
     def __init__(self, saver, schedule):
         super().__init__()
-        self.saver, self.schedule, self.told = saver, schedule, False
-        signal.signal(signal.SIGTERM, self.tell)
+        self.saver, self.schedule, self.signum = saver, schedule, None
+        on_signals(self.tell)
 
-    def tell(self, *_):
-        self.told = True
+    def tell(self, signum, _):
+        self.signum = self.signum or signum
+
+    @property
+    def is_told(self) -> bool:
+        """Whether this rank is to save and end."""
+        return self.signum is not None and self.saver is not None
 
     def on_train_step_end(self, run_context):
-        if not (self.told and self.saver):
-            return
-        params = run_context.original_args()
-        position = self.schedule.position(params)
+        if self.is_told:
+            params = run_context.original_args()
+            self.save_and_end(params.train_network, self.schedule.position(params))
+
+    def save_and_end(self, cell, position):
+        """Raises Preempted, or KeyboardInterrupt after Ctrl-C, once the state after that step is saved."""
         if self.saver.last != position.step:
-            self.saver.save(params.train_network, position)
-        raise Preempted(f"SIGTERM: saved {self.saver.saved[-1]}; --resume auto goes on from it")
+            self.saver.save(cell, position)
+        end = f"saved {self.saver.saved[-1]}; --resume auto goes on from it"
+        if self.signum == signal.SIGINT:
+            raise KeyboardInterrupt(end)
+        raise Preempted(f"{signal.Signals(self.signum).name}: {end}")

@@ -1,11 +1,12 @@
 """Evaluation while training: the evaluator's mean IoU at one scale, and the best network so far."""
-import json
+import math
 import time
 from functools import partial
 
+import numpy as np
 from mindspore import Callback
 
-from src.console import progress
+from src.console import RunError, progress, warn
 from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
@@ -26,58 +27,108 @@ def read_evaluation_pairs(config) -> list:
 
 
 def make_evaluation(config, labels: Labels, device, network, pairs: list):
-    """() -> mean IoU of the network on `pairs`, at one scale, each device its share of them."""
+    """(look) -> mean IoU of the network on `pairs`, at one scale, each device its share of them; `look` is called after
+    each picture."""
     share = pairs[device.rank::device.size]
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
                         tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
     predict = steady(cell_runner(inference, "--eval_data_lst"))
-    load = partial(read_pair, config.data_root, labels=labels)
+    load = partial(read_pair, config.data_root, labels=labels, strict=False)    # looked at before the first step
 
-    def mean_iou():
+    def mean_iou(look):
         take_statistics_of_rank_0(network, device)
         inference.set_train(False)
         with progress(len(share), "evaluate", "image") as bar:
-            matrix = evaluate(predict, share, load, settings, labels, [lambda *_: bar.update()])
+            matrix = evaluate(predict, share, load, settings, labels, [lambda *_: bar.update(), lambda *_: look()])
         matrix.counts = sum_over_ranks(matrix.counts, device)
         return matrix.mean_iou
     return mean_iou
 
 
+class Cut(Exception):
+    """An evaluation that does not go on, for the run was told to end."""
+
+
 class EvaluationInTraining(Callback):
     """Evaluate every `every` epochs and after the last, on all devices together; keep the best network.
 
+    A signal cuts an evaluation. The state is saved, and a run that goes on from it evaluates first (`make_up`).
+
     Args:
-        mean_iou: () -> mean IoU over the whole list, called on every device.
+        mean_iou: (look) -> mean IoU over the whole list, as make_evaluation returns it; called on every device.
         schedule: src.training.state.Schedule.
         metrics: on rank 0, which writes, the run's Metrics; None elsewhere.
         best_path, facts: where the best network goes, and what its checkpoint says of it.
+        stop: StopOnSignal of the run.
+        device: src.device.Device.
     """
 
-    def __init__(self, mean_iou, every, schedule, metrics, best_path, facts):
+    def __init__(self, mean_iou, every, schedule, metrics, best_path, facts, stop, device):
         super().__init__()
-        self.mean_iou, self.every, self.schedule = mean_iou, every, schedule
-        self.metrics, self.best_path, self.facts = metrics, best_path, facts
+        self.mean_iou, self.every, self.schedule, self.metrics = mean_iou, every, schedule, metrics
+        self.best_path, self.facts, self.stop, self.device = best_path, facts, stop, device
 
     def on_train_epoch_end(self, run_context):
         params = run_context.original_args()
-        step, epoch, step_of_epoch = self.schedule.position(params)
-        if epoch % self.every and epoch != self.schedule.epochs:
+        position = self.schedule.position(params)
+        if self.is_due(position.epoch):
+            self.evaluate(params.train_network, position)
+
+    def is_due(self, epoch: int) -> bool:
+        return not epoch % self.every or epoch == self.schedule.epochs
+
+    def make_up(self, cell) -> None:
+        """Do the evaluation that was due where the run was cut, before the run goes on from there."""
+        position = self.schedule.position_of(self.schedule.done)
+        if not (self.schedule.done and position.step_of_epoch == self.schedule.steps_per_epoch
+                and self.is_due(position.epoch)):
             return
+        is_missing = self.metrics is not None and not (position.step in self.metrics.evaluations()
+                                                       and self.best_path.is_file())
+        if sum_over_ranks(np.array([int(is_missing)]), self.device)[0]:    # all take part, and rank 0 alone knows
+            self.evaluate(cell, position)
+
+    def evaluate(self, cell, position) -> None:
+        """Evaluate after that step, note it, keep the network if it is the best."""
         start = time.perf_counter()
-        mean_iou = self.mean_iou()
-        params.train_network.set_train(True)    # Model does not look again
+        try:
+            mean_iou = self.mean_iou(self.look)
+        except Cut:
+            self.stop.save_and_end(cell, position)
+        cell.set_train(True)    # Model does not look again
         if self.metrics is None:
             return
-        best = self.best_so_far()
-        self.metrics.write({"epoch": epoch, "step": step_of_epoch, "global_step": step, "mean_iou": mean_iou})
-        note = ""
-        if mean_iou > best:
-            checkpoint.save(params.train_network, self.best_path, self.facts)
+        note, took = "", f"in {time.perf_counter() - start:.1f} s"
+        if math.isnan(mean_iou):
+            mean_iou = None
+            warn("--eval_data_lst: no pixel of its masks has a class that is scored, so there is no mean IoU")
+        elif mean_iou > self.best_so_far(position.step):
+            # Before its line in metrics.jsonl: a cut between the two is made up.
+            checkpoint.save(cell, self.best_path, {**self.facts, "mean_iou": mean_iou, "step": position.step})
             note = f", the best so far: {self.best_path}"
-        print(f"epoch: {epoch}, mean IoU {mean_iou:.6f} in {time.perf_counter() - start:.1f} s{note}", flush=True)
+        if position.step not in self.metrics.evaluations():
+            self.metrics.write({"epoch": position.epoch, "step": position.step_of_epoch, "global_step": position.step,
+                                "mean_iou": mean_iou})
+        said = "none" if mean_iou is None else f"{mean_iou:.6f}"
+        print(f"epoch: {position.epoch}, mean IoU {said} {took}{note}", flush=True)
 
-    def best_so_far(self) -> float:
-        """The best mIoU in metrics.jsonl, so that a resumed run knows it too."""
-        lines = map(json.loads, self.metrics.path.read_text().splitlines())
-        return max((line["mean_iou"] for line in lines if "mean_iou" in line), default=-1.0)
+    def look(self) -> None:
+        """Cut the evaluation where the run was told to end."""
+        if self.stop.is_told:
+            raise Cut
+
+    def best_so_far(self, step: int) -> float:
+        """The mean IoU of the network that is kept, -1 if there is none of a step up to this one."""
+        if not self.best_path.is_file():
+            return -1.0
+        facts = checkpoint.read(self.best_path, "the best network").facts
+        if "mean_iou" not in facts:    # of an earlier version
+            return max((value for value in self.metrics.evaluations().values() if value is not None), default=-1.0)
+        return facts["mean_iou"] if facts["step"] <= step else -1.0
+
+    def check(self) -> None:
+        """Raises RunError, at the end of a run, if none of its evaluations could score anything."""
+        if self.metrics is not None and all(value is None for value in self.metrics.evaluations().values()):
+            raise RunError("--eval_data_lst: no evaluation could score a pixel, so there is no mean IoU and no best "
+                           "network; see src/data/check_data.py. The run is done, its checkpoints are whole")

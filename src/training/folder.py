@@ -5,19 +5,17 @@ from pathlib import Path
 
 from src.config import to_yaml
 from src.console import InputError
-from src.files import write_whole
+from src.files import sweep, write_whole
 
-OF_A_RUN = re.compile(r".*\.ckpt|metrics\.jsonl|config\.yaml|checkpoints\.json|curves\.png|batch_\d+\.png")
-LEFT_OVER = re.compile(r"\..+\.\d+\.(ckpt|jsonl?|yaml|png)")    # what src.files.writing writes to, of a killed run
+OF_A_RUN = re.compile(r"[^.].*\.ckpt|metrics\.jsonl|config\.yaml|checkpoints\.json|curves\.png|batch_\d+\.png")
 
 
 def prepare_folder(train_dir: Path, config, keep: bool) -> None:
-    """Make train_dir, save the resolved options; an earlier run's files, if not to `keep`, go to a folder there."""
+    """Save the resolved options in train_dir, which this process has claimed; an earlier run's files, if not to `keep`,
+    go to a folder there, and what one that was killed was writing is removed."""
     try:
-        train_dir.mkdir(parents=True, exist_ok=True)
-        for path in [path for path in train_dir.iterdir() if LEFT_OVER.fullmatch(path.name)]:
-            path.unlink()
-        earlier = [path for path in train_dir.iterdir() if OF_A_RUN.fullmatch(path.name)]
+        sweep(train_dir)
+        earlier = [path for path in train_dir.iterdir() if OF_A_RUN.fullmatch(path.name) and path.is_file()]
         if earlier and not keep:
             move_aside(earlier, train_dir)
     except OSError as error:
@@ -27,7 +25,8 @@ def prepare_folder(train_dir: Path, config, keep: bool) -> None:
 
 def move_aside(paths: list, train_dir: Path) -> None:
     """Move an earlier run's files to a new folder earlier_1, earlier_2, ... of train_dir."""
-    folder = next(path for number in range(1, 10**6) if not (path := train_dir / f"earlier_{number}").exists())
+    folder = next(path for number in range(1, 10**6)
+                  if not os.path.lexists(path := train_dir / f"earlier_{number}"))
     folder.mkdir()
     for path in paths:
         os.replace(path, folder / path.name)

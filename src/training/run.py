@@ -4,18 +4,22 @@ from pathlib import Path
 
 import mindspore as ms
 
+from src.claims import claim_folder
 from src.console import InputError, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.facts import check_classes
 from src.data.labels import Labels
+from src.data.pictures import limit_pixels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
-from src.training.callbacks import CheckpointSaver, Metrics, StopOnSigterm, TrainingLog
+from src.training.callbacks import CheckpointSaver, Metrics, StopOnSignal, TrainingLog
+from src.training.data_check import check_data
 from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
 from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
+from src.training.memory import check_memory
 from src.training.model import build_model
 from src.utils.learning_rates import learning_rates
 
@@ -23,13 +27,20 @@ from src.utils.learning_rates import learning_rates
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     check_options(config)
+    limit_pixels(config.max_pixels)
     pairs = read_evaluation_pairs(config)    # before anything of an earlier run is moved
     device = open_device(config.device_target, config.device_id, config.is_distributed)
+    if device.rank == 0:
+        claim_folder(config.train_dir, "--train_dir")    # for this process, before anything of another run is touched
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
     if pairs:
         check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+    if device.target == "CPU":
+        check_memory(config, labels.num_classes)
+    if device.rank == 0:
+        check_data(config, labels, pairs)
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
@@ -44,14 +55,18 @@ def train(config) -> None:
         dump_batches(config, labels, device, schedule)
     facts = facts_of_run(config, network.architecture, labels, device)
     evaluate = make_evaluation(config, labels, device, network, pairs) if pairs else None
-    callbacks, metrics = make_callbacks(config, device, schedule, rates, facts, evaluate)
+    callbacks, metrics, evaluation = make_callbacks(config, device, schedule, rates, facts, evaluate)
     start = time.perf_counter()
+    if evaluation:
+        evaluation.make_up(model.train_network)
     run_phases(config, labels, device, schedule, model, callbacks)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))
         print(f"trained to step {schedule.total} in {time.perf_counter() - start:.1f} s; "
               f"files are in {config.train_dir}")
+    if evaluation:
+        evaluation.check()
 
 
 def check_options(config) -> None:
@@ -105,17 +120,21 @@ def dump_batches(config, labels: Labels, device, schedule: state.Schedule) -> No
 
 
 def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict, evaluate) -> tuple:
-    """(callbacks, metrics): all of them on rank 0; elsewhere those that every device must take part in."""
-    train_dir, metrics, saver, callbacks = Path(config.train_dir), None, None, []
+    """(callbacks, metrics, evaluation or None): all callbacks on rank 0; elsewhere those that every device must take
+    part in, and no metrics."""
+    train_dir, metrics, saver, evaluation, callbacks = Path(config.train_dir), None, None, None, []
     if device.rank == 0:
         metrics = Metrics(train_dir, config.summary_dir, schedule.done)
         saver = CheckpointSaver(train_dir, config.model, config.save_steps, config.keep_checkpoint_max, schedule, facts)
         watch = OverflowWatch(nan_hint(device.target))
         callbacks = [TrainingLog(metrics, rates, config.batch_size * device.size, schedule, watch), saver]
+    stop = StopOnSignal(saver, schedule)
     if evaluate:
         best_path = train_dir / f"{config.model}-best.ckpt"
-        callbacks.append(EvaluationInTraining(evaluate, config.eval_epochs, schedule, metrics, best_path, facts))
-    return [*callbacks, StopOnSigterm(saver, schedule)], metrics
+        evaluation = EvaluationInTraining(evaluate, config.eval_epochs, schedule, metrics, best_path, facts, stop,
+                                          device)
+        callbacks.append(evaluation)
+    return [*callbacks, stop], metrics, evaluation
 
 
 def run_phases(config, labels: Labels, device, schedule: state.Schedule, model, callbacks: list) -> None:
@@ -133,6 +152,6 @@ def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
         from src.drawing.curves import plot  # a run does not depend on matplotlib
-        plot(train_dir / "metrics.jsonl")
+        plot(train_dir / "metrics.jsonl", "")    # an earlier version drew it without a mark
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")

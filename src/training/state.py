@@ -54,6 +54,11 @@ class Schedule(NamedTuple):
         epoch = params.cur_epoch_num
         return Position((epoch - 1) * self.steps_per_epoch + step_of_epoch, epoch, step_of_epoch)
 
+    def position_of(self, step: int) -> Position:
+        """A step of the run, from its number."""
+        epoch, before = divmod(step - 1, self.steps_per_epoch)
+        return Position(step, epoch + 1, before + 1)
+
 
 def add_to_manifest(path: Path, step: int, kept) -> None:
     """Enter a checkpoint that is complete; entries that are not among the names `kept` are dropped."""
@@ -100,7 +105,9 @@ def restore(cell, path, steps: int) -> None:
     wrong = [name for name in own if name not in values or values[name].shape != own[name].shape]
     if "learning_rate" in wrong:
         raise InputError(f"--resume {path}: was made for {values['learning_rate'].shape[0]} steps, not "
-                         f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data")
+                         f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data, or, "
+                         f"to train on for other epochs, --ckpt_pre_trained {path} without --resume and with another "
+                         "--train_dir: the learning rate begins again")
     if ("scale_sense" in values) != ("scale_sense" in own):    # src/training/amp.py
         raise InputError(f"--resume {path}: was trained with another --loss_scale_type or --drop_overflow_update")
     if wrong:

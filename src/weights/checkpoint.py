@@ -70,11 +70,12 @@ def read(path, option: str) -> Checkpoint:
     try:
         with open(path, "rb") as file:
             data = mapped(file)
-        if not begins(data[:HEAD]):
-            raise InputError(f"{where}: is no MindSpore checkpoint")
-        return parse(data)
     except (OSError, ValueError) as error:    # no right to read; an empty file cannot be mapped
         raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
+    if not begins(data[:HEAD]):
+        raise InputError(f"{where}: is no MindSpore checkpoint")
+    try:
+        return parse(data)
     except Damaged as error:
         raise InputError(f"{where}: is not a whole MindSpore checkpoint ({error})") from None
 

@@ -1,0 +1,44 @@
+"""What looks wrong with training and validation data, said before the first step."""
+import numpy as np
+
+from src.console import InputError
+from src.data.facts import read_summary
+from src.data.findings import Summary, judge, judge_both, tell
+from src.data.labels import Labels
+from src.data.mindrecord import count_samples, read_records
+from src.data.pictures import decode_mask
+from src.data.survey import count_values, is_blended, survey_list
+
+SAMPLE = 256    # masks that are looked at where the MindRecord does not say what it holds
+
+
+def check_data(config, labels: Labels, pairs: list) -> None:
+    """Say what looks wrong: of the training data by what its MindRecord says, of validation by a look at every pair.
+
+    Raises:
+        InputError: a validation pair that the evaluation would end with, or findings that spoil the run, unless
+            --ignore_findings is given.
+    """
+    train = read_summary(config.data_file)
+    whole = train is not None
+    if not whole:
+        train = look_at_some(config.data_file)
+    found = judge(str(config.data_file), str(config.data_file), train, labels, whole)
+    if pairs:
+        val, more = survey_list(pairs, config.data_root, config.eval_data_lst, labels, config.workers)
+        found += more + (judge_both(train, val, labels, str(config.eval_data_lst)) if whole else [])
+    tell(found, config.ignore_findings)
+
+
+def look_at_some(data_file) -> Summary:
+    """Of SAMPLE masks spread over a MindRecord; damaged ones are left to the training, which names them."""
+    total, summary = count_samples(data_file), Summary()
+    indices = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
+    for label, name in read_records(data_file, ["label", "file_name"], indices):
+        try:
+            mask = decode_mask(label, name)
+        except InputError:
+            continue
+        counts = count_values(mask)
+        summary.add(counts, is_blended(mask, counts))
+    return summary

@@ -1,0 +1,216 @@
+"""Damaged and crafted files: one line that says what is wrong, no traceback, no crash, no wait."""
+import json
+import time
+
+import numpy as np
+import pytest
+
+import eval as evaluation
+from src.console import InputError
+from src.metadata import beside
+from src.models.model import kind_of, read_facts
+from src.nets.architecture import architecture
+from src.weights import checkpoint
+from src.weights.loading import read_network
+from src.weights.protobuf import as_varint, field
+from tests.golden import golden_weights
+
+NAME = "deeplab_v3_tiny_s16"
+CONTENT = np.arange(6, dtype=np.float32).tobytes()
+
+
+def number(key, value):
+    """A protobuf field that is a number; a negative one takes ten bytes."""
+    return as_varint(key << 3) + as_varint(value % (1 << 64))
+
+
+def entry(name=b"a", dims=(2, 3), kind=b"Float32", content=CONTENT):
+    tensor = b"".join(number(1, length) for length in dims) + field(2, kind) + field(3, content)
+    return field(1, field(1, name) + field(2, tensor))
+
+
+def refused(path, data):
+    """What is said of a file of these bytes; it must be one line that names the file, within a second."""
+    path.write_bytes(data)
+    start = time.perf_counter()
+    with pytest.raises(InputError) as caught:
+        checkpoint.read(path, "--ckpt_path")
+    assert time.perf_counter() - start < 1
+    said = str(caught.value)
+    assert said.startswith(f"--ckpt_path {path}: ") and "\n" not in said and len(said) < 600, said
+    return said.removeprefix(f"--ckpt_path {path}: ")
+
+
+def test_a_whole_entry_is_read(tmp_path):
+    """The others differ from it in one thing."""
+    (tmp_path / "a.ckpt").write_bytes(entry())
+    assert checkpoint.read(tmp_path / "a.ckpt", "").arrays["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("data, part", [
+    (entry(dims=(2, 4)), "'a' holds 24 bytes for shape (2, 4) of Float32"),
+    (entry(dims=()), "'a' holds 24 bytes for shape () of Float32"),
+    (entry(dims=(0, 3)), "for shape (0, 3)"), (entry(dims=(-2, -3)), "'a' holds 24 bytes"),
+    (entry(dims=(1 << 40, 1 << 40)), "'a' holds 24 bytes"), (entry(dims=(1 << 63,)), "'a' holds 24 bytes"),
+    (entry(dims=(1 << 62, 1 << 62, 4)), "'a' holds 24 bytes"), (entry(dims=(1,) * 40), "more than 16 dimensions"),
+    (field(1, field(1, b"a") + field(2, field(1, as_varint(2) * 99999) + field(2, b"Float32"))), "more than 16"),
+    (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "no name or type"),
+    (entry(kind=b"\xff\xfe"), "is not text"), (entry(name=b"\xff\xfe"), "a name is not text"),
+    (entry(name=b"x" * 5000), "no name or type"), (entry(name=b""), "no name or type"),
+    (entry() + entry(b"b") + entry(), "'a' is there twice"),
+    (entry() + entry(dims=(3, 2)), "the parts of 'a' differ"),
+    (entry() + entry(kind=b"Int32"), "the parts of 'a' differ"),
+    (entry() + entry(), "'a' holds 48 bytes for shape (2, 3)"),
+    (entry(kind=b"str", content=b"abc"), "'a' is no text"),
+    (field(1, field(1, b"a") + field(3, b"")), "'a' is no tensor"),
+    (field(1, field(1, b"a") + number(2, 7)), "'a' is no tensor"),
+    (b"\x0a\xff\xff\xff\x7f" + entry()[2:], "are announced at byte"),
+    (entry() + b"\x0a" + b"\xff" * 9 + b"\x7f", "are announced at byte"),
+    (entry() + b"\x0a" + b"\xff" * 12, "a number of more than ten bytes"),
+    (entry() + b"\x0b", "wire type 3"), (entry() + number(1, 5), "no entry"), (entry() + field(9, b"x"), "no entry"),
+    (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"{a}"), "is not what train.py writes"),
+    (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not what train.py writes"),
+    (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"\xff{}"), "is not what train.py writes"),
+    (entry(checkpoint.FACTS.encode(), (200000,), b"UInt8", b'{"a":' * 40000), "is not what train.py writes"),
+    (entry() + checkpoint.CRC + bytes(10), "its checksum differs"),
+    (b"", "is empty"), (b"\x0a", "is no MindSpore checkpoint"), (b"text\n" * 99, "is no MindSpore checkpoint"),
+    (b"\x08\x09\x12\x07pytorch", "is no MindSpore checkpoint"),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_each_lie_is_one_line(data, part, tmp_path):
+    said = refused(tmp_path / "a.ckpt", data)
+    assert part in said, said
+
+
+def test_a_file_that_ends_anywhere_is_refused(tmp_path):
+    data = entry() + entry(b"b", (3,), content=CONTENT[:12])
+    ends = [len(entry())]    # a file may end between two entries: nothing says how many there are
+    for end in range(1, len(data)):
+        if end not in ends:
+            refused(tmp_path / "a.ckpt", data[:end])
+
+
+def test_what_is_no_file_or_another_kind_of_file_is_named(exported, tmp_path):
+    with pytest.raises(InputError, match="a: no such file"):
+        checkpoint.read(tmp_path / "a", "--ckpt_path")
+    with pytest.raises(InputError, match="no such file"):
+        checkpoint.read(tmp_path, "--ckpt_path")    # a folder
+    assert "is no MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
+    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "where an ONNX file is welcome, its name is no matter"
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A checkpoint of the tiny network that says of itself all that there is to say."""
+    facts = {"network": NAME, "num_classes": 6, "class_names": list("abcdef"), "crop_size": 65, "mean": [1, 2, 3],
+             "std": [4, 5, 6], "atrous_rates": [6, 12, 18], "ignore_label": 255, "channel_order": "BGR"}
+    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "whole.ckpt", facts)
+    return tmp_path / "whole.ckpt"
+
+
+def damaged(data, rng):
+    """The bytes with some bits turned, a part cut out, doubled or blanked, mostly where structure is."""
+    data = bytearray(data)
+    places = [place for place in range(0, len(data), max(1, len(data) // 4000)) if data[place:place + 1]]
+    names = [data.find(b"network.", place) for place in rng.choice(places, 8)]
+    near = [max(0, place + int(rng.integers(-12, 60))) for place in names if place >= 0] or places[:1]
+    for place in rng.choice(near, rng.integers(1, 4)):
+        kind, length = rng.integers(5), int(rng.integers(1, 40))
+        if kind < 2:
+            data[min(place, len(data) - 1)] ^= 1 << rng.integers(8)
+        elif kind == 2:
+            del data[place:place + length]
+        elif kind == 3:
+            data[place:place] = data[place:place + length]
+        else:
+            data[place:place + length] = rng.bytes(length)
+    return bytes(data[:rng.integers(len(data))] if rng.integers(8) == 0 else data)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
+    """300 mutations: an InputError, or the network; never another exception and never a wait."""
+    data, rng, outcomes, start = whole.read_bytes(), np.random.default_rng(1), [], time.perf_counter()
+    for count in range(300):
+        path = tmp_path / f"{count % 2}.ckpt"
+        path.write_bytes(damaged(data, rng))
+        try:
+            kind_of(path, "--ckpt_path")
+            read_facts(path, "--ckpt_path")
+            outcomes.append(len(read_network(path, "--ckpt_path", NAME, (6, 12, 18)).weights))
+        except InputError as error:
+            assert "\n" not in str(error) and len(str(error)) < 1000
+            outcomes.append(0)
+    assert outcomes.count(0) > 200 and set(outcomes) == {0, len(architecture(NAME).shapes())}
+    assert time.perf_counter() - start < 60
+
+
+@pytest.mark.parametrize("facts, kept", [
+    ({"network": 7, "crop_size": "65", "num_classes": None}, {}),
+    ({"network": "deeplab_v4", "crop_size": 1.5, "ignore_label": 256}, {}),
+    ({"mean": [1, 2], "std": [0, 1, 1], "atrous_rates": []}, {}),
+    ({"mean": [1, 2, float("nan")], "std": [1, 1, float("inf")], "atrous_rates": [6, 12, -18]}, {}),
+    ({"mean": {"a": 1}, "std": "abc", "atrous_rates": [[6], 12, 18], "crop_size": 10 ** 30}, {}),
+    ({"class_names": "abcdef"}, {}), ({"class_names": {name: 1 for name in "abcdef"}}, {}),
+    ({"class_names": list("abcdee")}, {}), ({"class_names": [*"abcde", "f\x1b[31m"]}, {}),
+    ({"class_names": ["a", "b", "c", "d", "e", 6]}, {}), ({"class_names": [str(n) for n in range(10 ** 5)]}, {}),
+    ({"class_names": ["a", "b"], "num_classes": 2}, {}),    # the weights have six
+    ({"class_names": list("abcdef"), "crop_size": 65}, {"class_names": list("abcdef"), "crop_size": 65}),
+    ({"recipe": {"a": [{}]}, "unheard of": [1]}, {"recipe": {"a": [{}]}, "unheard of": [1]}),
+])
+def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path, capsys):
+    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", facts)
+    start = time.perf_counter()
+    assert read_facts(tmp_path / "net.ckpt", "--ckpt_path") == kept | {"num_classes": 6}
+    assert time.perf_counter() - start < 2
+    said = capsys.readouterr().err
+    assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
+    assert len(said.splitlines()) == sum(name not in (*kept, "num_classes") or facts[name] is None for name in facts) \
+        - (facts.get("num_classes") == 2)
+
+
+def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tmp_path):
+    """The door itself: one line, exit code 2 or, for what no machine has the memory for, 1."""
+    options = ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", tmp_path / "r.json"]
+    weights = golden_weights(architecture(NAME, 6))
+    files = {"dims": (entry(b"network.aspp.aspp1.x", (9,)), 2), "cut": (whole.read_bytes()[:-9], 2)}
+    for name, (data, code) in files.items():
+        (tmp_path / f"{name}.ckpt").write_bytes(data)
+        result = run(evaluation.main, *options, "--ckpt_path", tmp_path / f"{name}.ckpt")
+        assert result.code == code and result.err.count("\n") == 1, result
+    checkpoint.write(weights, tmp_path / "huge.ckpt", {"network": NAME, "crop_size": 60000})
+    result = run(evaluation.main, *options, "--ckpt_path", tmp_path / "huge.ckpt")
+    assert result.code == 1 and result.err.count("\n") == 1 and "memory" in result.err, result
+    weights["network.aspp.conv2.bias"][0] = np.nan
+    checkpoint.write(weights, tmp_path / "nan.ckpt", {"network": NAME})
+    result = run(evaluation.main, *options, "--ckpt_path", tmp_path / "nan.ckpt")
+    assert result.code == 2 and "network.aspp.conv2.bias holds NaN" in result.err, result
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "[" * 99999, "\xff", '{"a": 1' + "0" * (1 << 20) + "}"],
+                         ids=range(7))
+def test_facts_beside_a_mindir_that_are_none(text, tmp_path):
+    path = tmp_path / "a.mindir"
+    path.write_bytes(b"\x0a\x05MindSpore")
+    beside(path).write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="a.mindir.json: .*export.py writes it beside the MINDIR") as caught:
+        read_facts(path, "--model")
+    assert "\n" not in str(caught.value)
+    beside(path).write_text(json.dumps({"crop_size": 65}))
+    assert read_facts(path, "--model") == {"crop_size": 65}
+
+
+def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
+    data, rng = exported().read_bytes(), np.random.default_rng(2)
+    start, path = data.rfind(b"network"), tmp_path / "a.onnx"
+    (tmp_path / "number.onnx").write_bytes(data + number(14, 5))
+    assert read_facts(tmp_path / "number.onnx", "--model")["num_classes"] == 6
+    for _ in range(300):
+        tail = bytearray(data[start - 20:])
+        for place in rng.integers(0, len(tail), rng.integers(1, 6)):
+            tail[place] ^= 1 << rng.integers(8)
+        path.write_bytes(data[:start - 20] + tail[:rng.integers(len(tail)) if rng.integers(4) == 0 else None])
+        try:
+            read_facts(path, "--model")
+        except InputError as error:
+            assert "\n" not in str(error)

@@ -1,0 +1,147 @@
+"""One trained network through every door, without an option about it: the same answer; who contradicts is told so."""
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+import eval as evaluation
+import eval_onnx
+import export
+import predict
+from src.models.model import open_model, read_facts
+from src.nets.architecture import architecture
+from src.weights import checkpoint
+from tests.golden import golden_weights
+
+CHECKPOINT, NAME = "deeplab_v3_tiny_s16-2_3.ckpt", "deeplab_v3_tiny_s16"
+
+
+@pytest.fixture
+def data(drawn, tmp_path):
+    return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", tmp_path / "r.json"]
+
+
+@pytest.fixture(scope="module")
+def files(trained, tmp_path_factory):
+    """Kind -> the trained network as such a file, exported without an option about it."""
+    folder = tmp_path_factory.mktemp("files")
+    for kind in ("ONNX", "MINDIR"):
+        export.main(["--ckpt_file", str(trained / CHECKPOINT), "--file_format", kind, "--file_name",
+                     str(folder / "net")])
+    return {"ckpt": trained / CHECKPOINT, "onnx": folder / "net.onnx", "mindir": folder / "net.mindir"}
+
+
+def test_every_door_gives_the_same_answer(files, data, drawn, run, tmp_path):
+    found = {}
+    for kind, path in files.items():
+        result = run(evaluation.main, *data, "--ckpt_path", path)
+        assert result.code == 0, result
+        found[f"eval.py {kind}"] = json.loads((tmp_path / "r.json").read_text())
+        result = run(predict.main, drawn / "voc_val_lst.txt", "--data_root", drawn, "--model", path, "--output_dir",
+                     tmp_path / kind)
+        assert result.code == 0, result
+        found[f"predict.py {kind}"] = json.loads((tmp_path / kind / "coverage.json").read_text())
+    assert run(eval_onnx.main, *data, "--file_name", files["onnx"]).code == 0
+    found["eval_onnx.py"] = json.loads((tmp_path / "r.json").read_text())
+    assert {round(answer["mean_iou"], 6) for answer in found.values()} == {round(found["eval.py ckpt"]["mean_iou"], 6)}
+    assert {tuple(answer["class_names"]) for answer in found.values()} == {
+        tuple(read_facts(files["ckpt"], "")["class_names"])}
+    assert {answer["settings"]["crop_size"] for answer in found.values()} == {65}
+    assert len(found["eval_onnx.py"]["class_names"]) == 6 and found["eval_onnx.py"]["mean_iou"] > 0.1
+
+
+def test_what_a_checkpoint_says_arrives_in_what_is_exported_of_it(files):
+    said = {kind: read_facts(path, "") for kind, path in files.items()}
+    of_input = {name: said["onnx"].pop(name) for name in ("input_type", "input_format", "precision",
+                                                          "checkpoint_sha256")}
+    assert of_input == {"input_type": "float32", "input_format": "NCHW", "precision": "float32",
+                        "checkpoint_sha256": checkpoint.digest(files["ckpt"])}
+    assert said["onnx"] == said["ckpt"] and said["mindir"] == said["ckpt"] | of_input
+    assert said["ckpt"]["network"] == NAME and said["ckpt"]["recipe"]["train_epochs"] == 2
+
+
+@pytest.mark.parametrize("door, options, part", [
+    ("eval", ["--model", "deeplab_v3_tiny_s8"], "--model deeplab_v3_tiny_s8: but {} says deeplab_v3_tiny_s16; leave"),
+    ("eval", ["--model", "deeplab_v3_s16"], "--model deeplab_v3_s16: but {} says deeplab_v3_tiny_s16; leave"),
+    ("eval", ["--num_classes", 21], "--num_classes 21: but {} says 6; leave the option out"),
+    ("predict", ["--net", "deeplab_v3_tiny_s8"], "--net deeplab_v3_tiny_s8: but {} says deeplab_v3_tiny_s16; leave"),
+    ("export", ["--export_model", "deeplab_v3_tiny_s8"], "--export_model deeplab_v3_tiny_s8: but {} says deeplab_v3_t"),
+    ("export", ["--num_classes", 5], "--num_classes 5: but {} says 6; leave the option out"),
+])
+def test_a_contradiction_says_who_said_what(door, options, part, trained, data, drawn, run, tmp_path):
+    source = trained / CHECKPOINT
+    result = run(*{
+        "eval": [evaluation.main, *data, "--ckpt_path", source],
+        "predict": [predict.main, drawn / "voc_val_lst.txt", "--data_root", drawn, "--model", source, "--output_dir",
+                    tmp_path / "out"],
+        "export": [export.main, "--ckpt_file", source, "--file_format", "ONNX", "--file_name", tmp_path / "net"],
+    }[door], *options)
+    assert result.code == 2 and part.format(source) in result.err and result.err.count("\n") == 1, result
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recipe_that_contradicts_is_named(trained, data, run, tmp_path):
+    (tmp_path / "my.yaml").write_text("model: deeplab_v3_tiny_s8\n")
+    result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--config_path", tmp_path / "my.yaml")
+    assert result.code == 2 and f"model deeplab_v3_tiny_s8 of {tmp_path / 'my.yaml'}: but " in result.err, result
+
+
+def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained, data, run, tmp_path):
+    """Paper, section 4.1; what was asked for is what is computed."""
+    options = ["--atrous_rates", 12, 24, 36, "--model", "deeplab_v3_tiny_s8"]
+    result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, *options)
+    assert result.code == 0, result
+    expected = json.loads((tmp_path / "r.json").read_text())["confusion_matrix"]
+    result = run(export.main, "--ckpt_file", trained / CHECKPOINT, "--file_format", "ONNX", "--file_name",
+                 tmp_path / "s8", "--atrous_rates", 12, 24, 36, "--export_model", "deeplab_v3_tiny_s8")
+    assert result.code == 0 and result.out.startswith("deeplab_v3_tiny_s8 exported to "), result
+    said = read_facts(tmp_path / "s8.onnx", "")
+    assert (said["output_stride"], said["atrous_rates"]) == (8, [12, 24, 36])
+    assert run(eval_onnx.main, *data, "--file_name", tmp_path / "s8").code == 0
+    assert json.loads((tmp_path / "r.json").read_text())["confusion_matrix"] == expected
+    assert run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT).code == 0
+    assert json.loads((tmp_path / "r.json").read_text())["confusion_matrix"] != expected
+
+
+def probabilities(path, **options):
+    image = np.random.default_rng(0).standard_normal((1, 3, 65, 65)).astype(np.float32)
+    return open_model(path, device="CPU", **options).predict(image)
+
+
+def test_a_published_name_is_believed_where_the_file_says_nothing(data, run, tmp_path):
+    weights, path = golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt"
+    checkpoint.write(weights, path)
+    assert read_facts(path, "") == {"network": "deeplab_v3_tiny_s8", "num_classes": 6}
+    checkpoint.write(weights, tmp_path / "other.ckpt", {"network": "deeplab_v3_tiny_s8"})
+    assert np.array_equal(probabilities(path), probabilities(tmp_path / "other.ckpt"))
+    assert not np.allclose(probabilities(path), probabilities(path, network=NAME), atol=1e-3)
+    result = run(evaluation.main, *data, "--ckpt_path", path, "--crop_size", 65)
+    assert result.code == 0 and result.out.startswith("deeplab_v3_tiny_s8: 6 classes"), result
+    result = run(evaluation.main, *data, "--ckpt_path", path, "--model", NAME)
+    assert result.code == 2 and f"--model {NAME}: but {path} says deeplab_v3_tiny_s8" in result.err, result
+
+
+def test_what_a_file_says_comes_before_its_name(tmp_path):
+    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", {"network": NAME})
+    assert read_facts(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "")["network"] == NAME
+
+
+def test_a_config_beside_a_checkpoint_of_an_earlier_version_is_believed(data, run, tmp_path):
+    said = {"model": "deeplab_v3_tiny_s8", "atrous_rates": [2, 4, 6], "num_classes": 6, "crop_size": 65,
+            "image_mean": [1.0, 2.0, 3.0], "image_std": [4.0, 5.0, 6.0], "ignore_label": 254, "base_lr": 0.1}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
+    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt")
+    assert read_facts(tmp_path / "net.ckpt", "") == {
+        "network": "deeplab_v3_tiny_s8", "atrous_rates": [2, 4, 6], "num_classes": 6, "crop_size": 65,
+        "mean": [1, 2, 3], "std": [4, 5, 6], "ignore_label": 254}
+    assert run(evaluation.main, *data, "--ckpt_path", tmp_path / "net.ckpt").code == 0
+    settings = json.loads((tmp_path / "r.json").read_text())["settings"]
+    assert (settings["crop_size"], settings["mean"], settings["std"]) == (65, [1, 2, 3], [4, 5, 6])
+
+
+def test_the_command_line_wins_where_that_is_no_nonsense(trained, data, run, tmp_path):
+    assert run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--crop_size", 97, "--image_mean", 1, 2,
+               3).code == 0
+    settings = json.loads((tmp_path / "r.json").read_text())["settings"]
+    assert (settings["crop_size"], settings["mean"]) == (97, [1, 2, 3])
