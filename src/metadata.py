@@ -11,7 +11,7 @@ from pathlib import Path
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
-from src.foreign import Unreadable, load_json, read_text, shown
+from src.foreign import Unreadable, load_json, printable, read_text, shown
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -81,7 +81,8 @@ def checked(facts: dict, source, tell=warn_once) -> dict:
             elif NAME.fullmatch(name) and len(kept) < MOST:
                 kept[name] = value
         except (InputError, TypeError):
-            tell(f"{source}: says {name} is {shown(value)}, which cannot be used and is left out")
+            said = printable(value) if isinstance(value, str) else shown(value)
+            tell(f"{source}: says {printable(name)} is {said}, which cannot be used and is left out")
     return kept
 
 

@@ -13,6 +13,7 @@ from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
 from src.data.lists import Pair, read_text, write_list
 from src.data.pictures import check_sizes, decode_image, open_mask, png_bytes, read_bytes, upright
 from src.files import write_whole
+from src.foreign import shown
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers
@@ -58,11 +59,11 @@ def read_colors(path) -> dict:
         if not fields:
             continue
         if len(fields) not in (2, 4) or not all(field.isdigit() for field in fields) or int(fields[-1]) > 255:
-            raise InputError(f"--colors {path}, line {number}: {line.strip()!r} is neither 'R G B class' nor "
+            raise InputError(f"--colors {path}, line {number}: {shown(line.strip())} is neither 'R G B class' nor "
                              "'value class' in whole numbers, the class up to 255")
         *value, label = map(int, fields)
         if tuple(value) in table:
-            raise InputError(f"--colors {path}, line {number}: {' '.join(fields[:-1])} stands there twice")
+            raise InputError(f"--colors {path}, line {number}: {shown(' '.join(fields[:-1]))} stands there twice")
         table[tuple(value)] = label
     if len({len(value) for value in table}) != 1:
         raise InputError(f"--colors {path}: one kind of line is needed, either 'R G B class' or 'value class'")

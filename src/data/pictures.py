@@ -233,7 +233,10 @@ def check_headers(data: tuple, names: tuple) -> None:
     sizes = [header_size(one) for one in data]
     if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
         check_pixels(sizes[1], names[1])
-        width, height = picture_size(Image.open(io.BytesIO(data[0])))
+        try:
+            width, height = picture_size(Image.open(io.BytesIO(data[0])))
+        except DAMAGED:    # a header that Pillow does not take
+            width, height = sizes[0]
         raise InputError(f"{names[1]}: {sizes[1][0]}x{sizes[1][1]} where its picture {names[0]} has {width}x{height}")
 
 

@@ -49,7 +49,8 @@ def open_session(source: Source, target: str, device_id: int, weights: dict):
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles
     settings = {} if target == "CPU" else {"device_id": device_id}
     try:
-        session = onnxruntime.InferenceSession(model_of(source, options, weights), options, [(provider, settings)])
+        session = onnxruntime.InferenceSession(model_of(source, options, weights), options, [(provider, settings)],
+                                               enable_fallback=0)    # it would print a banner and try the same again
     except Exception as error:    # ONNX Runtime's exceptions have no common class but Exception
         raise InputError(f"{source.where}: is no model that ONNX Runtime can read ({printable(first_line(error), 200)})"
                          ) from None
