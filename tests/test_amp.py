@@ -8,6 +8,7 @@ import pytest
 import train
 from src.config import parse_args
 from src.console import InputError, RunError
+from src.data.labels import make_labels
 from src.device import Device, open_device
 from tests.conftest import TINY
 from tests.test_resume import cut_after, figures
@@ -20,8 +21,9 @@ DYNAMIC = [*HUGE, "--loss_scale_type", "dynamic"]
 def build(target, *options):
     """The Model of train.py with these options, as on a device of this kind."""
     open_device("CPU")
+    from src.training.model import build_model  # MindSpore only once the device is open
     config = parse_args("train", "", [str(option) for option in (*TINY, *options)])
-    return train.build_model(config, Device(target, 0, 1), np.full(9, 0.1))
+    return build_model(config, make_labels(config.num_classes, 255), Device(target, 0, 1), np.full(9, 0.1)).model
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_one_step_that_overflows_leaves_weights_and_momenta(monkeypatch, options
             calls = ops.assign_add(self.calls, ms.Tensor(1, ms.int32))
             return self.loss(logits, labels) * ops.select(calls == 3, ms.Tensor(math.inf), ms.Tensor(1.0))
 
-    monkeypatch.setattr(train, "make_loss", lambda config: ThirdOverflows())
+    monkeypatch.setattr("src.training.model.make_loss", lambda config, labels: ThirdOverflows())
     arguments = [*options, "--train_epochs", 2, "--save_steps", 1]
     result = run(train.main, *arguments, "--drop_overflow_update")
     assert result.code == 0, result.err

@@ -27,18 +27,13 @@ def check_pairs(pairs: list, labels: Labels, config) -> Summary:
     Raises InputError with the first problem and the number of all, or for labels that nothing could be learnt from.
     """
     look = partial(look_at, labels=labels)
-    with ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=begin_process,
+    cv2.setNumThreads(1)    # the processes are the parallelism, and OpenCV's threads would not survive their fork
+    with ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=limit_pixels,
                              initargs=(config.max_pixels,)) as pool:
         looked = pool.map(look, jobs_of(pairs, config.data_root), chunksize=16)
         summary, found = survey(looked, pairs, config.data_lst, labels)
     tell(found, config.ignore_findings)
     return summary
-
-
-def begin_process(max_pixels: int) -> None:
-    """What each of the processes begins with."""
-    limit_pixels(max_pixels)
-    cv2.setNumThreads(1)    # the processes are the parallelism
 
 
 def shard_names(dst_path: Path, num_shards: int) -> list:

@@ -231,8 +231,9 @@ def check_headers(data: tuple, names: tuple) -> None:
     """Raises InputError if the headers of an encoded picture and mask state other sizes, however they are turned: a
     mask that unpacks to gigabytes is not decoded to find out."""
     sizes = [header_size(one) for one in data]
+    for size, name in zip(sizes, names):
+        check_pixels(size, name)
     if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
-        check_pixels(sizes[1], names[1])
         try:
             width, height = picture_size(Image.open(io.BytesIO(data[0])))
         except DAMAGED:    # a header that Pillow does not take

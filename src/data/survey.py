@@ -69,7 +69,9 @@ class Facts:
         """The first problem that training would end with, as errors say it, or ""."""
         for kind, detail in self.problems:
             if KINDS[kind][0] == "error":
-                return f"{Path(self.job.root, self.job.image if kind == 'picture' else self.job.mask)}: {detail}"
+                name = self.job.image if kind == "picture" else self.job.mask
+                hint = "; it begins with a slash, so --data_root is not used" if name.startswith("/") else ""
+                return f"{Path(self.job.root, name)}: {detail}{hint}"
         return ""
 
 

@@ -1,0 +1,270 @@
+"""What looks wrong with masks is said by build_seg_data.py, train.py and eval.py alike: grave things end with 2."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from src.console import InputError
+from src.data import build_seg_data, check_data
+from src.data.facts import read_summary
+from src.data.findings import Summary, cores, judge, judge_both, judge_names, tell
+from src.data.labels import Labels, make_labels
+from src.data.survey import count_values, is_blended, look_at, survey_list
+
+SIZE = (80, 96)
+LABELS = make_labels(3, 255)
+
+
+def disc(number, value, antialias=False, background=0):
+    """A mask (80, 96) with one disc of `value`, its edge blended with the background if told so."""
+    mask = np.full(SIZE, background, np.uint8)
+    centre = 30 + number % 30, 30 + number % 17
+    cv2.circle(mask, centre, 20, value, -1, cv2.LINE_AA if antialias else cv2.LINE_8)
+    return mask
+
+
+def write(folder, masks, name=lambda number: f"p{number}"):
+    """Pictures of noise with these masks; returns their list file."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for number, mask in enumerate(masks):
+        cv2.imwrite(str(folder / f"{name(number)}.jpg"), rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8))
+        Image.fromarray(mask).save(folder / f"{name(number)}.png")
+        lines.append(f"{name(number)}.jpg {name(number)}.png\n")
+    (folder / "l.txt").write_text("".join(lines))
+    return folder / "l.txt"
+
+
+def good(count=6):
+    return [np.maximum(disc(number, 1), disc(number + 11, 2)) for number in range(count)]
+
+
+def shuffled_names(folder, masks):
+    """A list in which each picture stands beside the next one's mask."""
+    path = write(folder, masks)
+    pairs = [line.split() for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{image} {pairs[(n + 1) % len(pairs)][1]}\n" for n, (image, _) in enumerate(pairs)))
+    return path
+
+
+GRAVE = {
+    "one class": ([np.zeros(SIZE, np.uint8)] * 4, write, 3, "less than two classes"),
+    "0 and 255": ([disc(n, 255) for n in range(4)], write, 2, "beside 255, which is ignored"),
+    "all ignored": ([np.full(SIZE, 255, np.uint8)] * 4, write, 3, "no class, beside 255"),
+    "grays of colours": ([disc(n, 38 + 37 * (n % 2)) for n in range(4)], write, 200, "grays of VOC's colours"),
+    "antialiased": ([disc(n, 4, True) for n in range(4)], write, 5, "blend class numbers"),
+    "antialiased 0 to 255": ([disc(n, 255, True) for n in range(4)], write, 255, "blend class numbers"),
+    "shifted": (good(), shuffled_names, 3, "beside p1"),
+}
+
+
+@pytest.mark.parametrize("masks, save, classes, part", GRAVE.values(), ids=GRAVE)
+def test_grave_findings_end_a_build_and_an_option_goes_on(tmp_path, run, masks, save, classes, part):
+    arguments = ["--data_root", tmp_path, "--data_lst", save(tmp_path, masks), "--num_classes", classes, "--num_shards",
+                 1, "--dst_path", tmp_path / "x.mindrecord"]
+    result = run(build_seg_data.main, *arguments)
+    assert result.code == 2 and part in result.err and "--ignore_findings" in result.err, result
+    assert result.err.splitlines()[-1].startswith("error: ") and not (tmp_path / "x.mindrecord").exists()
+    result = run(build_seg_data.main, *arguments, "--ignore_findings")
+    assert result.code == 0 and part in result.err and result.err.startswith("warning: "), result
+
+
+def test_good_masks_say_nothing(tmp_path, run):
+    path = write(tmp_path, good())
+    result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", path, "--num_classes", 3,
+                 "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord")
+    assert result.code == 0 and result.err == ""
+    summary = read_summary(tmp_path / "x.mindrecord")
+    assert summary.pixels.tolist() == sum(np.bincount(mask.ravel(), minlength=256) for mask in good()).tolist()
+    assert summary.masks == 6 and len(summary.keys) == 6 and summary.holding[:4].tolist() == [6, 6, 6, 0]
+
+
+def test_what_is_not_grave_is_one_line(tmp_path, run):
+    masks = [*good(), np.full(SIZE, 255, np.uint8)]
+    result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", write(tmp_path, masks), "--num_classes", 6,
+                 "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord")
+    lines = result.err.splitlines()
+    assert result.code == 0 and len(lines) == 2 and all(line.startswith("warning: ") for line in lines), lines
+    assert "1 of 7 masks" in lines[0] and "class_3" in lines[1] and "class_5" in lines[1]
+
+
+TRAIN = ("--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--crop_size", "65", "--batch_size", "2",
+         "--train_epochs", "1", "--base_lr", "0.01")
+
+
+def build(run, folder, masks, classes, *options):
+    folder.mkdir()
+    assert run(build_seg_data.main, "--data_root", folder, "--data_lst", write(folder, masks), "--num_classes", classes,
+               "--num_shards", 1, "--dst_path", folder / "x.mindrecord", *options).code == 0
+    return folder / "x.mindrecord"
+
+
+def break_mask(folder):
+    mask = np.array(Image.open(folder / "p3.png"))
+    mask[0, 0] = 77
+    Image.fromarray(mask).save(folder / "p3.png")
+
+
+def break_picture(folder):
+    data = bytearray((folder / "p3.jpg").read_bytes())
+    data[len(data) // 2:len(data) // 2 + 40] = bytes(range(40))
+    (folder / "p3.jpg").write_bytes(data)
+
+
+def empty_all(folder):
+    for path in folder.glob("*.png"):
+        Image.fromarray(np.zeros(SIZE, np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("spoil, part", [(break_mask, "p3.png: mask value 77"), (break_picture, "p3.jpg: damaged"),
+                                         (lambda folder: (folder / "p3.png").write_bytes(b"no"), "p3.png: damaged"),
+                                         (empty_all, "less than two classes")])
+def test_bad_validation_ends_before_the_first_step(tmp_path, run, spoil, part):
+    data_file = build(run, tmp_path / "train", good(), 3)
+    (tmp_path / "val").mkdir()
+    val = write(tmp_path / "val", good(5))
+    spoil(tmp_path / "val")
+    result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt", "--data_root",
+                 tmp_path / "val", "--eval_data_lst", val)
+    assert result.code == 2 and part in result.err and "loss" not in result.out, result
+    assert not (tmp_path / "ckpt").exists()
+
+
+def test_training_says_what_its_mindrecord_knows(tmp_path, run):
+    data_file = build(run, tmp_path / "train", [disc(n, 255) for n in range(4)], 2, "--ignore_findings")
+    result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
+    assert result.code == 2 and "beside 255, which is ignored" in result.err and not (tmp_path / "ckpt").exists()
+
+
+def test_records_that_say_nothing_are_looked_at(tmp_path, run, monkeypatch):
+    data_file = build(run, tmp_path / "train", [disc(n, 255) for n in range(4)], 2, "--ignore_findings")
+    monkeypatch.setattr("src.training.data_check.read_summary", lambda path: None)
+    result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
+    assert result.code == 2 and "beside 255, which is ignored" in result.err
+    assert "classes that no mask" not in result.err, "of a part nothing is said of what is missing"
+
+
+def test_training_pictures_in_validation_are_told_by_their_contents(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    train_set, _ = look(write(tmp_path / "a", good()))
+    val_list = write(tmp_path / "b", good(4), lambda number: f"other_name_{number}")    # the same bytes
+    val_set, _ = look(val_list)
+    found = judge_both(train_set, val_set, LABELS, "v")
+    assert [one.kind for one in found] == ["leak"] and "4 of 4" in found[0].detail
+
+
+def look(path):
+    pairs = [line.split() for line in path.read_text().splitlines()]
+    return survey_list(pairs, path.parent, path, LABELS)
+
+
+def test_classes_that_training_lacks():
+    sides = Summary(), Summary()
+    for summary, values in zip(sides, ([0, 1], [0, 1, 2])):
+        summary.add(np.bincount(values, minlength=256))
+    assert [(one.kind, one.item) for one in judge_both(*sides, LABELS, "v")] == [("unlearnt", "class_2")]
+
+
+def test_an_object_class_that_is_the_ignored_value_is_said():
+    summary = Summary()
+    summary.add(np.bincount([0, 0, 1, 2], minlength=256))
+    (found,) = judge("s", "s", summary, Labels(3, 1, ("a", "b", "c")))
+    assert found.kind == "ignored_class" and found.item == "b" and "25.0 %" in found.detail
+
+
+def test_a_class_that_lies_in_the_ignored_pixels_is_guessed():
+    summary = Summary()
+    summary.add(np.bincount([0, 0, 1, 255], minlength=256))
+    (found,) = judge("s", "s", summary, LABELS)
+    assert found.kind == "absent" and found.item == "class_2" and "255, which is ignored, covers 25 %" in found.detail
+
+
+def test_blends_are_told_from_classes_borders_and_noise():
+    noise = np.random.default_rng(0).integers(0, 21, SIZE, dtype=np.uint8)
+    border = np.where(cv2.dilate(disc(3, 2), np.ones((3, 3))) > 0, 1, 0).astype(np.uint8) + (disc(3, 2) > 0)
+    nested = np.maximum.reduce([disc(0, 1), np.roll(disc(0, 2), 9, 1), np.roll(disc(0, 3), 18, 1), disc(0, 0)])
+    for mask, expected in ((noise, False), (border, False), (nested, False), (disc(0, 4), False),
+                           (disc(0, 4, True), True), (disc(0, 200, True), True), (disc(0, 5, True, 1), True)):
+        assert is_blended(mask, count_values(mask)) == expected
+
+
+def test_real_masks_are_not_blended(voc_sample):
+    for path in sorted((voc_sample / "VOCdevkit/VOC2012/SegmentationClass").glob("*.png")):
+        mask = np.array(Image.open(path))
+        counts = count_values(mask)
+        assert np.array_equal(counts, np.bincount(mask.ravel(), minlength=256)) and not is_blended(mask, counts)
+
+
+def test_counts_of_large_masks_are_exact(monkeypatch):
+    monkeypatch.setattr("src.data.survey.EXACT", 100)
+    mask = np.random.default_rng(0).integers(0, 9, (37, 41), dtype=np.uint8)
+    assert np.array_equal(count_values(mask), np.bincount(mask.ravel(), minlength=256))
+
+
+NAMES = {
+    "equal": ([("a/1.jpg", "b/1.png"), ("a/2.jpg", "b/2.png")], None),
+    "ends of their own": ([(f"x{n}_leftImg8bit.png", f"x{n}_gtFine_labelIds.png") for n in range(9, 12)], None),
+    "beginnings of their own": ([(f"img_{n}.jpg", f"mask_{n}.png") for n in (10, 11, 12)], None),
+    "zeros": ([(f"{n}.jpg", f"{n:04d}.png") for n in range(20)], None),
+    "unlike throughout": ([("sea.jpg", "17.png"), ("wood.jpg", "18.png")], None),
+    "sorted in two ways": ([(f"p{n}.jpg", f"p{m}.png") for n, m in zip(range(12), sorted(range(12), key=str))],
+                           "shifted"),
+    "shifted by one": ([(f"img_{n}.jpg", f"mask_{n + 1}.png") for n in range(20)], "shifted"),
+    "turned round": ([(f"{n:03d}.jpg", f"{19 - n:03d}_mask.png") for n in range(20)], "shifted"),
+    "two exchanged": ([("a.jpg", "b.png"), ("b.jpg", "a.png"), *((f"c{n}.jpg", f"c{n}.png") for n in range(9))],
+                      "crossed"),
+    "one folder for each": ([(f"{day}/{n}.jpg", f"{day}/{n}.png") for day in "ab" for n in range(3)], None),
+    "one pair": ([("a.jpg", "b.png")], None), "no pair": ([], None),
+}
+
+
+@pytest.mark.parametrize("pairs, kind", NAMES.values(), ids=NAMES)
+def test_names_that_belong_to_others(pairs, kind):
+    assert [one.kind for one in judge_names("s", "s", pairs)] == ([kind] if kind else [])
+
+
+def test_the_core_of_a_name_keeps_its_number():
+    assert cores(["p10_x", "p11_x"]) == ["10", "11"] and cores(["a", "a"]) == ["a", "a"]
+
+
+def test_a_shifted_list_is_an_error_of_check_data(tmp_path, run):
+    path = shuffled_names(tmp_path, good())
+    result = run(check_data.main, "--data_root", tmp_path, "--data_lst", path, "--num_classes", 3, "--check_dir",
+                 tmp_path / "check")
+    assert result.code == 1 and "beside the masks of others" in result.out and "p0 beside p1" in result.out
+
+
+def test_evaluation_says_it_too(tmp_path, run, exported, drawn):
+    import eval_onnx
+    path = write(tmp_path, [disc(n, 255) for n in range(3)])
+    arguments = ["--file_name", exported(), "--device_target", "CPU", "--crop_size", 65, "--data_root", tmp_path,
+                 "--data_lst", path, "--result_file", tmp_path / "r.json"]
+    result = run(eval_onnx.main, *arguments)
+    assert result.code == 2 and "beside 255, which is ignored" in result.err and "mean IoU" not in result.out
+    assert run(eval_onnx.main, *arguments, "--ignore_findings").code == 0
+
+
+def test_a_summary_survives_the_header_and_nothing_else_is_taken_for_one():
+    summary = Summary()
+    summary.add(np.bincount([0, 1, 1, 255], minlength=256), True, b"abcdef")
+    again = Summary.from_json(summary.to_json())
+    assert again.to_json() == summary.to_json() and again.keys == {b"abcdef"} and again.blended == 1
+    whole = summary.to_json()
+    for bad in (None, [], "x", {}, whole | {"keys": 1}, whole | {"pixels": {"300": 1}}, whole | {"masks": "many"},
+                whole | {"alone": [1]}, whole | {"holding": {"1": 1 << 70}}, whole | {"keys": "§"}):
+        assert Summary.from_json(bad) is None
+
+
+def test_grave_findings_come_as_one_error(capsys):
+    summary = Summary()
+    summary.add(np.bincount([0], minlength=256))
+    with pytest.raises(InputError, match="less than two classes.*; --ignore_findings goes on"):
+        tell(judge("s", "s", summary, LABELS), False)
+    assert "absent" not in capsys.readouterr().err
+
+
+def test_look_at_names_the_slash(tmp_path):
+    from src.data.survey import Job
+    facts = look_at(Job("", 0, "/no/a.jpg", "/no/a.png", root=str(tmp_path)), LABELS)
+    assert facts.error().startswith("/no/a.jpg: No such file") and "begins with a slash" in facts.error()

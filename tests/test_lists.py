@@ -1,0 +1,166 @@
+"""List files: slashes, encodings, names of any bytes; and the files of folders."""
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import predict
+from src.console import InputError
+from src.data import build_seg_data, check_data
+from src.data.folders import find_files
+from src.data.lists import Pair, check_files, read_list, read_text, write_list
+
+
+def write_pair(folder, image=b"a.jpg", mask=b"a.png", number=0):
+    folder = os.fsencode(folder)
+    rng = np.random.default_rng(number)
+    labels = rng.integers(0, 3, (6, 8), dtype=np.uint8)
+    for name, data in ((image, cv2.imencode(".jpg", rng.integers(0, 255, (60, 80, 3), dtype=np.uint8))[1].tobytes()),
+                       (mask, cv2.imencode(".png", np.kron(labels, np.ones((10, 10), np.uint8)))[1].tobytes())):
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+
+
+def test_a_leading_slash_is_relative_where_only_that_file_exists(tmp_path, capsys):
+    write_pair(tmp_path, b"i/a.jpg", b"m/a.png")
+    (tmp_path / "l.txt").write_text("/i/a.jpg /m/a.png\n")
+    assert read_list(tmp_path / "l.txt", tmp_path) == [Pair("i/a.jpg", "m/a.png")]
+    assert "2 names begin with a slash, such as /i/a.jpg" in capsys.readouterr().err
+    absolute = Pair(str(tmp_path / "i/a.jpg"), str(tmp_path / "m/a.png"))
+    (tmp_path / "l.txt").write_text(f"{absolute.image} {absolute.mask}\n")
+    assert read_list(tmp_path / "l.txt", tmp_path) == [absolute] and capsys.readouterr().err == ""
+    (tmp_path / "l.txt").write_text("/i/b.jpg /m/b.png\n")
+    with pytest.raises(InputError, match="/i/b.jpg: no such file.*begins with a slash"):
+        check_files(read_list(tmp_path / "l.txt", tmp_path), tmp_path, "l.txt")
+
+
+ENCODINGS = {"utf-16": "UTF-16", "utf-16-le": "UTF-16LE", "utf-16-be": "UTF-16BE", "gb18030": "GB18030"}
+
+
+@pytest.mark.parametrize("code, said", ENCODINGS.items())
+def test_lists_in_another_encoding_are_named(tmp_path, code, said):
+    write_pair(tmp_path, "图片.jpg".encode(), "图片.png".encode())
+    (tmp_path / "l.txt").write_bytes("图片.jpg 图片.png\n".encode(code))
+    with pytest.raises(InputError, match=f"l.txt: is {said} text.*save it as UTF-8"):
+        read_list(tmp_path / "l.txt", tmp_path)
+
+
+def test_latin_1(tmp_path):
+    write_pair(tmp_path, "straße.jpg".encode(), "straße.png".encode())
+    (tmp_path / "l.txt").write_bytes("straße.jpg straße.png\n".encode("latin-1"))
+    with pytest.raises(InputError, match="l.txt: is LATIN-1 text"):
+        read_list(tmp_path / "l.txt", tmp_path)
+    (tmp_path / "names").write_bytes("straße\n".encode("latin-1"))
+    with pytest.raises(InputError, match="--class_names .*names: is not UTF-8 but, as it seems, ISO-8859-1"):
+        read_text(tmp_path / "names", "--class_names")
+
+
+RAW = "图片".encode("gb18030") + b"\xd0%d"
+
+
+@pytest.fixture
+def raw_names(tmp_path):
+    """A data set whose files have names in GBK, as Windows archives leave them; list files of the same bytes."""
+    lines = []
+    for number in range(4):
+        image, mask = RAW % number + b".jpg", RAW % number + b".png"
+        write_pair(tmp_path, image, mask, number)
+        lines.append(image + b" " + mask + b"\n")
+    (tmp_path / "l.txt").write_bytes(b"".join(lines))
+    return tmp_path
+
+
+def test_names_that_are_no_utf8_go_through_every_door(raw_names, run, exported):
+    arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--num_classes", 3]
+    assert run(check_data.main, *arguments, "--check_dir", raw_names / "check").code == 0
+    json.loads((raw_names / "check/check.json").read_text())
+    result = run(build_seg_data.main, *arguments, "--num_shards", 1, "--dst_path", raw_names / "x.mindrecord")
+    assert result.code == 0, result
+    from src.data.mindrecord import read_records
+    names = sorted(name for (name,) in read_records(raw_names / "x.mindrecord", ["file_name"]))
+    assert len(names) == 4 and all(name.endswith(f"{n}.jpg") for n, name in enumerate(names))
+    out = raw_names / "out"
+    result = run(predict.main, raw_names / "l.txt", "--data_root", raw_names, "--model", exported(), "--device_target",
+                 "CPU", "--crop_size", 65, "--output_dir", out)
+    assert result.code == 0, result
+    assert len(json.loads((out / "coverage.json").read_text())["pictures"]) == 4
+    assert sorted(os.listdir(os.fsencode(out / "masks"))) == [RAW % number + b".png" for number in range(4)]
+
+
+def test_evaluation_of_names_that_are_no_utf8(raw_names, run, exported):
+    import eval_onnx
+    folder = raw_names / "overlays"
+    result = run(eval_onnx.main, "--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--file_name", exported(),
+                 "--device_target", "CPU", "--crop_size", 65, "--result_file", raw_names / "r.json", "--overlay_dir",
+                 folder, "--report", raw_names / "report")
+    assert result.code == 0, result
+    assert len(os.listdir(os.fsencode(folder))) == 4 and (raw_names / "report/report.html").is_file()
+
+
+def test_lists_of_any_names_are_read_as_written(tmp_path):
+    names = ["a b.jpg", "x\u3000y.jpg", "n\u00a0b.jpg", "l\u2028s.jpg", "v\x0bt.jpg", os.fsdecode(b"\xff\xfe1.jpg")]
+    pairs = [Pair(name, name[:-4] + ".png") for name in names]
+    for pair in pairs:
+        write_pair(tmp_path, os.fsencode(pair.image), os.fsencode(pair.mask))
+    write_list(tmp_path, "l.txt", pairs)
+    assert read_list(tmp_path / "l.txt", tmp_path) == pairs
+
+
+@pytest.mark.parametrize("name", ["a\tb.jpg", "a\nb.jpg", "a\rb.jpg", " a.jpg", "a.jpg "])
+def test_names_that_a_list_cannot_hold_are_refused(tmp_path, name):
+    write_pair(tmp_path, name.encode())
+    with pytest.raises(InputError, match="a list file cannot name it"):
+        write_list(tmp_path, "l.txt", [Pair(name, "a.png")])
+    assert not (tmp_path / "l.txt").exists()
+
+
+def test_old_line_ends(tmp_path):
+    for end in ("\n", "\r\n", "\r"):
+        (tmp_path / "l.txt").write_bytes(end.join(["a.jpg a.png", "", "b.jpg\tb.png"]).encode())
+        assert read_list(tmp_path / "l.txt") == [Pair("a.jpg", "a.png"), Pair("b.jpg", "b.png")]
+
+
+def test_a_list_is_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/null"):
+        with pytest.raises(InputError, match="is no file but a folder, pipe or device"):
+            read_list(path)
+    (tmp_path / "l.txt").write_text("pipe pipe\n")
+    with pytest.raises(InputError, match="pipe: is no file but a folder, pipe or device"):
+        check_files(read_list(tmp_path / "l.txt"), tmp_path, "l.txt")
+
+
+def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys):
+    real, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for path in (real / "b.jpg", real / "in/A.JPG", elsewhere / "c.jpg", real / "._b.jpg", real / "Thumbs.db",
+                 real / "notes.txt", real / "__MACOSX/._d.jpg", real / ".hidden/e.jpg", real / "in/desktop.ini"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (real / "link").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(real)    # a cycle
+    (real / "lost.jpg").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(real / "pipe.jpg")
+    assert find_files(real, (".jpg",)) == [real / "b.jpg", real / "in/A.JPG", real / "link/c.jpg"]
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1 and "3 files that systems leave about" in said
+    assert "1 file of other kinds than .jpg, such as notes.txt" in said
+    assert "2 files that are pipes, devices or links to nothing" in said
+
+
+def test_predict_passes_over_what_systems_leave(tmp_path, run, exported):
+    folder = tmp_path / "photos"
+    write_pair(folder, b"a.jpg", b"../a.png")
+    (folder / "._a.jpg").write_bytes(b"\0\5\x16\7")
+    (folder / "Thumbs.db").write_bytes(b"x")
+    result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
+                 "--output_dir", tmp_path / "out")
+    assert result.code == 0 and "passed over 2 files that systems leave about" in result.err
+
+
+def test_masks_of_a_list_in_a_palette(tmp_path):
+    write_pair(tmp_path)
+    assert Image.open(tmp_path / "a.png").size == (80, 60)
