@@ -37,7 +37,7 @@ HOSTILE_CHECKPOINTS = {
     "unknown type": (value(b"a", kind=b"Float8"), "type"),
     "long text": (value(b"a", b"\0" * (2 << 20), kind=b"str"), "more than"),
     "deep facts": (value(checkpoint.FACTS.encode(), NESTED, (len(NESTED),), b"UInt8"), "nested too deeply"),
-    "NaN in facts": (value(checkpoint.FACTS.encode(), b'{"mean": NaN}', (13,), b"UInt8"), "NaN"),
+    "broken facts": (value(checkpoint.FACTS.encode(), b'{"mean": }', (10,), b"UInt8"), "not JSON"),
     "checksum": (value(b"a") + b"crc_num" + b"\0" * 10, "checksum"),
     "twice": (value(b"a") + value(b"b") + value(b"a"), "tw"),
     "number for a message": (value(b"a") + b"\x08\1", "no entry"), "empty": (b"", "empty"),

@@ -29,7 +29,7 @@ MOST_DIMS, UINT8 = 16, 2
 def check(path, option: str) -> None:
     """Raises InputError for a MINDIR with a tensor that holds more or less than its shape says, and for version 1."""
     if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
-        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does not; "
+        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads, not MindSpore; "
                          "export it without --mindir_version 1")
     with_bytes(path, option, check_tensors)
 
