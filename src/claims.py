@@ -13,28 +13,36 @@ except ImportError:    # Windows
     fcntl = None
     import msvcrt
 
-from src.console import InputError, warn
+from src.console import ENDING, InputError, warn
 from src.files import check_folder
 
 NAME = ".deeplab_v3.lock"    # in a claimed folder; beside a claimed file its own name comes first
 TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
-held = {}    # path of a lock -> its open file, until this process ends
+held = {}    # path of a lock -> its open file
+atexit.register(ENDING.close)    # of what was not started by run_program
 
 
-def claim_folder(path, option: str = "") -> None:
-    """Make a folder, if need be, and claim it for this process.
+def claim_folder(path, option: str = "", is_new: bool = False) -> None:
+    """Make a folder, if need be, and claim it until this run ends; a new one that is empty then is removed.
+
+    Args:
+        option: what errors call the path, such as "--train_dir".
+        is_new: the caller has just made it.
 
     Raises InputError, one line: another run has it (says its process), or it cannot be made or written.
     """
     folder = Path(os.path.realpath(path))
     where = f"{option} {path}".strip()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{where}: is a file, not a folder")
+        raise InputError(f"{where}: is a file, no folder")
     check_folder(folder, where)
+    is_new = is_new or not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{where}: cannot be made ({error.strerror})") from None
+    if is_new:
+        ENDING.callback(remove_empty, folder)    # after the lock in it, for what is registered last ends first
     claim(folder / NAME, where)
 
 
@@ -51,7 +59,7 @@ def claim_file(path, option: str = "") -> None:
 
 
 def claim(lock: Path, where: str) -> None:
-    """Hold the lock file until this process ends; the system lets go of it however that happens.
+    """Hold the lock file until this run ends; of one that is killed the system lets go of it.
 
     A file system that knows no locks (some network ones) is no reason to fail: a warning says that two runs at once
     would not be noticed.
@@ -79,7 +87,7 @@ def claim(lock: Path, where: str) -> None:
         file.seek(0)
         file.write(str(os.getpid()).encode())
     held[str(lock)] = file
-    atexit.register(release, lock, os.getpid())
+    ENDING.callback(release, lock, os.getpid())
 
 
 def open_lock(lock: Path, where: str):
@@ -118,6 +126,11 @@ def is_same(file, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
         return False
+
+
+def remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def release(lock: Path, pid: int) -> None:

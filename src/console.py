@@ -2,6 +2,8 @@
 
 A run outlives its console, and ends as it should: see outlive_console and src/signals.py.
 """
+import contextlib
+import errno
 import io
 import os
 import select
@@ -11,6 +13,8 @@ from tqdm import tqdm
 
 from src.signals import INTERRUPTED, Stopped, hear_signals, ignore_signals
 
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)    # no program's fault, and they may name no file
+ENDING = contextlib.ExitStack()    # what a run gives back when it ends, however it does; see src/claims.py
 STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
 
@@ -36,9 +40,8 @@ def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
     InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, SIGTERM 143 and SIGHUP 129, each with one line on stderr;
-    `--debug` among the arguments shows the traceback as well. An OSError that names a file (no right to write, disk
-    full) and an array that memory cannot hold are a line and 1 too; any other exception is a bug and keeps its
-    traceback.
+    `--debug` among the arguments shows the traceback as well. An OSError that names a file or is the disk's, and an
+    array that memory cannot hold, are a line and 1 too; any other exception is a bug and keeps its traceback.
 
     Args:
         argv: the arguments; None for a program that was started as such, whose console may close without harm and
@@ -52,6 +55,7 @@ def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     try:
         return outcome(main, argv)
     finally:
+        ENDING.close()
         if argv is None:
             ignore_signals()    # Python's end would give them back to the system, which ends the process with its code
 
@@ -68,9 +72,9 @@ def outcome(main, argv) -> int:
         say("error", error)
         return error.exit_code
     except OSError as error:
-        if is_debug or not error.filename:
+        if is_debug or not (error.filename or error.errno in OF_THE_DISK):
             raise
-        say("error", f"{error.filename}: {error.strerror}")
+        say("error", f"{error.filename or 'a file could not be written'}: {error.strerror}")
         return RunError.exit_code
     except MemoryError as error:
         if is_debug:

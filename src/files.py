@@ -62,18 +62,22 @@ OURS = {
 }
 
 
-def check_output(path, option: str = "", kind: str = "", inputs=(), hint: str = "--overwrite replaces it") -> Path:
-    """Whether `path` can be written, before the work that makes it; returns the file that a link stands for.
+def check_output(path, option: str = "", kind: str = "", inputs=()) -> None:
+    """Whether `path` can be written, before the work that makes it.
 
     Args:
         option: what errors call the path, such as "--file_name".
         kind: key of OURS; another file that is there is refused. Empty: any may be replaced.
         inputs: files that are read and so never replaced.
-        hint: how to replace a file of another kind.
 
     Raises:
         InputError: a folder, device or input is in its place, or what may not be replaced; no right to write there.
     """
+    check_folder(replaceable(path, option, kind, inputs).parent, f"{option} {path}".strip())
+
+
+def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
+    """The file that `path`, which may be a link, stands for. Raises InputError if it must stay as it is."""
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = target.stat()
@@ -83,8 +87,7 @@ def check_output(path, option: str = "", kind: str = "", inputs=(), hint: str = 
             if is_file(source, found):
                 raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
         if kind and found.st_size and not recognised(target, kind):    # an empty file holds nothing to lose
-            raise InputError(f"{where}: is there already, and not written by this program; {hint}")
-    check_folder(target.parent, where)
+            raise InputError(f"{where}: is there already, and not written by this program; --overwrite replaces it")
     return target
 
 
@@ -125,7 +128,7 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
     Raises:
         InputError: as check_output. RunError: names the path and the reason, such as a full disk.
     """
-    target = check_output(path, option, kind, inputs)
+    target = replaceable(path, option, kind, inputs)
     aside = aside_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

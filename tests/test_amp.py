@@ -196,7 +196,7 @@ def test_statistics_that_a_forward_pass_spoilt_end_the_run():
 def test_the_nan_error_of_an_accelerator_names_the_ways_out():
     from src.training import amp
     for target in ("Ascend", "GPU"):
-        with pytest.raises(RunError, match="here: loss is nan; .*--drop_overflow_update True .*--amp_level O2 .*whole"):
+        with pytest.raises(RunError, match="here: loss is nan; .*--drop_overflow_update .*--amp_level O2 .*complete"):
             amp.OverflowWatch(amp.nan_hint(target)).look(watched(), math.nan, 1, "here")
     assert "overflow" not in amp.nan_hint("CPU")
 

@@ -94,7 +94,7 @@ def test_a_checksum_is_checked(tmp_path):
     data = bytearray(path.read_bytes())
     data[60] ^= 1    # within a's numbers
     path.write_bytes(data)
-    with pytest.raises(checkpoint.InputError, match="is not a whole MindSpore checkpoint .its checksum differs"):
+    with pytest.raises(checkpoint.InputError, match="is not a complete MindSpore checkpoint .its checksum differs"):
         checkpoint.read(path, "--ckpt_path")
 
 

@@ -130,7 +130,7 @@ def test_errors(data_file, tmp_path):
     with pytest.raises(InputError, match="--batch_size 25: larger than the 24 samples"):
         create_dataset(data_file, **{**OPTIONS, "batch_size": 25})
     (tmp_path / "text.mindrecord0").write_text("not a MindRecord")
-    with pytest.raises(InputError, match="text.mindrecord0: not a whole MindRecord"):
+    with pytest.raises(InputError, match="text.mindrecord0: not a complete MindRecord"):
         create_dataset(tmp_path / "text.mindrecord0", **OPTIONS)
 
 

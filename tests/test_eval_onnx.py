@@ -91,7 +91,7 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
     fixed = exported("--dynamic", "False")
     for changes, part in (
             (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no checkpoint of MindSpore, no ONNX and"),
-            (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a whole ONNX file"),
+            (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a complete ONNX file"),
             (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: is no model that ONNX Runtime can read"),
             (["--file_name", tmp_path / "no"], "no.onnx: no such file"),
             (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation network: one square"),

@@ -100,7 +100,7 @@ def test_a_place_that_cannot_be_written(place, part, run, tmp_path):
 
 
 @pytest.mark.parametrize("table, part", [
-    ("{", "is none"), ("[]", "is none"), ('{"server_list": [{}]}', "KeyError"),
+    ("{", "is not a rank table"), ("[]", "is not a rank table"), ('{"server_list": [{}]}', "KeyError"),
     ('{"server_list": [], "status": "completed"}', "its ranks are []"),
     ('{"server_list": [], "status": "initializing"}', "'initializing'"),
     ('{"status": "completed", "server_list": [{"server_id": "a", "device": [{"device_id": "0", "rank_id": "1"}]}]}',

@@ -106,7 +106,7 @@ with storage(parse_args("train", "", sys.argv[2:])) as config:
 
 
 def test_one_rank_of_a_server_copies_and_the_others_wait(obs, options, monkeypatch, tmp_path):
-    """Ranks share a job by JOB_ID or by their parent; another job copies anew."""
+    """Ranks share a job by JOB_ID or by their parent; another job copies again."""
     archive(obs / "data/vocaug.zip", **{"vocaug/file": "here"})
     monkeypatch.setenv("COPY_SECONDS", "0.5")
     (tmp_path / "cache/train").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Curves of a training run: from a file of metrics, at the end of train.py, and from files that are none."""
+"""Curves of a training run: from a file of metrics, at the end of train.py, and from other files."""
 import json
 import sys
 

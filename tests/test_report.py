@@ -71,9 +71,10 @@ def test_overlays_leave_the_ignored_and_are_numbered_by_the_list(tmp_path):
     """Of rank 1 of 2, which has the pictures 2, 4 and 6 of the list; the first four are drawn."""
     image, classes = np.full((4, 6, 3), 100, np.uint8), np.full((4, 6), 1, np.uint8)
     mask = np.repeat(np.array([[0, 0, 1, 1, 7, 7]], np.uint8), 4, 0)    # 7 is ignored
-    writer = OverlayWriter(tmp_path, 4, 7, rank=1, size=2)
-    for name in "abc":
-        writer(Pair(f"{name}.jpg", f"{name}.png"), image, mask, classes)
+    pairs = [Pair(f"{name}.jpg", f"{name}.png") for name in "abc"]
+    writer = OverlayWriter(tmp_path, 4, pairs, 7, "drawn", rank=1, size=2)
+    for pair in pairs:
+        writer(pair, image, mask, classes)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0002_a.png", "0004_b.png"]
     truth = cv2.imread(str(tmp_path / "0002_a.png"))[:, 6:12]
     painted = (truth != 100).any(2)

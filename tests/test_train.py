@@ -268,4 +268,4 @@ def test_a_missing_shard_is_named(drawn, options, run, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "train.mindrecord1").unlink()
     result = run(train.main, *options, "--data_file", tmp_path / "train.mindrecord0")
-    assert result.code == 2 and "train.mindrecord0: not a whole MindRecord" in result.err
+    assert result.code == 2 and "train.mindrecord0: not a complete MindRecord" in result.err

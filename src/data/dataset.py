@@ -144,7 +144,7 @@ class Batches:
 
 
 def finish(batch: tuple, futures: list) -> tuple:
-    """The batch, once it is whole. Raises what was wrong with a sample."""
+    """The batch, once it is complete. Raises what was wrong with a sample."""
     for future in futures:
         future.result()
     return batch

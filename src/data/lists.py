@@ -72,7 +72,7 @@ def readable(data: bytes, code: str) -> bool:
 
 
 def printable(name) -> str:
-    """A file name as UTF-8 can hold it: bytes of it that are none as backslash escapes."""
+    """A file name as UTF-8 can hold it: bytes that are not UTF-8 as backslash escapes."""
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 

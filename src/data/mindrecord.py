@@ -64,7 +64,7 @@ def count_samples(data_file) -> int:
     try:
         return ds.MindDataset(str(data_file)).get_dataset_size()
     except (RuntimeError, ValueError) as error:    # ValueError: no right to read it
-        raise InputError(f"--data_file {data_file}: not a whole MindRecord: {first_line(error)}") from None
+        raise InputError(f"--data_file {data_file}: not a complete MindRecord: {first_line(error)}") from None
 
 
 def read_records(data_file, columns: list, indices=None):

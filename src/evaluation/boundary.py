@@ -18,7 +18,7 @@ UNIT = 1_000_000    # scores are kept as whole millionths, which every device ad
 
 
 def boundary(region: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 0 or 1 -> its pixels that have a neighbour outside; the picture's edge is none."""
+    """(H, W) uint8 0 or 1 -> its pixels that have a neighbour outside; the picture's edge does not count."""
     return region - cv2.erode(region, CROSS)
 
 

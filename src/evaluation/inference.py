@@ -249,7 +249,7 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     Args:
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
         labels: src.data.labels.Labels.
-        observers: each is called as observer(sample, image, mask, class_map) in the samples' order.
+        observers: each is called with (sample, image, mask, class_map) in the samples' order.
 
     Raises:
         RunError: memory does not suffice.

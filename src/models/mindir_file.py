@@ -29,8 +29,8 @@ MOST_DIMS, UINT8 = 16, 2
 def check(path, option: str) -> None:
     """Raises InputError for a MINDIR with a tensor that holds more or less than its shape says, and for version 1."""
     if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
-        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads, not MindSpore; "
-                         "export it without --mindir_version 1")
+        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does "
+                         "not; export it without --mindir_version 1")
     with_bytes(path, option, check_tensors)
 
 
@@ -45,7 +45,7 @@ def with_bytes(path, option: str, use):
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             return use(data)
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a whole MINDIR ({printable(error, 200)})") from None
+        raise InputError(f"{option} {path}: is not a complete MINDIR ({printable(error, 200)})") from None
 
 
 def check_tensors(data) -> None:

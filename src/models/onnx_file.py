@@ -36,7 +36,7 @@ def read_metadata(path, option: str) -> dict:
                 raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
             return dict(read_entry(data, span) for span in spans)
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a whole ONNX file ({printable(error, 200)})") from None
+        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
 
 
 def read_entry(data, span) -> tuple:
@@ -57,7 +57,7 @@ def check_external_data(path, option: str) -> None:
                     raise InputError(f"{option} {path}: a weight lies in {shown(place)}, which is no file in its "
                                      "folder; refused")
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a whole ONNX file ({printable(error, 200)})") from None
+        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
 
 
 def external_places(data) -> set:

@@ -41,7 +41,7 @@ def take_folder(given: str) -> Path:
             continue
         except OSError as error:
             raise InputError(f"{OPTION} {name}: cannot be made ({error.strerror})") from None
-        claim_folder(name, OPTION)
+        claim_folder(name, OPTION, is_new=True)
         return Path(name)
 
 

@@ -113,7 +113,7 @@ def read_table(path) -> list:
     except OSError as error:
         raise InputError(f"rank table {path}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"rank table {path}: is none, neither server_list nor group_list could be read "
+        raise InputError(f"rank table {path}: is not a rank table, neither server_list nor group_list could be read "
                          f"({type(error).__name__}: {error}); src/tools/get_multicards_json.py writes one") from None
     if status != "completed":
         raise InputError(f"rank table {path}: its status is {status!r}, not 'completed'")

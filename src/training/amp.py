@@ -114,7 +114,7 @@ class OverflowWatch:
         self.dropped += new
         self.in_a_row = self.in_a_row + new if new == steps else 0
         if not math.isfinite(loss) and not new:
-            raise RunError(f"{where}: loss is {loss}; {self.hint}; checkpoints saved before are whole")
+            raise RunError(f"{where}: loss is {loss}; {self.hint}; checkpoints saved before are complete")
         if self.in_a_row >= ENDLESS:
             raise RunError(f"{where}: the last {self.in_a_row} steps overflowed and were dropped, at loss scale "
                            f"{found['loss_scale']:g}; a lower --loss_scale or --base_lr helps")

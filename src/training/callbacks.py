@@ -51,7 +51,7 @@ class Metrics:
             while data:
                 data = data[self.file.write(data):]
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written ({error.strerror}); checkpoints saved before are whole, "
+            raise RunError(f"{self.path}: cannot be written ({error.strerror}); checkpoints saved before are complete, "
                            "--resume auto goes on from the last") from None
         for name in ("loss", "lr", "images_per_s", "mean_iou"):
             if self.summary and figures.get(name) is not None:

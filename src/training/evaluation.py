@@ -131,4 +131,4 @@ class EvaluationInTraining(Callback):
         """Raises RunError, at the end of a run, if none of its evaluations could score anything."""
         if self.metrics is not None and all(value is None for value in self.metrics.evaluations().values()):
             raise RunError("--eval_data_lst: no evaluation could score a pixel, so there is no mean IoU and no best "
-                           "network; see src/data/check_data.py. The run is done, its checkpoints are whole")
+                           "network; see src/data/check_data.py. The run is done, its checkpoints are complete")

@@ -1,4 +1,4 @@
-"""The steps of a training run, and which of its checkpoints are whole: checkpoints.json in train_dir."""
+"""The steps of a training run, and which of its checkpoints are complete: checkpoints.json in train_dir."""
 import json
 from pathlib import Path
 from typing import NamedTuple

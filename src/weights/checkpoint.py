@@ -77,7 +77,7 @@ def read(path, option: str) -> Checkpoint:
     try:
         return parse(data)
     except Damaged as error:
-        raise InputError(f"{where}: is not a whole MindSpore checkpoint ({error})") from None
+        raise InputError(f"{where}: is not a complete MindSpore checkpoint ({error})") from None
 
 
 def begins(head: bytes) -> bool:
@@ -194,7 +194,7 @@ def save(cell, path, facts=None) -> None:
 
 
 def write(arrays: dict, path, facts=None) -> None:
-    """Write name -> array as a checkpoint, aside first, so that what stood there before stays until it is whole.
+    """Write name -> array as a checkpoint, aside first, so that what stood there before stays until it is complete.
 
     Args:
         facts: what is to be kept with them; see src.metadata.

@@ -58,7 +58,7 @@ def read_safetensors(path, option: str) -> dict:
         with open(path, "rb") as file:
             return parse_safetensors(protobuf.mapped(file))
     except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
-        raise InputError(f"{option} {path}: is not a whole .safetensors file of floating-point or whole numbers "
+        raise InputError(f"{option} {path}: is not a complete .safetensors file of floating-point or whole numbers "
                          f"({printable(error, 200)})") from None
 
 
@@ -130,7 +130,7 @@ def read_torch(path, option: str) -> dict:
         raise InputError(f"{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
                          f"could run code ({printable(first_line(error), 120)})") from None
     except Exception as error:    # damaged files lead it to many
-        raise InputError(f"{option} {path}: is not a whole PyTorch file ({printable(first_line(error), 120)})"
+        raise InputError(f"{option} {path}: is not a complete PyTorch file ({printable(first_line(error), 120)})"
                          ) from None
     values = values.get("state_dict", values) if isinstance(values, dict) else {}
     if not isinstance(values, dict) or not values or not all(map(is_name, values)) or not all(

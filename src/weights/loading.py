@@ -27,7 +27,7 @@ def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bo
         option: what errors call the file.
         allow_nonfinite: take NaN and infinity.
 
-    Raises InputError for a file that is none, and lists what is missing, unknown or of another shape.
+    Raises InputError for a file that is not a checkpoint, and lists what is missing, unknown or of another shape.
     """
     where = f"{option} {path}"
     found, translation = translated(path, option)

@@ -113,7 +113,7 @@ def whole(text, place: str) -> int:
     try:
         return int(str(text)[:20])
     except ValueError:
-        raise InputError(f"{place}: {shown(text)} is no whole number; export it again") from None
+        raise InputError(f"{place}: {shown(text)} is not a complete number; export it again") from None
 
 
 def numbers(element, names, place: str) -> list:

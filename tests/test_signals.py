@@ -1,0 +1,276 @@
+"""A run outlives its console and ends as it should: the documented exit codes, signals, closed and full consoles."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import train
+from src.training.state import find_checkpoint, read_manifest
+from tests.conftest import ROOT, TINY
+
+PROGRAM = f"""import signal, sys, time; sys.path.insert(0, {str(ROOT)!r})
+from src.console import InputError, Preempted, RunError, progress, run_program
+from src.files import writing
+def main(argv):
+    what = sys.argv[1]
+    if what == "done":
+        for number in range(3000):
+            print(number, "x" * 50)
+        print("told", file=sys.stderr)
+        with progress(2, "a", "b") as bar:
+            bar.update()
+    elif what == "wait":
+        with writing("result.json") as aside:
+            aside.write_text("half")
+            print("waiting", flush=True)
+            time.sleep(60)
+    elif what == "deaf":
+        signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+        print("waiting", flush=True)
+        while True:
+            time.sleep(0.1)
+    else:
+        raise {{"input": InputError, "run": RunError, "saved": Preempted}}[what]("why")
+sys.exit(run_program(main))"""
+
+
+def program(what, tmp_path, **options):
+    """A program of the project that ends in some way."""
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, what], cwd=tmp_path, text=True, **{
+        "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **options})
+
+
+def exit_codes(page) -> dict:
+    """Exit code -> what it means, of the table of a page."""
+    return {int(code): text for code, text in re.findall(r"^\| `?(\d+)`? \| (.+) \|$", (ROOT / page).read_text(), re.M)}
+
+
+def test_the_table_of_exit_codes_is_what_programs_do(tmp_path):
+    found = {}
+    for what in ("done", "input", "run", "saved"):
+        process = program(what, tmp_path)
+        process.communicate(timeout=60)
+        found[what] = process.returncode
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process = program("wait", tmp_path)
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signum)
+        _, err = process.communicate(timeout=60)
+        found[signum.name] = process.returncode
+        assert err in ("interrupted\n", f"ended by {signum.name}\n") and list(tmp_path.iterdir()) == [], "nothing half"
+    table = exit_codes("docs/troubleshooting.md")
+    assert set(found.values()) == set(table)
+    assert found == {"done": 0, "run": 1, "input": 2, "saved": 75, "SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
+    assert "Ctrl-C" in table[130] and "--resume auto" in table[75]
+
+
+def test_what_is_ignored_stays_so(tmp_path):
+    """As nohup does for SIGHUP, and a shell for SIGINT in the background."""
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process = program("wait", tmp_path, preexec_fn=ignore)
+    assert process.stdout.readline() == "waiting\n"
+    for signum in (signal.SIGHUP, signal.SIGINT):
+        process.send_signal(signum)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path):
+    process = program("deaf", tmp_path)
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "heard\n" and process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("command", [
+    "{program} done | head -n 1", "{program} done > /dev/full", "{program} done > /dev/full 2>&1",
+    "{program} done >&- 2>&-", "{program} done <&- >&- 2>&-", "{program} done 2>&-", "LC_ALL=C {program} done",
+    "ulimit -n 64; {program} done", "umask 077; {program} done", "env -u HOME {program} done"])
+def test_no_console_and_no_odd_machine_ends_a_program(command, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    text = command.format(program=f"{sys.executable} program.py")
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {text}"], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and done.stderr in ("", "told\n"), done
+    assert {path.name for path in tmp_path.iterdir()} == {"program.py"}
+
+
+def test_names_that_the_console_cannot_show(tmp_path):
+    code = f"""import sys; sys.path.insert(0, {str(ROOT)!r})
+from src.console import run_program
+sys.exit(run_program(lambda _: print("\\u4e2d \\udcff")))"""
+    for encoding, shown in (("ascii", b"\\u4e2d \\udcff\n"), ("utf-8", "\u4e2d \\udcff\n".encode())):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60,
+                              env={**os.environ, "PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
+
+
+@pytest.fixture
+def options(drawn):
+    return [*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--base_lr", "0.05", "--save_steps", 10**6]
+
+
+@pytest.fixture
+def with_evaluation(drawn):
+    return ["--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
+
+
+def start(options, folder, *more, **streams):
+    command = [sys.executable, ROOT / "train.py", *options, "--train_dir", folder, *more]
+    return subprocess.Popen([str(part) for part in command], text=True, **{
+        "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **streams})
+
+
+def wait_for_lines(folder, count):
+    limit = time.monotonic() + 120
+    path = folder / "metrics.jsonl"
+    while not path.exists() or len(path.read_bytes().splitlines()) < count:
+        assert time.monotonic() < limit, f"no line {count}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signals, code, said", [
+    ([signal.SIGHUP], 75, "error: SIGHUP: saved"), ([signal.SIGTERM] * 4, 75, "error: SIGTERM: saved"),
+    ([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], 75, "error: SIGTERM: saved"),
+    ([signal.SIGINT, signal.SIGTERM], 130, "interrupted: saved")])
+def test_signals_save_once(signals, code, said, options, tmp_path):
+    process = start([*options, "--train_epochs", 500], tmp_path / "ckpt")
+    wait_for_lines(tmp_path / "ckpt", 3)
+    for signum in signals:
+        process.send_signal(signum)
+        time.sleep(0.1)
+    _, err = process.communicate(timeout=90)
+    path, step = find_checkpoint("auto", tmp_path / "ckpt")
+    assert process.returncode == code and err.startswith(said) and err.count("\n") == 1, err
+    assert str(path) in err and step == json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1])[
+        "global_step"]
+
+
+def test_training_outlives_the_end_of_a_pipe(options, tmp_path):
+    process = start([*options, "--train_epochs", 3], tmp_path / "ckpt")
+    process.stdout.readline()
+    process.stdout.close()    # as head does
+    assert process.wait(120) == 0 and process.stderr.read() == ""
+    assert find_checkpoint("auto", tmp_path / "ckpt")[1] == 9
+
+
+def test_a_launcher_keeps_its_log_when_the_console_is_gone(options, tmp_path):
+    command = ["bash", ROOT / "scripts/run_standalone_train_cpu.sh", *options, "--train_epochs", 2]
+    text = " ".join(f"'{part}'" for part in command)
+    for console in (" | head -n 1", " > /dev/full", " >&- 2>&-"):
+        done = subprocess.run(["bash", "-c", f"set -o pipefail; {text}{console}"], cwd=tmp_path, capture_output=True,
+                              text=True, timeout=120, env={**os.environ, "PYTHON": sys.executable})
+        assert done.returncode == 0 and done.stderr == "", done
+        assert "trained to step 6" in (tmp_path / "s16_train_cpu/device0/log").read_text()
+
+
+def figures(folder, name):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {line["global_step"]: line[name] for line in lines if name in line}
+
+
+def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tmp_path):
+    """A copy of a run as kill -9 leaves it within the evaluation of an epoch; losses and weights stay those of the
+    uncut run, to the bit."""
+    uncut, cut, best = tmp_path / "uncut", tmp_path / "cut", "deeplab_v3_tiny_s16-best.ckpt"
+    command = [train.main, *options, *with_evaluation, "--save_steps", 3, "--train_epochs", 3]
+    assert run(*command, "--train_dir", uncut).code == 0
+    for done in (1, 3):
+        cut.mkdir()
+        for name, entry in read_manifest(uncut).items():
+            if entry["step"] <= 3 * done:
+                (cut / name).write_bytes((uncut / name).read_bytes())
+        kept = {name: entry for name, entry in read_manifest(uncut).items() if entry["step"] <= 3 * done}
+        (cut / "checkpoints.json").write_text(json.dumps(kept))
+        lines = [line for line in (uncut / "metrics.jsonl").read_text().splitlines(True)
+                 if (record := json.loads(line))["global_step"] < 3 * done or "loss" in record]
+        (cut / "metrics.jsonl").write_text("".join(lines) + '{"epoch": 1, "st')
+        result = run(*command, "--train_dir", cut, "--resume", "auto")
+        assert result.code == 0, result.err
+        for name in ("loss", "mean_iou"):
+            assert figures(cut, name) == figures(uncut, name)
+        for name in read_manifest(uncut):
+            assert read_manifest(cut)[name] == read_manifest(uncut)[name], "the same bytes"
+        assert (cut / best).is_file()
+        if done == 1:
+            assert (cut / best).read_bytes() == (uncut / best).read_bytes()
+        cut.rename(tmp_path / f"cut {done}")
+
+
+def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, with_evaluation, run, tmp_path,
+                                                                    monkeypatch):
+    from src.training.callbacks import StopOnSignal
+    from src.training.evaluation import EvaluationInTraining
+    command = [train.main, *options, *with_evaluation, "--train_epochs", 2, "--train_dir", tmp_path]
+    with monkeypatch.context() as patch:
+        original = EvaluationInTraining.look
+
+        def look(self):
+            self.stop.tell(signal.SIGTERM, None)    # within the first evaluation
+            original(self)
+        patch.setattr(EvaluationInTraining, "look", look)
+        result = run(*command)
+    assert result.code == 75 and "SIGTERM: saved" in result.err and "mean IoU" not in result.out, result
+    assert find_checkpoint("auto", tmp_path)[1] == 3 and StopOnSignal.is_told
+    result = run(*command, "--resume", "auto")
+    assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
+
+
+def test_more_epochs_are_told_how_to_train_on(trained, drawn, run, tmp_path):
+    import shutil
+    shutil.copytree(trained, tmp_path / "ckpt")
+    result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--base_lr", "0.05", "--train_dir",
+                 tmp_path / "ckpt", "--resume", "auto", "--train_epochs", 5)
+    assert result.code == 2 and "--ckpt_pre_trained" in result.err and "--train_dir" in result.err, result
+
+
+def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
+    from src.console import RunError
+    from src.training.callbacks import Metrics
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    metrics = Metrics(tmp_path, "", 0)
+    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .No space left"):
+        metrics.write({"global_step": 1})
+    metrics.close()
+
+
+def test_no_scored_pixel_is_null_and_ends_with_1(options, drawn, run, tmp_path):
+    from PIL import Image
+    image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
+    (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
+    Image.new("L", Image.open(drawn / mask).size, 255).save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.jpg a.png\n")
+    result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst",
+                 tmp_path / "list.txt", "--train_dir", tmp_path / "ckpt")
+    last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
+                      parse_constant=lambda text: pytest.fail(text))
+    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
+    assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
+    assert (tmp_path / "ckpt/curves.png").is_file()
+
+
+def test_a_master_port_that_is_taken_is_said(shell):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", RANK_SIZE="2", DEVICE_TARGET="CPU",
+                       MASTER_PORT=port, RANK_TABLE_FILE="")
+    assert result.code == 2 and f"MASTER_PORT {port}: cannot be used" in result.err, result
+    assert result.err.count("\n") == 1
