@@ -124,7 +124,7 @@ def test_the_amount_of_metadata_is_bounded(tmp_path):
     for data in (onnx((b"a", b"x" * (2 << 20))), onnx((b"n" * 201, b"")), onnx((b"\n", b"")),
                  b"\x08\x08" + b"\x18\0" * (1 << 17)):
         (tmp_path / "a.onnx").write_bytes(data)
-        with pytest.raises(InputError, match="is not a whole ONNX file"):
+        with pytest.raises(InputError, match="is not a complete ONNX file"):
             onnx_file.read_metadata(tmp_path / "a.onnx", "--model")
     kept = metadata.checked({f"n{number}": 1 for number in range(5000)} | {"a\n": 1}, "x")
     assert len(kept) == 100 and "a\n" not in kept

@@ -200,7 +200,7 @@ def test_a_list_that_names_other_files_deletes_nothing(tmp_path, trained, run, d
     safetensors({}, length=1 << 60), safetensors(b"{" + b"[" * 5000), b"\1\0\0\0\0\0\0\0{"])
 def test_hostile_safetensors(tmp_path, data):
     (tmp_path / "a.safetensors").write_bytes(data)
-    with pytest.raises(InputError, match=r"a\.safetensors: is not a whole \.safetensors file") as error:
+    with pytest.raises(InputError, match=r"a\.safetensors: is not a complete \.safetensors file") as error:
         formats.read_arrays(tmp_path / "a.safetensors", "--src")
     assert str(error.value).isprintable()
 
@@ -270,7 +270,7 @@ def test_hostile_mindirs(tmp_path, parameter):
     mindir_file.check(path, "")
     assert mindir_file.read_signature(path, "") == ((1, 3, 65, 65), 6, False) and kind_of(path, "") == "mindir"
     path.write_bytes(mindir(tensor((2,), bytes(8)), parameter))
-    with pytest.raises(InputError, match="a.mindir: is not a whole MINDIR"):
+    with pytest.raises(InputError, match="a.mindir: is not a complete MINDIR"):
         mindir_file.check(path, "--model")
 
 
