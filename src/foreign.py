@@ -117,11 +117,12 @@ def check_keys(node) -> None:
 
 
 def load_json(text):
-    """The value of a JSON text (str or UTF-8 bytes) of at most MOST_BYTES and MOST_DEPTH. Raises Unreadable."""
+    """The value of a JSON text (str or UTF-8 bytes) of at most MOST_BYTES and MOST_DEPTH, None in place of NaN. Raises
+    Unreadable."""
     if len(text) > MOST_BYTES:
         raise Unreadable(f"is larger than {MOST_BYTES >> 20} MB")
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=no_number, parse_float=finite)
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
     except Unreadable:
         raise
     except RecursionError:
@@ -141,15 +142,11 @@ def unique(pairs: list) -> dict:
     return found
 
 
-def no_number(text: str):
-    raise Unreadable(f"{text} is not a number of JSON")
-
-
-def finite(text: str) -> float:
+def finite(text: str):
+    """A number; None for NaN, infinity and what is larger than a float holds, so that whoever needs a number sees it.
+    """
     value = float(text)
-    if not math.isfinite(value):
-        raise Unreadable(f"{printable(text)} is too large a number")
-    return value
+    return value if math.isfinite(value) else None
 
 
 def is_flat(value, depth: int) -> bool:

@@ -24,7 +24,7 @@ OPTIONS = {
     "mean": ("image_mean",),
     "std": ("image_std",),
 }
-NAME, MOST = re.compile(r"\w{1,60}"), 100    # of facts that only travel on
+NAME, MOST = re.compile(r"[\w .:-]{1,60}"), 100    # of facts that only travel on
 
 
 def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:

@@ -35,7 +35,7 @@ from src.data.facts import FILE, read_facts, read_labels
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.own_data import class_map, read_colors
-from src.data.pictures import read_bytes, read_pair
+from src.data.pictures import limit_pixels, read_bytes, read_pair
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
 from src.models.model import facts_beside
@@ -45,6 +45,7 @@ from src.weights.protobuf import as_varint, field
 from tests.annotation_files import SQUARE, coco, cvat, cvat_masks, labelme, shape
 
 HANG, MEMORY = 20, 4 << 30    # seconds a file; bytes of all
+PIXELS = 1 << 22    # --max_pixels; the default of 200 megapixels is honest work of a minute
 LONGEST = 1500    # characters of an error's line
 FACTS = {"network": "deeplab_v3_tiny_s16", "atrous_rates": [6, 12, 18], "num_classes": 3, "ignore_label": 255,
          "class_names": ["background", "cat", "Hund"], "crop_size": 65, "mean": [103.5, 116.3, 123.7],
@@ -296,6 +297,7 @@ def fuzz(count: int, seconds: float = float("inf"), seed: int = 1) -> tuple:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     faulthandler.enable()
     cv2.setLogLevel(0)
+    limit_pixels(PIXELS)
     signal.signal(signal.SIGALRM, hang)
     problems, happened, end = [], Counter(), time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="fuzz ") as name:

@@ -66,12 +66,16 @@ def test_without_libyaml_the_same_is_refused(monkeypatch):
             load_yaml(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 9 + "]" * 9, '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}',
-                                  "9" * 5000, '"' + "x" * (1 << 20) + '"', b"\xff", "{", "-Infinity"])
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 9 + "]" * 9, '{"a": 1, "a": 2}',
+                                  "9" * 5000, '"' + "x" * (1 << 20) + '"', b"\xff", "{", "nul"])
 def test_hostile_json(text):
     with pytest.raises(Unreadable) as error:
         load_json(text)
     assert str(error.value).isprintable() and len(str(error.value)) < 200
+
+
+def test_what_json_calls_no_number_is_none():
+    assert load_json('[NaN, -Infinity, 1e999, 1.5, 7]') == [None, None, None, 1.5, 7]
 
 
 def test_what_is_printed_is_short_and_on_one_line():
@@ -80,7 +84,7 @@ def test_what_is_printed_is_short_and_on_one_line():
     deep = []
     for _ in range(5000):
         deep = [deep]
-    assert shown(deep).endswith("too large to print") and shown(16 ** 5000).endswith("too large to print")
+    assert len(shown(deep)) < 80 and shown(16 ** 5000).endswith("too large to print")
 
 
 def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path):
@@ -117,13 +121,13 @@ def test_metadata_are_believed_where_an_option_would_be(tmp_path, name, text, ca
 
 
 def test_the_amount_of_metadata_is_bounded(tmp_path):
-    for data in (onnx((b"a", b"x" * (2 << 20))), onnx((b"n" * 201, b"")), onnx((b"\n", b"")), b"\x08\x08\x70\x01",
+    for data in (onnx((b"a", b"x" * (2 << 20))), onnx((b"n" * 201, b"")), onnx((b"\n", b"")),
                  b"\x08\x08" + b"\x18\0" * (1 << 17)):
         (tmp_path / "a.onnx").write_bytes(data)
-        with pytest.raises(InputError, match="is not a whole ONNX file"):
+        with pytest.raises(InputError, match="is not a complete ONNX file"):
             onnx_file.read_metadata(tmp_path / "a.onnx", "--model")
-    kept = metadata.checked({f"n{number}": 1 for number in range(5000)} | {"a b": 1}, "x")
-    assert len(kept) == 100 and "a b" not in kept
+    kept = metadata.checked({f"n{number}": 1 for number in range(5000)} | {"a\n": 1}, "x")
+    assert len(kept) == 100 and "a\n" not in kept
 
 
 def test_class_names():
@@ -135,7 +139,7 @@ def test_class_names():
 
 
 def test_facts_beside_a_mindir(tmp_path):
-    for text in ("[" * 100_000, '{"mean": NaN}', "[1]", " " * (2 << 20)):
+    for text in ("[" * 100_000, "NaN", "[1]", " " * (2 << 20)):
         (tmp_path / "a.mindir.json").write_text(text)
         with pytest.raises(InputError, match="a.mindir.json"):
             metadata.read_beside(tmp_path / "a.mindir")

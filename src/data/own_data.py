@@ -13,7 +13,7 @@ from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
 from src.data.lists import Pair, read_text, write_list
 from src.data.pictures import check_sizes, decode_image, open_mask, png_bytes, read_bytes, upright
 from src.files import write_whole
-from src.foreign import shown
+from src.foreign import printable
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers
@@ -48,6 +48,11 @@ def match(images: dict, masks: dict, config) -> list:
     return names
 
 
+def is_number(field: str) -> bool:
+    """Whether a text is a whole number of at most nine digits: int() takes other alphabets' and refuses thousands."""
+    return field.isascii() and field.isdigit() and len(field) < 10
+
+
 def read_colors(path) -> dict:
     """Table of mask values: lines `R G B class` or, for masks of numbers, `value class`; # begins a comment.
 
@@ -58,12 +63,12 @@ def read_colors(path) -> dict:
         fields = line.split("#")[0].split()
         if not fields:
             continue
-        if len(fields) not in (2, 4) or not all(field.isdigit() for field in fields) or int(fields[-1]) > 255:
-            raise InputError(f"--colors {path}, line {number}: {shown(line.strip())} is neither 'R G B class' nor "
-                             "'value class' in whole numbers, the class up to 255")
+        if len(fields) not in (2, 4) or not all(map(is_number, fields)) or int(fields[-1]) > 255:
+            raise InputError(f"--colors {path}, line {number}: '{printable(line.strip())}' is neither 'R G B class' "
+                             "nor 'value class' in whole numbers, the class up to 255")
         *value, label = map(int, fields)
         if tuple(value) in table:
-            raise InputError(f"--colors {path}, line {number}: {shown(' '.join(fields[:-1]))} stands there twice")
+            raise InputError(f"--colors {path}, line {number}: {printable(' '.join(fields[:-1]))} stands there twice")
         table[tuple(value)] = label
     if len({len(value) for value in table}) != 1:
         raise InputError(f"--colors {path}: one kind of line is needed, either 'R G B class' or 'value class'")

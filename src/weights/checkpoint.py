@@ -182,7 +182,7 @@ def parse_facts(array) -> dict:
     try:
         facts = load_json(array.tobytes() if array.nbytes <= MOST_BYTES else "")
     except Unreadable as error:
-        raise Damaged(f"{FACTS!r} {error}") from None
+        raise Damaged(f"{FACTS!r} is not what train.py writes: it {error}") from None
     if not isinstance(facts, dict):
         raise Damaged(f"{FACTS!r} is not what train.py writes")
     return facts

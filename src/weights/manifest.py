@@ -31,7 +31,7 @@ def read_manifest(folder) -> dict:
         raise InputError(f"{path}: is no list of checkpoints; move it away")
     for name, entry in entries.items():
         if not NAME.fullmatch(name) or not is_entry(entry):
-            raise InputError(f"{path}: the entry {shown(name)} is none that train.py writes; remove it")
+            raise InputError(f"{path}: the entry {shown(name)} is not one of train.py's; remove it")
     return entries
 
 

@@ -70,7 +70,7 @@ def message(data, span, most: int = MOST_FIELDS):
 def text(data, span, longest: int) -> str:
     """The text at `span`, 1 to `longest` bytes that can be printed. Raises Damaged."""
     if not isinstance(span, range) or not 0 < len(span) <= longest:
-        raise Damaged(f"a name or type is missing, or longer than {longest} bytes")
+        raise Damaged(f"an entry has no name or type, or one longer than {longest} bytes")
     try:
         found = bytes(data[span.start:span.stop]).decode()
     except UnicodeDecodeError:

@@ -16,6 +16,7 @@ from PIL import Image
 from src.console import InputError
 from src.data.lists import read_text
 from src.data.pictures import picture_size, read_bytes
+from src.foreign import shown
 
 BACKGROUND, IGNORE = "background", "__ignore__"
 BACKGROUND_NAMES = (BACKGROUND, "_background_", "__background__")    # labelme's and torchvision's spellings
@@ -92,12 +93,6 @@ def read_json(path):
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); export it again") from None
     except ValueError as error:    # a whole number of thousands of digits
         raise InputError(f"{path}: is not JSON of annotations ({error})") from None
-
-
-def shown(value) -> str:
-    """A value of a file for an error's line: in quotes, without control characters, cut after 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def has_control(text: str) -> bool:
