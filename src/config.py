@@ -5,6 +5,7 @@ import functools
 import math
 import operator
 import re
+import sys
 from pathlib import Path
 
 import yaml
@@ -160,7 +161,13 @@ def parse_args(program: str, description: str, argv=None):
     """
     own = own_options(program)
     parser = make_parser(program, description, list(own.values()))
+    argv, plain = cut_at_dashes(sys.argv[1:] if argv is None else argv)
     typed, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
+    takers = [name for name, option in own.items() if option.spelled(program).isupper()]
+    if plain and takers:
+        setattr(typed, takers[0], [*getattr(typed, takers[0], []), *plain])
+    elif plain:
+        unknown = unknown or plain
     if unknown:
         raise InputError(explain_unknown(program, unknown[0]))
     values, given = {name: option.default for name, option in own.items()}, {}
@@ -174,6 +181,12 @@ def parse_args(program: str, description: str, argv=None):
             values[name] = check_value(dataclasses.replace(own[name], name=spelled.lstrip("-")), value, spelled)
             given[name] = f"{spelled} {as_text(values[name])}"
     return freeze(values, given)
+
+
+def cut_at_dashes(argv: list) -> tuple:
+    """(arguments, plain ones): what stands behind "--" is no option, even if it begins with a dash."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    return argv[:place], argv[place + 1:]
 
 
 def believe(config, known: dict, source, binding=(), hint="leave the option out"):

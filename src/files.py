@@ -95,7 +95,7 @@ def check_folder(folder: Path, where: str) -> None:
     """Raises InputError where no file can be made in a folder, or the folder itself cannot be made."""
     nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
     if not nearest.is_dir():
-        raise InputError(f"{where}: {nearest} is no folder")
+        raise InputError(f"{where}: cannot be written, for {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{where}: cannot be written, for want of the right to write in {nearest}")
 

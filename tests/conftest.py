@@ -109,8 +109,8 @@ def trained(drawn, tmp_path_factory):
     """train_dir of two epochs of the tiny network on the drawn sample."""
     import train
     folder = tmp_path_factory.mktemp("trained") / "ckpt"
-    train.main([*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--train_dir", str(folder),
-                "--train_epochs", "2", "--base_lr", "0.05", "--save_steps", "2"])
+    assert run_program(train.main, [*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--train_dir", str(folder),
+                                    "--train_epochs", "2", "--base_lr", "0.05", "--save_steps", "2"]) == 0
     return folder
 
 

@@ -124,7 +124,6 @@ def test_launchers_refuse_before_a_log_is_moved(launcher, hold, shell, tmp_path)
     standalone = launcher.startswith("run_standalone")
     first = hold("file", folder / "log") if standalone else hold("folder", tmp_path / "work")
     result = shell("bash", ROOT / "scripts" / launcher, "--", "--data_file", "x.mindrecord0",
-                   TRAIN_PATH=str(tmp_path / "work"),
-                   RANK_SIZE="2", DEVICE_TARGET="CPU", RANK_TABLE_FILE="")
+                   TRAIN_PATH=str(tmp_path / "work"), RANK_SIZE="2", DEVICE_TARGET="CPU", RANK_TABLE_FILE="")
     assert result.code == 2 and f"process {first.pid} is writing" in result.err, result
     assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == ["log"]
