@@ -20,6 +20,11 @@ sys.path.insert(0, str(ROOT))
 from src.console import run_program
 
 
+def entries(folder) -> list:
+    """Names in a folder, sorted, but for the locks that a program holds until its process ends."""
+    return sorted(path.name for path in Path(folder).iterdir() if not path.name.endswith(".deeplab_v3.lock"))
+
+
 class Result(NamedTuple):
     """What a program left: exit code and both streams."""
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from src.console import InputError, RunError
+from src.console import InputError
 from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
@@ -99,7 +99,7 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
     checkpoint.save(cell, path)    # read-only files of MindSpore would make this fail
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="file/a.ckpt: cannot be written"):
+    with pytest.raises(InputError, match="file/a.ckpt: .*file is no folder"):
         checkpoint.save(cell, tmp_path / "file/a.ckpt")
     with pytest.raises(KeyError):    # whatever happens while it is written
         checkpoint.write({**values(), "last": None}, path)

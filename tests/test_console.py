@@ -10,6 +10,7 @@ import sys
 import termios
 import threading
 
+import numpy as np
 import pytest
 
 from src.config import read_options
@@ -129,3 +130,9 @@ def test_help_of_the_small_programs(shell, program):
     assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and result.err == ""
     wrong = shell(sys.executable, ROOT / f"src/tools/{program}.py")
     assert wrong.code == 2 and wrong.err.startswith("error: ") and wrong.err.count("\n") == 1
+
+
+def test_an_array_that_memory_cannot_hold_is_one_line(run):
+    result = run(lambda argv: np.zeros((1 << 30, 1 << 30), np.float32))
+    assert result.code == 1 and result.err.count("\n") == 1, result
+    assert result.err.startswith("error: not enough memory: Unable to allocate 4.00 EiB for an array")
