@@ -163,5 +163,5 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device) -> Path:
         about=rows(about(extra, labels, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
     path = Path(folder) / "report.html"
-    write_whole(path, page.encode())
+    write_whole(path, page.encode("utf-8", "backslashreplace"))    # file names may be no UTF-8
     return path
