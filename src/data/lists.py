@@ -54,21 +54,14 @@ def encoding_hint(data: bytes) -> str:
     """What bytes that are no UTF-8 seem to be, and how to make them UTF-8."""
     start = data[:1 << 16]
     if data[:2] in UTF16 or 3 * start.count(0) > len(start):    # UTF-16 has a zero byte in each Latin letter
-        code = UTF16.get(data[:2]) or ("UTF-16BE" if data[:1] == b"\0" else "UTF-16LE")
+        code = UTF16.get(data[:2]) or (
+            "UTF-16BE" if start[::2].count(0) > start[1::2].count(0) else "UTF-16LE")
         if len(data) % 2 == 0:
             return f"is {code} text; save it as UTF-8 (iconv -f {code} -t UTF-8)"
     if b"\0" in start:
         return "is not a text file"
-    code = "GB18030 (GBK)" if readable(start, "gb18030") else "ISO-8859-1 (Latin-1)"
-    return f"is not UTF-8 but, as it seems, {code}; save it as UTF-8 (iconv -f {code.split()[0]} -t UTF-8)"
-
-
-def readable(data: bytes, code: str) -> bool:
-    """Whether bytes, which may end within a letter, are Chinese text in this encoding: letters, not private use."""
-    text = data.decode(code, "replace")
-    foreign = [letter for letter in text[:-1] if ord(letter) > 127]
-    return bool(foreign) and all("\u3000" <= letter <= "\u9fff" or "\uff00" <= letter <= "\uffef"
-                                 for letter in foreign)
+    return ("is not UTF-8 but of another encoding, such as GB18030 (GBK) or ISO-8859-1 (Latin-1); save it as UTF-8 "
+            "(iconv -f GB18030 -t UTF-8)")
 
 
 def printable(name) -> str:
@@ -137,9 +130,10 @@ def without_slashes(pairs: list, data_root, path) -> list:
 
 
 def check_encoding(pairs: list, data_root, path) -> None:
-    """Raises InputError where a name that is no UTF-8 names no file, and the same name in UTF-8 does."""
+    """Raises InputError where a name is of no file, and its bytes read in another encoding are. Bytes of GBK may be
+    UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
-        if printable(name) != name and not Path(data_root, name).exists():
+        if not name.isascii() and not Path(data_root, name).exists():
             data = os.fsencode(name)
             for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
                 if Path(data_root, data.decode(code, "replace")).exists():

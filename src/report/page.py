@@ -168,5 +168,5 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str
         about=rows(about(extra, labels, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
     path = Path(folder) / NAME
-    write_whole(path, page.encode(), "--report", kind)
+    write_whole(path, page.encode("utf-8", "backslashreplace"), "--report", kind)    # file names may be no UTF-8
     return path
