@@ -38,7 +38,7 @@ from src.data.own_data import class_map, read_colors
 from src.data.pictures import limit_pixels, read_bytes, read_pair
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
-from src.models.model import facts_beside
+from src.models.model_file import facts_beside
 from src.weights import checkpoint, formats
 from src.weights.manifest import MANIFEST, check_sha256, read_manifest
 from src.weights.protobuf import as_varint, field

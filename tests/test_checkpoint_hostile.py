@@ -8,7 +8,7 @@ import pytest
 import eval as evaluation
 from src.console import InputError
 from src.metadata import beside
-from src.models.model import kind_of, read_facts
+from src.models.model_file import kind_of, read_facts
 from src.nets.architecture import architecture
 from src.weights import checkpoint
 from src.weights.loading import read_network

@@ -9,7 +9,8 @@ import eval as evaluation
 import eval_onnx
 import export
 import predict
-from src.models.model import open_model, read_facts
+from src.models.model import open_model
+from src.models.model_file import read_facts
 from src.nets.architecture import architecture
 from src.weights import checkpoint
 from tests.golden import golden_weights

@@ -14,7 +14,7 @@ from src.console import InputError
 from src.data.facts import FILE, check_names, read_facts
 from src.foreign import Unreadable, load_json, load_yaml, printable, read_text, shown
 from src.models import onnx_file
-from src.models.model import facts_beside
+from src.models.model_file import facts_beside
 from tests.conftest import ROOT
 from tests.foreign import onnx
 

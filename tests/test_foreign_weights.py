@@ -11,7 +11,8 @@ import export
 import predict
 from src.console import InputError, RunError
 from src.models import mindir_file, onnx_file
-from src.models.model import kind_of, open_model
+from src.models.model import open_model
+from src.models.model_file import kind_of
 from src.nets.architecture import architecture
 from src.weights import checkpoint, formats, manifest, protobuf
 from src.weights.loading import read_network

@@ -17,7 +17,7 @@ from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.evaluation.inference import Segmenter, Settings
 from src.metadata import checked
-from src.models.model import facts_beside
+from src.models.model_file import facts_beside
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT

@@ -22,7 +22,8 @@ from src.evaluation.results import (
     write_result,
 )
 from src.metadata import facts_in
-from src.models.model import open_model, with_facts
+from src.models.model import open_model
+from src.models.model_file import with_facts
 from src.report.gallery import Gallery
 from src.report.overlays import OverlayWriter
 from src.report.page import prepare_report, write_report

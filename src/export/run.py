@@ -8,7 +8,8 @@ from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import check_output, writing
 from src.metadata import beside, describe
-from src.models.model import load_room, read_facts, read_folded, with_facts
+from src.models.model import load_room, read_folded
+from src.models.model_file import read_facts, with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
 

@@ -16,14 +16,12 @@ from src.config import read_options
 from src.console import InputError, RunError, first_line
 from src.data.facts import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
-from src.foreign import Unreadable, load_yaml, read_text
 from src.models import onnx_file
+from src.models.model_file import kind_of, read_facts
 from src.nets.architecture import NETWORKS
-from src.weights import checkpoint
 from src.weights.folding import fold
-from src.weights.loading import Network, check_finite, read_network, translated
+from src.weights.loading import Network, check_finite, read_network
 from src.weights.manifest import check_sha256
-from src.weights.names import CLASSIFIER
 
 # Engine -> (the module that runs it, the kinds of files that it takes, the package that it needs).
 ENGINES = {
@@ -89,78 +87,6 @@ class Model(NamedTuple):
                     f"{self.where}: takes {self.size}x{self.size} only, and scale {scale:g} of crop_size "
                     f"{settings.crop_size} needs {side}x{side}; export it with --dynamic True --file_format ONNX, or "
                     "change --crop_size and --scales")
-
-
-def kind_of(path, option: str) -> str:
-    """checkpoint, onnx or mindir, by the first bytes and not by the name.
-
-    All three are protobufs. ONNX begins with a number (its version), a MINDIR with a text (its version), a checkpoint
-    with a message whose first field is the text of a name.
-
-    Raises InputError for a missing file and for any other.
-    """
-    if not str(path):
-        raise InputError(f"{option} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
-    if not Path(path).is_file():
-        raise InputError(f"{option} {path}: no such file")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(checkpoint.HEAD)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror}") from None
-    if head[:1] == b"\x08":
-        return "onnx"
-    if head[:1] == b"\x0a" and b"MindSpore" in head:
-        return "mindir"
-    if checkpoint.begins(head):
-        return "checkpoint"
-    is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
-    what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
-    raise InputError(f"{option} {path}: {what}")
-
-
-def read_facts(path, option: str) -> dict:
-    """What a file says of its network, every value checked; empty where it says nothing."""
-    kind = kind_of(path, option)
-    if kind == "checkpoint":
-        return checkpoint_facts(Path(path), option)
-    if kind == "mindir":
-        return metadata.checked(metadata.read_beside(path), path)
-    return metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path)
-
-
-def checkpoint_facts(path: Path, option: str) -> dict:
-    """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
-    found, translation = translated(path, option)
-    facts = metadata.checked(found.facts, path) if found.facts else facts_beside(path)
-    named = next((name for name in NETWORKS if path.name.startswith(name)), None)
-    if named and "network" not in found.facts:
-        facts["network"] = named
-    if CLASSIFIER[0] in translation.weights:
-        facts["num_classes"] = len(translation.weights[CLASSIFIER[0]])
-    if len(facts.get("class_names", ())) != facts.get("num_classes"):
-        facts.pop("class_names", None)
-    return facts
-
-
-def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there.
-
-    It may be another program's, so what cannot be used is passed over.
-    """
-    try:
-        saved = load_yaml(read_text(path.parent / "config.yaml"))
-    except (OSError, Unreadable):
-        return {}    # not there, or somebody else's
-    if not isinstance(saved, dict):
-        return {}
-    said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
-    return metadata.checked(said, path, tell=lambda line: None)
-
-
-def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
-    return metadata.believe_facts(config, read_facts(path, option), path)
 
 
 def choose(engine: str, kind: str, target: str) -> str:

@@ -15,7 +15,8 @@ from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
 from src.evaluation.run import settings_of
 from src.metadata import facts_in
-from src.models.model import open_model, with_facts
+from src.models.model import open_model
+from src.models.model_file import with_facts
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
