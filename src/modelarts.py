@@ -1,7 +1,6 @@
 """ModelArts: copy from object storage before a run and to it afterwards; nothing else knows of it."""
 import contextlib
 import dataclasses
-import fcntl
 import os
 import re
 import shutil
@@ -86,6 +85,7 @@ def private_folder() -> Path:
 @contextlib.contextmanager
 def one_at_a_time():
     """A file that one rank of the job holds at a time; the system lets go of it when the rank ends, however it does."""
+    import fcntl  # of Unix, as ModelArts is; the programs run on Windows too
     path = private_folder() / job()
     try:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a+")

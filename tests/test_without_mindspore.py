@@ -1,4 +1,4 @@
-"""Everything but training, .ckpt's own framework and MINDIR runs where MindSpore cannot be imported."""
+"""Everything but training and MINDIR runs where neither MindSpore nor the modules of Unix can be imported."""
 import json
 import sys
 
@@ -16,6 +16,8 @@ class Blocked:
         if name.split(".")[0] == "mindspore":
             print("mindspore was asked for", file=sys.stderr)
             raise ModuleNotFoundError("No module named 'mindspore'", name="mindspore")
+        if name in ("grp", "pwd", "resource", "termios"):    # Windows has none of these
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 known = importlib.metadata.version
 def version(name):
