@@ -1,7 +1,7 @@
 """Damaged and odd inputs for the C++ program: no crash, no hang, the right exit code, the same verdict as Python's.
 
-`python -m tests.fuzz_infer_cpp PROGRAM MINDIR [COUNT]`, from the project's folder. The pictures go through the program
-fifty at a time with --skip_bad; list files, which end a run, one by one.
+`python -m tests.fuzz_infer_cpp PROGRAM MINDIR [COUNT [MODELS [FACTS]]]`, from the project's folder. The pictures go
+through the program fifty at a time with --skip_bad; list files, models and the files beside them, one by one.
 """
 import os
 import re
@@ -17,10 +17,13 @@ from src.console import InputError
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.pictures import read_pair
+from src.metadata import beside, read_beside
 
 CHUNK = 50
 TIMEOUT = 60    # seconds for a run: a hang
 CLASSES = 6
+# AddressSanitizer stays quiet about leaks (the SDK's statics) and about the SDK's requests for absurd sizes.
+SANITIZER = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
 def flip(data: bytes, rng) -> bytes:
@@ -32,6 +35,27 @@ def flip(data: bytes, rng) -> bytes:
 
 def truncate(data: bytes, rng) -> bytes:
     return data[:rng.integers(0, len(data))]
+
+
+def cut_out(data: bytes, rng) -> bytes:
+    first, last = sorted(rng.integers(0, len(data), 2))
+    return data[:first] + data[last:]
+
+
+def repeat(data: bytes, rng) -> bytes:
+    first, last = sorted(rng.integers(0, len(data), 2))
+    return data[:last] + data[first:]
+
+
+def put_in(data: bytes, rng) -> bytes:
+    pieces = (b'"', b"[", b"{", b"}", b"\\", b"\0", b"\xff", b"-", b".", b"null", b"1e999", b"\\ud800", b"\x1b[31m",
+              b'{"a":' * 2000, b"[" * 50000, b"9" * 400, b"\n")
+    place = rng.integers(len(data))
+    return data[:place] + pieces[rng.integers(len(pieces))] + data[place:]
+
+
+def damage(data: bytes, rng, kinds) -> bytes:
+    return kinds[rng.integers(len(kinds))](data, rng)
 
 
 def encode(extension: str, image: np.ndarray) -> bytes:
@@ -65,9 +89,10 @@ def is_good(folder: Path, pair: Pair) -> bool:
 
 
 def run(program, mindir, folder: Path, list_file: Path):
-    return subprocess.run([program, "--mindir_path", mindir, "--dataset_path", folder, "--image_list", list_file,
-                           "--device_type", "CPU", "--skip_bad", "--output_dir", folder / "out"], timeout=TIMEOUT,
-                          capture_output=True, text=True, env={**os.environ, "GLOG_v": "4"})
+    command = [program, "--mindir_path", mindir, "--dataset_path", folder, "--image_list", list_file, "--device_type",
+               "CPU", "--skip_bad", "--output_dir", folder / "out"]
+    return subprocess.run(command, timeout=TIMEOUT, capture_output=True, text=True, errors="replace",
+                          env={**os.environ, **SANITIZER, "GLOG_v": "4"})
 
 
 def fuzz_pictures(program, mindir, folder: Path, count: int, rng) -> list:
@@ -78,7 +103,7 @@ def fuzz_pictures(program, mindir, folder: Path, count: int, rng) -> list:
         list_file = folder / "list.txt"
         list_file.write_text("".join(f"{image}\t{mask}\n" for image, mask in pairs))
         done = run(program, mindir, folder, list_file)
-        if done.returncode != 0:
+        if done.returncode != 0 or "runtime error" in done.stderr:
             problems.append(f"pictures {first} to {first + len(pairs) - 1}: exit code {done.returncode} {done.stderr}")
             continue
         skipped = set(re.findall(r"^skipped: .*/([^/]*)\.(?:jpg|png): ", done.stdout, re.MULTILINE))
@@ -110,6 +135,74 @@ def fuzz_lists(program, mindir, folder: Path, count: int, rng) -> list:
     return problems
 
 
+def good_list(folder: Path) -> Path:
+    """A list of one whole pair."""
+    image = np.full((20, 30, 3), 99, np.uint8)
+    (folder / "i.png").write_bytes(encode(".png", image))
+    (folder / "m.png").write_bytes(encode(".png", image[:, :, 0] // 99))
+    (folder / "good.txt").write_text("i.png m.png\n")
+    return folder / "good.txt"
+
+
+def one_line(done) -> bool:
+    """Whether a run ended well, or in one line of its own without control characters."""
+    text = done.stderr.removesuffix("\n")
+    return done.returncode == 0 or (done.returncode in (1, 2) and text.startswith("error: ") and text.isprintable())
+
+
+def fuzz_facts(program, mindir, count: int, seed: int = 1) -> list:
+    """Problems found with `count` damaged files beside the model: each ends well, or in one line that names it; what
+    Python refuses is refused."""
+    rng, problems, whole = np.random.default_rng(seed), [], beside(mindir).read_bytes()
+    with tempfile.TemporaryDirectory(prefix="fuzz ") as name:
+        folder = Path(name)
+        model, list_file = folder / "model.mindir", good_list(folder)
+        model.symlink_to(Path(mindir).absolute())
+        for number in range(count):
+            beside(model).write_bytes(damage(whole, rng, (flip, truncate, cut_out, repeat, put_in)))
+            done = run(program, model, folder, list_file)
+            named = done.returncode == 0 or str(beside(model)) in done.stderr
+            if not one_line(done) or not named:
+                problems.append(f"facts {number}: exit code {done.returncode} {done.stderr[-2000:]}")
+            elif done.returncode == 0 and not can_be_read(model):
+                problems.append(f"facts {number}: Python refuses them: {beside(model).read_bytes()!r}")
+    return problems
+
+
+def can_be_read(model) -> bool:
+    try:
+        read_beside(model)
+        return True
+    except InputError:
+        return False
+
+
+def fuzz_models(program, mindir, count: int, seed: int = 1) -> tuple:
+    """(problems of this program, ends of the SDK) with `count` damaged models.
+
+    An end by a signal within MindSpore Lite's libraries is the SDK's: it reads the file before this program sees any
+    of it. AddressSanitizer's report, or the absence of a line of ours, tells.
+    """
+    rng, problems, in_sdk, whole = np.random.default_rng(seed), [], [], Path(mindir).read_bytes()
+    with tempfile.TemporaryDirectory(prefix="fuzz ") as name:
+        folder = Path(name)
+        model, list_file = folder / "model.mindir", good_list(folder)
+        for number in range(count):
+            model.write_bytes(damage(whole, rng, (flip, flip, truncate, cut_out, repeat)))
+            try:
+                done = run(program, model, folder, list_file)
+            except subprocess.TimeoutExpired:
+                in_sdk.append(f"model {number}: no end in {TIMEOUT} s")
+                continue
+            if one_line(done):
+                continue
+            frames = re.findall(r"^ *#\d+ .*", done.stderr, re.MULTILINE)
+            ours = [frame for frame in frames[:3] if "ascend310_infer/" in frame and "predictor.cc" not in frame]
+            (problems if ours or done.returncode in (1, 2) else in_sdk).append(
+                f"model {number}: exit code {done.returncode} {done.stderr[-2000:]}")
+    return problems, in_sdk
+
+
 def fuzz(program, mindir, count: int, seed: int = 1) -> list:
     """Problems found with `count` inputs, one in ten a list file; empty where all is well."""
     rng = np.random.default_rng(seed)
@@ -119,8 +212,16 @@ def fuzz(program, mindir, count: int, seed: int = 1) -> list:
                 + fuzz_lists(program, mindir, Path(name), lists, rng))
 
 
+def main(program, mindir, *counts) -> bool:
+    inputs, models, facts = [*map(int, counts), *(1000, 200, 200)[len(counts):]]
+    found = fuzz(program, mindir, inputs) + fuzz_facts(program, mindir, facts)
+    more, in_sdk = fuzz_models(program, mindir, models)
+    found += more
+    print("\n".join(found + in_sdk))
+    print(f"{inputs} pictures and lists, {facts} files of facts, {models} models: {len(found)} problems of this "
+          f"program; {len(in_sdk)} models ended within the SDK")
+    return bool(found)
+
+
 if __name__ == "__main__":
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-    found = fuzz(sys.argv[1], sys.argv[2], count)
-    print("\n".join(found) or f"{count} inputs, no problem")
-    sys.exit(bool(found))
+    sys.exit(main(*sys.argv[1:]))

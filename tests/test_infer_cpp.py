@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import mindspore as ms
@@ -14,45 +15,34 @@ from mindspore import nn
 from PIL import Image
 
 import eval as eval_program
+import eval_onnx
 import export as export_program
+import predict
 from src.console import RunError
 from src.data.lists import format_pair, read_list
+from src.data.sample import CLASSES
 from src.evaluation.inference import Segmenter, Settings
 from src.export.mindir import to_version_1
 from src.export.mindspore_file import export
+from src.metadata import beside
 from src.models.model import open_model
 from src.nets.net_factory import create_inference
 from src.tools import postprocess
 from src.weights.folding import fold
 from src.weights.loading import read_network
-from tests.conftest import ROOT, TINY
-from tests.fuzz_infer_cpp import fuzz
+from tests.conftest import ROOT
+from tests.fuzz_infer_cpp import fuzz, fuzz_facts, fuzz_models
 
 LAUNCHER = ROOT / "scripts/run_infer_cpp.sh"
-PACKAGES = ("cmake", "make", "g++", "libopencv-dev", "libpng-dev")
-
-
-def install_packages():
-    """What building needs, through apt on a fresh machine; or a skip that names it."""
-    listed = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Status}\n", *PACKAGES], capture_output=True,
-                            text=True).stdout if shutil.which("dpkg-query") else ""
-    missing = [name for name in PACKAGES if f"{name} install ok installed" not in listed]
-    if missing and (os.geteuid() != 0 or not shutil.which("apt-get")):
-        pytest.skip(f"building C++ needs: apt-get install {' '.join(missing)}")
-    if missing:
-        command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(missing)}"
-        done = subprocess.run(command, shell=True, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"apt-get install {' '.join(missing)} failed: {done.stderr[-300:]}")
+UNAVAILABLE = ("could not be fetched", "for x86-64 only", "apt-get install")    # by what build.sh says
 
 
 @pytest.fixture(scope="module")
 def program():
     """The built program; the build folder is kept between runs."""
-    install_packages()
     done = subprocess.run(["bash", ROOT / "ascend310_infer/build.sh"], capture_output=True, text=True,
                           env={**os.environ, "PYTHON": sys.executable})
-    if "could not be fetched" in done.stderr or "for x86-64 only" in done.stderr:
+    if any(reason in done.stderr for reason in UNAVAILABLE):
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
     return done.stdout.split("\n")[-2]
@@ -70,9 +60,10 @@ def write_version_1(cell, path, side=65):
 
 @pytest.fixture(scope="module")
 def model(trained, tmp_path_factory):
-    """MINDIR of version 1 of the trained tiny network, batch 1."""
+    """MINDIR of version 1 of the trained tiny network, batch 1, with what export.py says of it beside it."""
     path = tmp_path_factory.mktemp("mindir") / "tiny model.mindir"
-    write_version_1(folded_cell(trained), path)
+    export_program.main(["--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "MINDIR",
+                         "--mindir_version", "1", "--file_name", str(path)])
     return path
 
 
@@ -100,37 +91,65 @@ def bad_list(drawn, tmp_path):
 def test_unit_tests(program):
     done = subprocess.run(["ctest", "--output-on-failure"], cwd=os.path.dirname(program), capture_output=True,
                           text=True)
-    assert done.returncode == 0 and "0 tests failed out of 3" in done.stdout, done.stdout
+    assert done.returncode == 0 and "0 tests failed out of 4" in done.stdout, done.stdout
 
 
-def test_cppcheck(program):
+def test_cppcheck():
     if not shutil.which("cppcheck"):
-        pytest.skip("cppcheck is not installed")
+        pytest.skip("checking C++ needs: apt-get install cppcheck")
     folder = ROOT / "ascend310_infer"
     done = subprocess.run(["cppcheck", "--std=c++17", "--enable=warning,performance,portability", "--error-exitcode=1",
                            "--quiet", "--inline-suppr", "-I", folder, folder / "src"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
+def evaluate(run, door, *arguments) -> dict:
+    result = run(door, *arguments)
+    assert result.code == 0, result
+    return json.loads(Path(arguments[-1]).read_text())
+
+
+def test_every_door_gives_the_same_without_options(program, model, drawn, trained, shell, run, tmp_path):
+    """Six classes, crop 65: nobody types what the files say."""
+    data = ("--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", tmp_path / "r.json")
+    checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    expected = evaluate(run, eval_program.main, "--ckpt_path", checkpoint, *data)
+    for kind in ("ONNX", "MINDIR"):
+        done = run(export_program.main, "--ckpt_file", checkpoint, "--file_format", kind, "--file_name",
+                   tmp_path / f"tiny.{kind.lower()}")
+        assert done.code == 0, done
+    doors = {"onnx": evaluate(run, eval_onnx.main, "--file_name", tmp_path / "tiny.onnx", *data),
+             "mindir": evaluate(run, eval_program.main, "--ckpt_path", tmp_path / "tiny.mindir", *data)}
+    for kind, opened in (("ckpt", checkpoint), ("onnx", tmp_path / "tiny.onnx")):
+        done = run(predict.main, drawn / "voc_val_lst.txt", "--model", opened, "--output_dir", tmp_path / kind)
+        assert done.code == 0, done
+        doors[f"predict {kind}"] = json.loads((tmp_path / kind / "coverage.json").read_text())
+
+    result = shell("bash", LAUNCHER, model, drawn, "", drawn / "voc_val_lst.txt", "CPU")
+    assert result.code == 0, result.out + result.err
+    acc = (tmp_path / "acc.log").read_text()
+    assert acc in result.out
+    doors["C++"] = {"mean_iou": float(re.search(r"^mean IoU ([\d.]+)$", acc, re.MULTILINE)[1])}
+    found = {door: round(result["mean_iou"], 6) for door, result in doors.items()}
+    assert set(found.values()) == {round(expected["mean_iou"], 6)}, found
+    assert [line.split()[0] for line in acc.splitlines()[2:8]] == expected["class_names"] == list(CLASSES)
+
+
 def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_path):
     result = shell("bash", LAUNCHER, model, drawn, "", drawn / "voc_val_lst.txt", "CPU", 0, "--dump_probs")
     assert result.code == 0, result.out + result.err
-    done = run(eval_program.main, *TINY, "--batch_size", 1, "--data_root", drawn, "--data_lst",
-               drawn / "voc_val_lst.txt", "--ckpt_path", trained / "deeplab_v3_tiny_s16-2_3.ckpt",
-               "--result_file", tmp_path / "python.json")
+    done = run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
+               trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--result_file", tmp_path / "python.json")
     assert done.code == 0, done
     expected = json.loads((tmp_path / "python.json").read_text())
     acc = (tmp_path / "acc.log").read_text()
-    assert acc in result.out
-    assert float(re.search(r"mean IoU ([\d.]+)", acc)[1]) == pytest.approx(expected["mean_iou"], abs=1e-4)
-    for line in done.out[done.out.index("class "):].splitlines()[1:7]:
-        assert line.split()[-1] in acc, "pixels of each class as eval.py prints them"
+    python = done.out[done.out.index("class "):].splitlines()[:9]
+    assert acc.splitlines()[1:10] == python, "the table that eval.py prints"
     times = (tmp_path / "time_Result/test_perform_static.txt").read_text()
     assert re.match(r"NN inference cost average time: [\d.]+ ms of infer_count 6\n", times)
 
     scored = run(postprocess.main, "--result_path", tmp_path / "result_Files", "--data_root", drawn, "--data_lst",
-                 drawn / "voc_val_lst.txt", "--num_classes", 6, "--crop_size", 65,
-                 "--result_file", tmp_path / "bins.json")
+                 drawn / "voc_val_lst.txt", "--crop_size", 65, "--result_file", tmp_path / "bins.json")
     assert scored.code == 0, scored
     rescored = json.loads((tmp_path / "bins.json").read_text())
     assert rescored["mean_iou"] == pytest.approx(expected["mean_iou"], abs=1e-4)
@@ -236,8 +255,74 @@ def test_a_model_without_softmax_is_refused(infer, trained, tmp_path):
     assert result.code == 2 and "no probabilities; export it with its softmax" in result.err, result
 
 
+@pytest.fixture
+def said(model, tmp_path):
+    """said(**facts) -> a MINDIR whose file beside it says these facts too; None takes one away."""
+    def make(**facts):
+        whole = json.loads(beside(model).read_text()) | facts
+        path = tmp_path / "said.mindir"
+        if not path.exists():
+            path.symlink_to(model)
+        beside(path).write_text(json.dumps({name: value for name, value in whole.items() if value is not None}))
+        return path
+    return make
+
+
+def table(result) -> str:
+    assert result.code == 0, result
+    return result.out[:result.out.index("NN ")]
+
+
+def test_the_file_beside_the_model_is_taken(infer, said, tmp_path):
+    whole, other = table(infer()), table(infer("--mean=0,0,0", "--std", "9,9,9"))
+    assert table(infer(mindir=said(mean=[0, 0, 0], std=[9, 9, 9]))) == other != whole
+    assert table(infer("--mean=103.53,116.28,123.675", mindir=said(mean=[0, 0, 0]))) == whole, "the command line wins"
+    refused = infer(mindir=said(ignore_label=254))
+    assert refused.code == 1 and "mask value 255 is neither a class (0 to 5) nor ignore_label 254" in refused.err
+    assert table(infer("--ignore_label=255", mindir=said(ignore_label=254))) == whole
+
+
+def test_class_names_come_from_the_file_beside_the_model(infer, said, tmp_path):
+    def names(*options, mindir):
+        lines = table(infer(*options, mindir=mindir)).splitlines()[2:8]
+        return [re.split(r" {2,}", line)[0] for line in lines]
+
+    given = ["背景", "a ball", "c", "d", "e", "f"]
+    assert names(mindir=said(class_names=given)) == given
+    assert names(mindir=said(class_names=None)) == [f"class_{number}" for number in range(6)]
+    (tmp_path / "names.txt").write_text("\n".join("uvwxyz"))
+    assert names("--class_names", tmp_path / "names.txt", mindir=said(class_names=given)) == list("uvwxyz")
+    alone = said()
+    beside(alone).unlink()
+    assert names(mindir=alone) == [f"class_{number}" for number in range(6)], "no such file: as ever"
+
+
+@pytest.mark.parametrize("facts, part", [
+    ({"num_classes": 7, "class_names": None}, "gives 6 classes, but "),
+    ({"class_names": list("abcdefg")}, "says 7 class_names, and num_classes 6"),
+    ({"num_classes": None, "class_names": list("abcde")}, "says 5"),
+    ({"channel_order": "RGB"}, "channel_order is not BGR"), ({"input_type": "uint8"}, "input_type is not float32"),
+    ({"std": [1, 0, 1]}, "std is not three numbers"), ({"mean": "x"}, "mean is not three numbers"),
+    ({"class_names": ["\x1b[31m", *"bcdef"]}, "class_names is not a list of texts"),
+])
+def test_facts_that_cannot_be_are_errors(infer, said, facts, part):
+    result = infer(mindir=said(**facts))
+    assert result.code == 2 and part in result.err and "said.mindir.json" in result.err, result
+    assert result.err.count("\n") == 1 and "\x1b" not in result.err
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"{", b"[" * 500_000, b"\xff\xd8", b" " * (1 << 21)])
+def test_a_foreign_file_beside_the_model_is_one_line(infer, said, content):
+    model = said()
+    beside(model).write_bytes(content)
+    result = infer(mindir=model)
+    assert result.code == 2 and result.err.startswith(f"error: {beside(model)}") and result.err.count("\n") == 1, result
+
+
 def test_damaged_inputs(program, model):
     assert fuzz(program, model, 60) == []
+    assert fuzz_facts(program, model, 10) == []
+    assert fuzz_models(program, model, 10)[0] == []
 
 
 def test_version_1_refuses_unknown_operators(tmp_path):
@@ -266,6 +351,20 @@ def test_get_mindspore_lite(shell, tmp_path):
         shutil.rmtree(tmp_path / layout.split("/")[0])
     result = shell("bash", script, MS_LITE_HOME=str(tmp_path))
     assert result.code == 2 and "holds neither" in result.err
+
+
+@pytest.mark.parametrize("arguments, part", [
+    ((), "MINDIR_PATH is not given"), (("/no/m",), "DATA_LIST is not given"),
+    (("/no/m", "", "", __file__), "DATA_PATH is not given"), (("/no/m", ".", "", __file__), "/no/m: no such file"),
+    ((__file__, ".", "", "/no/list"), "/no/list: no such file"),
+    ((__file__, "/no", "", __file__), "DATA_PATH /no: no such folder"),
+    ((__file__, ".", "/no", __file__), "DATA_ROOT /no: no such folder"),
+    ((__file__, ".", "", __file__, "TPU"), "one of Ascend, GPU, CPU, not 'TPU'"),
+    ((__file__, ".", "", __file__, "CPU", "x"), "DEVICE_ID is a number, not 'x'"),
+    ((__file__, ".", "", __file__, "--bach", 1), "no option '--bach'")])
+def test_the_launcher_checks_its_arguments_before_it_fetches_and_builds(shell, arguments, part):
+    result = shell("bash", LAUNCHER, *arguments, MS_LITE_HOME="/no/sdk")    # which would be the next error
+    assert result.code == 2 and part in result.err and "MS_LITE_HOME" not in result.err, result
 
 
 def test_launcher_dry_run(shell, tmp_path):
