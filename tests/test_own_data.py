@@ -69,7 +69,7 @@ def test_every_kind_of_mask_becomes_gray_numbers(tmp_path, lists, kind):
         options = ["--colors", tmp_path / "colors.txt"]
     result = lists(*options)
     assert result.code == 0, result.err
-    assert "use --num_classes 3" in result.out and "class 1: 25.00 % of the pixels" in result.out
+    assert "dataset.yaml: 3 classes" in result.out and "class 1: 25.00 % of the pixels" in result.out
     assert "ignored (255): 8.33 %" in result.out
     train, val = read_list(tmp_path / "train_lst.txt"), read_list(tmp_path / "val_lst.txt")
     assert (len(train), len(val)) == (4, 1) and not set(train) & set(val)
@@ -85,7 +85,7 @@ def test_the_lists_go_on_to_mindrecord_and_originals_stay(tmp_path, lists, run):
     assert all(path.read_bytes() == data for path, data in before.items())
     assert not [path for path in tmp_path.rglob(".*")], "nothing is left of the files written aside"
     result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", tmp_path / "train_lst.txt",
-                 "--dst_path", tmp_path / "a.mindrecord", "--num_shards", 1, "--num_classes", 3)
+                 "--dst_path", tmp_path / "a.mindrecord", "--num_shards", 1)
     assert result.code == 0 and "4 samples" in result.out, result.err
 
 
@@ -96,7 +96,7 @@ def test_150_classes(tmp_path, lists):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(image).save(tmp_path / folder / f"{name}.png")
     result = lists()
-    assert result.code == 0 and "use --num_classes 150" in result.out
+    assert result.code == 0 and "dataset.yaml: 150 classes" in result.out
 
 
 def test_split_is_repeatable_exact_and_stable():

@@ -141,7 +141,6 @@ def report(counts: np.ndarray, ignore_label: int) -> None:
     absent = sorted(set(range(present[-1] + 1)) - set(present))
     if absent:
         warn(f"classes that no mask holds: {' '.join(map(str, absent))}")
-    print(f"use --num_classes {present[-1] + 1}")
 
 
 def make_own_lists(config) -> None:
