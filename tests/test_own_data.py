@@ -7,7 +7,8 @@ from PIL import Image
 from src.data import build_seg_data, get_dataset_lst
 from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.own_data import class_map, read_colors, split
+from src.data.mask_values import class_map, read_colors
+from src.data.own_data import split
 from src.data.pictures import read_pair
 from src.drawing.palette import palette
 
@@ -69,7 +70,7 @@ def test_every_kind_of_mask_becomes_gray_numbers(tmp_path, lists, kind):
         options = ["--colors", tmp_path / "colors.txt"]
     result = lists(*options)
     assert result.code == 0, result.err
-    assert "dataset.yaml: 3 classes" in result.out and "class 1: 25.00 % of the pixels" in result.out
+    assert "dataset.yaml: 3 classes" in result.out and "class 1 (class_1): 25.00 % of the pixels" in result.out
     assert "ignored (255): 8.33 %" in result.out
     train, val = read_list(tmp_path / "train_lst.txt"), read_list(tmp_path / "val_lst.txt")
     assert (len(train), len(val)) == (4, 1) and not set(train) & set(val)
@@ -125,7 +126,7 @@ def spoil_nothing(root):
 PROBLEMS = [
     ("colours without a table", lambda n: coloured(n, "RGB"), spoil_nothing, "a mask of mode RGB, colours and not"),
     ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
-     "hold only 0, 255, and 255 is ignored"),
+     "class 0 alone, beside 255, which is ignored"),
     ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
      "value 300 at row 0, column 1: class numbers go to 254"),
     ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 where its picture"),
