@@ -47,16 +47,24 @@ class Seen(NamedTuple):
     file_key: bytes
 
 
-def files_of(folder, endings: tuple, option: str) -> dict:
-    """Path without ending, relative to `folder` -> file, sorted. Raises InputError for two files of one name."""
+def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
+    """Path without `suffix` and ending, relative to `folder` -> file, sorted; files without the suffix are left out.
+
+    Raises InputError for two files of one name, and if no file has the suffix.
+    """
     if not Path(folder).is_dir():
         raise InputError(f"--{option} {folder}: no such folder")
     files = {}
     for path in find_files(folder, endings):
         name = path.relative_to(folder).with_suffix("").as_posix()
+        if not name.endswith(suffix):
+            continue
+        name = name[:len(name) - len(suffix)]
         if name in files:
             raise InputError(f"--{option}: {files[name]} and {path} have one name")
         files[name] = path
+    if suffix and not files:
+        raise InputError(f"--{option} {folder}: no file's name ends in '{suffix}', but for the ending")
     return files
 
 
@@ -66,7 +74,7 @@ def match(images: dict, masks: dict, folders: tuple) -> list:
     if not names:
         first = next(iter(masks), "")
         suffix = next((first[len(name):] for name in images if first.startswith(name)), "")
-        hint = f"; take '{suffix}' out of the masks' names" if suffix else ""
+        hint = f"; here with --mask_suffix {suffix}" if suffix else ""
         raise InputError(f"--masks {folders[1]}: no mask ({' '.join(MASKS)}) has the name of a picture in "
                          f"{folders[0]}; a mask is named like its picture, but for the ending{hint}")
     for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
@@ -164,7 +172,8 @@ def jobs_of_masks(places: list, config) -> tuple:
     option, jobs = "--labels" if config.labels else "--colors", []
     for prefix, folder, mask_folder, _ in places:
         start = "val_" if prefix == "val/" else ""
-        images, masks = files_of(folder, PICTURES, f"{start}images"), files_of(mask_folder, MASKS, f"{start}masks")
+        images = files_of(folder, PICTURES, f"{start}images", config.image_suffix)
+        masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
         jobs += [Job(prefix + name, images[name], str(masks[name]),
                      partial(read_mask, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
