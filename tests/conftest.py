@@ -82,6 +82,15 @@ def annotations():
 
 
 @pytest.fixture(scope="session")
+def camvid_sample():
+    """The folder of real CamVid pictures and masks, split already, beside the checkout; only read."""
+    folder = SHARED / "camvid_sample"
+    if not folder.is_dir():
+        pytest.skip(f"no real CamVid pictures in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def voc_root(voc_sample, tmp_path_factory):
     """A writable data root that reads the real pictures through links."""
     root = tmp_path_factory.mktemp("voc")

@@ -34,7 +34,7 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import FILE, read_facts, read_labels
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
-from src.data.own_data import class_map, read_colors
+from src.data.mask_values import class_map, read_colors
 from src.data.pictures import limit_pixels, read_bytes, read_pair
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file

@@ -3,7 +3,7 @@ import pytest
 
 from src.console import InputError
 from src.data.annotations.label_map import known_label_maps, read_label_map
-from src.data.own_data import read_colors
+from src.data.mask_values import read_colors
 
 
 def test_published_label_maps():

@@ -25,8 +25,8 @@ def test_real_class_maps_survive_the_way_through_annotations(voc_sample, tmp_pat
     points = 0
     for item, one in zip(items, labels):
         assert np.mean(item.draw(CLASSES, 255) == one) >= 0.99
-        points += sum(len(part) for drawn in item.draw.args[2] if drawn.kind in ("polygon", "parts")
-                      for part in (drawn.data if drawn.kind == "parts" else [drawn.data]))
+        points += sum(len(part) for drawn in item.draw.args[2] if drawn.kind in ("polygon", "outlines")
+                      for part in (drawn.data if drawn.kind == "outlines" else [drawn.data]))
     assert 100 < points < 1200 * len(items)    # simplified: a person can correct it
 
 

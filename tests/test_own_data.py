@@ -1,4 +1,10 @@
 """Lists and gray masks from folders of one's own, whatever the masks look like."""
+import base64
+import io
+import os
+import time
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,9 +13,11 @@ from PIL import Image
 from src.data import build_seg_data, get_dataset_lst
 from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.own_data import class_map, read_colors, split
-from src.data.pictures import read_pair
+from src.data.mask_values import class_map, read_colors
+from src.data.own_data import split
+from src.data.pictures import limit, read_pair
 from src.drawing.palette import palette
+from tests.annotation_files import labelme, shape
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
 COLORS = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 128, 255), 255: (255, 255, 255)}
@@ -69,7 +77,7 @@ def test_every_kind_of_mask_becomes_gray_numbers(tmp_path, lists, kind):
         options = ["--colors", tmp_path / "colors.txt"]
     result = lists(*options)
     assert result.code == 0, result.err
-    assert "use --num_classes 3" in result.out and "class 1: 25.00 % of the pixels" in result.out
+    assert "dataset.yaml: 3 classes" in result.out and "class 1 (class_1): 25.00 % of the pixels" in result.out
     assert "ignored (255): 8.33 %" in result.out
     train, val = read_list(tmp_path / "train_lst.txt"), read_list(tmp_path / "val_lst.txt")
     assert (len(train), len(val)) == (4, 1) and not set(train) & set(val)
@@ -85,7 +93,7 @@ def test_the_lists_go_on_to_mindrecord_and_originals_stay(tmp_path, lists, run):
     assert all(path.read_bytes() == data for path, data in before.items())
     assert not [path for path in tmp_path.rglob(".*")], "nothing is left of the files written aside"
     result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", tmp_path / "train_lst.txt",
-                 "--dst_path", tmp_path / "a.mindrecord", "--num_shards", 1, "--num_classes", 3)
+                 "--dst_path", tmp_path / "a.mindrecord", "--num_shards", 1)
     assert result.code == 0 and "4 samples" in result.out, result.err
 
 
@@ -96,7 +104,7 @@ def test_150_classes(tmp_path, lists):
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(image).save(tmp_path / folder / f"{name}.png")
     result = lists()
-    assert result.code == 0 and "use --num_classes 150" in result.out
+    assert result.code == 0 and "dataset.yaml: 150 classes" in result.out
 
 
 def test_split_is_repeatable_exact_and_stable():
@@ -125,7 +133,7 @@ def spoil_nothing(root):
 PROBLEMS = [
     ("colours without a table", lambda n: coloured(n, "RGB"), spoil_nothing, "a mask of mode RGB, colours and not"),
     ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
-     "hold only 0, 255, and 255 is ignored"),
+     "class 0 alone, beside 255, which is ignored"),
     ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
      "value 300 at row 0, column 1: class numbers go to 254"),
     ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 where its picture"),
@@ -179,3 +187,155 @@ def test_folders_that_are_missing_or_go_together(tmp_path, lists, run):
     assert "no such folder" in lists().err
     alone = run(get_dataset_lst.main, "--images", tmp_path)
     assert alone.code == 2 and "go together" in alone.err
+
+
+# Annotation files, published labels, split data
+
+@pytest.fixture
+def make(run, tmp_path):
+    def call(*options):
+        return run(get_dataset_lst.main, *options)
+    return call
+
+
+def masks_of(root):
+    """Class numbers in each listed mask, by the names of the pictures."""
+    pairs = [*read_list(root / "train_lst.txt"), *read_list(root / "val_lst.txt")]
+    return {pair.image: np.asarray(Image.open(root / pair.mask)) for pair in pairs}
+
+
+def test_coco_masks_equal_those_beside_them(annotations, tmp_path, make):
+    result = make("--annotations", annotations / "coco/annotations.json", "--out", tmp_path)
+    assert result.code == 0 and "21 classes (background, aeroplane, " in result.out, result
+    assert not list(annotations.rglob("masks_gray")), "the data stays as it is"
+    masks = masks_of(tmp_path)
+    assert len(masks) == 3
+    for image, mask in masks.items():
+        assert image.startswith("/")    # outside --out
+        wanted = np.asarray(Image.open(annotations / "coco_masks" / f"{Path(image).stem}.png"))
+        assert np.mean((mask != wanted)[wanted != 255]) <= 0.001
+
+
+def labelme_pair(root):
+    """Two pictures that only their labelme files hold."""
+    data = io.BytesIO()
+    Image.new("RGB", (60, 40), (9, 90, 200)).save(data, "png")
+    for name in ("a", "b"):
+        labelme(root / name, shape("dog"), shape("cat", [[40, 5], [50, 5], [50, 25]]), image="gone.png",
+                imageData=base64.b64encode(data.getvalue()).decode())
+        (root / name / "a.png").unlink()
+
+
+def test_pictures_within_labelme_files_are_written_beside_the_masks(tmp_path, make, run):
+    labelme_pair(tmp_path)
+    result = make("--annotations", tmp_path)
+    assert result.code == 0 and "3 classes (background, dog, cat)" in result.out, result
+    train, = read_list(tmp_path / "train_lst.txt")
+    image, labels = read_pair(tmp_path, train, Labels(3, 255, ()))
+    assert image[0, 0].tolist() == [200, 90, 9] and np.unique(labels).tolist() == [0, 1, 2]
+    assert run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", tmp_path / "train_lst.txt",
+               "--dst_path", tmp_path / "a.mindrecord", "--num_shards", 1).code == 0
+
+
+def test_class_names_order_the_classes_and_stay(tmp_path, make):
+    labelme_pair(tmp_path)
+    (tmp_path / "names.txt").write_text("background\ncat\ndog\n")
+    first = make("--annotations", tmp_path, "--class_names", tmp_path / "names.txt")
+    ordered = masks_of(tmp_path)
+    assert first.code == 0 and "(background, cat, dog)" in first.out
+    again = make("--annotations", tmp_path)
+    assert "(background, cat, dog)" in again.out, "the order of dataset.yaml beside them"
+    assert all(np.array_equal(mask, ordered[name]) for name, mask in masks_of(tmp_path).items())
+    (tmp_path / "names.txt").write_text("background\ncat\n")
+    missing = make("--annotations", tmp_path, "--class_names", tmp_path / "names.txt")
+    assert missing.code == 2 and "'dog' is not among those of the data set; add it to --class_names" in missing.err
+
+
+def test_validation_data_of_its_own_and_published_labels(camvid_sample, tmp_path, make):
+    result = make("--images", camvid_sample / "train", "--masks", camvid_sample / "trainannot", "--labels", "camvid",
+                  "--val_images", camvid_sample / "test", "--val_masks", camvid_sample / "testannot", "--out", tmp_path)
+    assert result.code == 0 and "11 classes (sky, building, pole, " in result.out, result
+    train, val = read_list(tmp_path / "train_lst.txt"), read_list(tmp_path / "val_lst.txt")
+    assert (len(train), len(val)) == (90, 39)
+    mask = np.asarray(Image.open(tmp_path / val[0].mask))
+    theirs = np.asarray(Image.open(camvid_sample / "testannot" / Path(val[0].image).name))
+    assert np.array_equal(mask, np.where(theirs == 11, 255, theirs))
+
+
+def test_other_labels_in_the_same_folder_bring_their_names(tmp_path, lists):
+    write_folders(tmp_path, Image.fromarray)
+    for names in ("a b c", "d e f"):
+        rows = [f"{number} {number} {name}" for number, name in enumerate(names.split())]
+        (tmp_path / f"{names[0]}.txt").write_text("\n".join([*rows, "255 ignore"]))
+        result = lists("--labels", tmp_path / f"{names[0]}.txt")
+        assert result.code == 0 and f"({', '.join(names.split())})" in result.out
+    both = lists("--labels", "camvid", "--colors", tmp_path / "a.txt")
+    assert both.code == 2 and "give one of them" in both.err
+
+
+@pytest.mark.parametrize("folders, sizes", [
+    (("train", "val"), (3, 2)), (("training", "validation"), (3, 2)), (("train", "test"), (3, 2)),
+    (("train", "other"), (4, 1))])
+def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, sizes):
+    write_folders(tmp_path, Image.fromarray)
+    for kind in ("images", "masks"):
+        for number, name in enumerate(folders):
+            (tmp_path / kind / f"sub {number}").rename(tmp_path / kind / name)
+    assert lists().code == 0
+    sides = [read_list(tmp_path / f"{side}_lst.txt") for side in ("train", "val")]
+    assert tuple(map(len, sides)) == sizes
+    if sizes == (3, 2):
+        assert all(pair.image.startswith(f"images/{name}/") for name, side in zip(folders, sides) for pair in side)
+
+
+def test_suffixes(tmp_path, lists):
+    write_folders(tmp_path, Image.fromarray)
+    for path in (tmp_path / "masks").rglob("*.png"):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    wrong = lists()
+    assert wrong.code == 2 and "here with --mask_suffix _mask" in wrong.err
+    assert lists("--mask_suffix", "_mask").code == 0 and (tmp_path / "masks_gray/sub 0/p0.png").is_file()
+    assert "no file's name ends in '_no'" in lists("--mask_suffix", "_no").err
+
+
+def test_findings_end_it_unless_told_otherwise(tmp_path, lists):
+    write_folders(tmp_path, lambda n: Image.fromarray(np.zeros_like(n)))
+    assert "class 0 alone; nothing could be learnt" in lists().err
+    assert lists("--ignore_findings").code == 0 and (tmp_path / "train_lst.txt").is_file()
+
+
+def test_names_in_another_encoding(tmp_path, lists):
+    write_folders(tmp_path, Image.fromarray, 2)
+    for kind in ("images", "masks"):
+        for path in (tmp_path / kind).rglob("*.png"):
+            os.rename(path, os.path.join(os.fsencode(path.parent), b"\xcd\xbc\xd0" + os.fsencode(path.name)))
+    assert lists().code == 0
+    assert b"/\xcd\xbc\xd0" in (tmp_path / "train_lst.txt").read_bytes()
+
+
+def test_more_pixels_than_allowed(tmp_path, lists, monkeypatch):
+    monkeypatch.setitem(limit, "pixels", limit["pixels"])    # restored after the test
+    write_folders(tmp_path, Image.fromarray)
+    result = lists("--max_pixels", 11)
+    assert result.code == 2 and "4x3" in result.err and "--max_pixels" in result.err
+
+
+def test_a_mask_with_every_value_is_quick(tmp_path):
+    """16-bit noise of 16 megapixels: a sort takes many times as long as a table."""
+    numbers = np.random.default_rng(0).integers(0, 1 << 16, (4000, 4000), dtype=np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "m.tif")
+    data, table = (tmp_path / "m.tif").read_bytes(), {(value,): value % 7 for value in range(1 << 16)}
+    start = time.perf_counter()
+    labels = class_map(data, "m.tif", table)
+    assert time.perf_counter() - start < 3 and np.array_equal(labels, numbers % 7)
+
+
+@pytest.mark.parametrize("options, part", [
+    (("--annotations", "a", "--masks", "m"), "go together"), (("--val_images", "v"), "go together"),
+    (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "masks both, or --annotations both"),
+    (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
+    (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
+    (("--annotations", "{0}"), "holds no annotations")])
+def test_options_that_do_not_fit(tmp_path, make, options, part):
+    result = make(*(option.format(tmp_path) for option in options))
+    assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result

@@ -11,7 +11,7 @@ from PIL import Image
 from src.console import InputError
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair, format_pair, read_list
-from src.data.own_data import class_map
+from src.data.mask_values import class_map
 from src.data.pictures import decode_image, decode_mask, read_pair
 from src.drawing.palette import palette
 

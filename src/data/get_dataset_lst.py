@@ -1,4 +1,4 @@
-"""VOC and SBD folders, or your own pictures and masks -> gray masks, list files and dataset.yaml for what follows."""
+"""VOC and SBD folders, or your own pictures with masks or annotation files -> gray masks, lists and dataset.yaml."""
 import os
 import re
 import sys
@@ -15,7 +15,7 @@ from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
 from src.data.labels import CLASSES
 from src.data.lists import Pair, read_text, write_list
 from src.data.own_data import make_own_lists
-from src.data.pictures import decode_mask, png_bytes, read_bytes
+from src.data.pictures import decode_mask, limit, limit_pixels, png_bytes, read_bytes
 from src.files import write_whole
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
@@ -66,7 +66,8 @@ def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
     """Run write_gray for each (source, target) on all cores, say how many were new; (256,) pixels of each number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool, progress(len(jobs), what, "mask") as bar:
+    with (ProcessPoolExecutor(workers or os.cpu_count(), initializer=limit_pixels, initargs=(limit["pixels"],)) as pool,
+          progress(len(jobs), what, "mask") as bar):
         written, counts = 0, np.zeros(256, np.int64)
         for new, own in pool.map(write_gray, jobs, chunksize=16):
             written, counts = written + new, counts + own
@@ -124,13 +125,14 @@ def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:
 
 def main(argv=None):
     config = parse_args("get_dataset_lst", __doc__, argv)
-    if config.images or config.masks:
-        if not (config.images and config.masks):
-            raise InputError("--images and --masks go together: the folders of your pictures and of their masks")
+    limit_pixels(config.max_pixels)
+    if any(getattr(config, start + kind) for start in ("", "val_") for kind in ("images", "masks", "annotations")):
         return make_own_lists(config)
+    if config.out:
+        raise InputError("--out goes with --images or --annotations; VOC's lists are written into --data_root")
     if not config.data_root:
         raise InputError("--data_root is not given: the folder that holds VOCdevkit/VOC2012, or VOC2012 itself; "
-                         "for data of your own give --images and --masks")
+                         "for data of your own give --images and --masks, or --annotations")
     make_lists(config)
 
 

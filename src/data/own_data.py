@@ -1,46 +1,82 @@
-"""A folder of pictures and a folder of masks -> gray masks and list files; masks in palette, gray or colours."""
+"""Your own pictures, with masks or annotation files -> gray masks, list files and dataset.yaml."""
 import hashlib
+import io
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Callable, NamedTuple, Union
 
 import numpy as np
 from PIL import Image
 
 from src.console import InputError, progress, warn
-from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
+from src.data.annotations.item import Embedded, image_bytes
+from src.data.annotations.label_map import read_label_map
+from src.data.annotations.reader import read_annotations
+from src.data.facts import FILE, believe_ignore_label, check_facts, facts_of, facts_of_lists, labels_beside, write_facts
+from src.data.findings import KEY_BYTES, judge, judge_both, summary_of, tell
+from src.data.folders import PICTURES, find_files
+from src.data.labels import Labels
 from src.data.lists import Pair, read_text, write_list
-from src.data.pictures import check_sizes, decode_image, open_mask, png_bytes, read_bytes, upright
+from src.data.mask_values import read_colors, read_mask
+from src.data.pictures import check_sizes, decode_image, limit_pixels, png_bytes
+from src.data.survey import is_blended
 from src.files import write_whole
 from src.foreign import printable
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers
-NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numbers
-GRAY = "masks_gray"
+GRAY, EMBEDDED = "masks_gray", "masks_gray_pictures"    # folders for masks, and for pictures out of labelme's files
+TRAIN, VAL = ("train", "training"), ("val", "valid", "validation")    # folders of data that is split already
 
 
-def files_of(folder, endings: tuple, option: str) -> dict:
-    """Path without ending, relative to `folder` -> file, sorted. Raises InputError for two files of one name."""
+class Job(NamedTuple):
+    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is what errors call them."""
+
+    name: str    # relative path without ending, separated by /
+    image: Union[Path, Embedded]
+    mask: str
+    draw: Callable
+
+
+class Seen(NamedTuple):
+    """What findings.summary_of takes of a mask that was written."""
+
+    counts: np.ndarray    # (256,) pixels of each class number
+    blended: bool
+    file_key: bytes
+
+
+def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
+    """Path without `suffix` and ending, relative to `folder` -> file, sorted; files without the suffix are left out.
+
+    Raises InputError for two files of one name, and if no file has the suffix.
+    """
     if not Path(folder).is_dir():
         raise InputError(f"--{option} {folder}: no such folder")
     files = {}
-    for path in sorted(Path(folder).rglob("*")):
-        if path.suffix.lower() in endings and not path.name.startswith("."):
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in files:
-                raise InputError(f"--{option}: {files[name]} and {path} have one name")
-            files[name] = path
+    for path in find_files(folder, endings):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if not name.endswith(suffix):
+            continue
+        name = name[:len(name) - len(suffix)]
+        if name in files:
+            raise InputError(f"--{option}: {files[name]} and {path} have one name")
+        files[name] = path
+    if suffix and not files:
+        raise InputError(f"--{option} {folder}: no file's name ends in '{suffix}', but for the ending")
     return files
 
 
-def match(images: dict, masks: dict, config) -> list:
+def match(images: dict, masks: dict, folders: tuple) -> list:
     """Names that have a picture and a mask; says what is left out. Raises InputError if none has both."""
     names = [name for name in images if name in masks]
     if not names:
-        raise InputError(f"--masks {config.masks}: no mask ({' '.join(MASKS)}) has the name of a picture in "
-                         f"{config.images}; a mask is named like its picture, but for the ending")
+        first = next(iter(masks), "")
+        suffix = next((first[len(name):] for name in images if first.startswith(name)), "")
+        hint = f"; here with --mask_suffix {suffix}" if suffix else ""
+        raise InputError(f"--masks {folders[1]}: no mask ({' '.join(MASKS)}) has the name of a picture in "
+                         f"{folders[0]}; a mask is named like its picture, but for the ending{hint}")
     for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
         left = [path for name, path in one.items() if name not in other]
         if left:
@@ -48,130 +84,166 @@ def match(images: dict, masks: dict, config) -> list:
     return names
 
 
-def is_number(field: str) -> bool:
-    """Whether a text is a whole number of at most nine digits: int() takes other alphabets' and refuses thousands."""
-    return field.isascii() and field.isdigit() and len(field) < 10
+def convert(job: Job, root: Path) -> tuple:
+    """Check a picture against its mask and write the mask as gray class numbers; a picture that only an annotation
+    file holds is written, too.
 
-
-def read_colors(path) -> dict:
-    """Table of mask values: lines `R G B class` or, for masks of numbers, `value class`; # begins a comment.
-
-    Returns (R, G, B) or (value,) -> class, 0 to 255. Raises InputError that names the line.
+    Returns (Pair of paths, absolute for a picture outside `root`, Seen).
     """
-    table = {}
-    for number, line in enumerate(read_text(path, "--colors").splitlines(), 1):
-        fields = line.split("#")[0].split()
-        if not fields:
-            continue
-        if len(fields) not in (2, 4) or not all(map(is_number, fields)) or int(fields[-1]) > 255:
-            raise InputError(f"--colors {path}, line {number}: '{printable(line.strip())}' is neither 'R G B class' "
-                             "nor 'value class' in whole numbers, the class up to 255")
-        *value, label = map(int, fields)
-        if tuple(value) in table:
-            raise InputError(f"--colors {path}, line {number}: {printable(' '.join(fields[:-1]))} stands there twice")
-        table[tuple(value)] = label
-    if len({len(value) for value in table}) != 1:
-        raise InputError(f"--colors {path}: one kind of line is needed, either 'R G B class' or 'value class'")
-    return table
-
-
-def decode_values(data: bytes, path, colors: bool) -> np.ndarray:
-    """Encoded mask -> (H, W) int64: its numbers, or red * 65536 + green * 256 + blue with `colors`."""
-    with open_mask(data, path) as mask:
-        if colors:
-            red, green, blue = np.moveaxis(np.asarray(mask.convert("RGB"), np.int64), 2, 0)
-            return upright(red << 16 | green << 8 | blue, mask)
-        if mask.mode not in NUMBERS:
-            raise InputError(f"{path}: a mask of mode {mask.mode}, colours and not class numbers; --colors FILE "
-                             "gives the class of each colour")
-        return upright(np.asarray(mask).astype(np.int64), mask)
-
-
-def class_map(data: bytes, path, table) -> np.ndarray:
-    """Encoded mask -> (H, W) uint8 class numbers by `table` of read_colors, or as they stand for None.
-
-    Raises InputError that names the first value with no class and where it stands.
-    """
-    colors = table is not None and len(next(iter(table))) == 3
-    values = decode_values(data, path, colors)
-    found, where = np.unique(values, return_inverse=True)
-    if colors:
-        keys = [(value >> 16, value >> 8 & 255, value & 255) for value in found.tolist()]
-    else:
-        keys = [(value,) for value in found.tolist()]
-    labels = [key[0] if table is None else table.get(key, -1) for key in keys]
-    for key, label in zip(keys, labels):
-        if not 0 <= label <= 255:
-            row, column = np.argwhere(values == found[keys.index(key)])[0]
-            hint = ("class numbers go to 254, and --colors FILE can give values others" if table is None
-                    else "--colors has no line for it")
-            raise InputError(f"{path}: value {' '.join(map(str, key))} at row {row}, column {column}: {hint}")
-    return np.asarray(labels, np.uint8)[where.reshape(values.shape)]
-
-
-def convert(job, table) -> np.ndarray:
-    """Check a picture against its mask and write the mask as gray class numbers; (256,) pixels of each number."""
-    image, mask, target = job
-    labels = class_map(read_bytes(mask), mask, table)
-    check_sizes(decode_image(read_bytes(image), image), labels, image, mask)
+    data = image_bytes(job.image)
+    name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"
+    image = decode_image(data, name)
+    labels = job.draw()
+    check_sizes(image, labels, name, job.mask)
+    target = root / GRAY / f"{job.name}.png"
     write_whole(target, png_bytes(Image.fromarray(labels)))
-    return np.bincount(labels.reshape(-1), minlength=256)
+    picture = job.image
+    if isinstance(picture, Embedded):
+        with Image.open(io.BytesIO(data)) as opened:
+            picture = root / EMBEDDED / f"{job.name}.{opened.format.lower()}"
+        write_whole(picture, data)
+    path = os.path.abspath(picture)
+    path = os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
+    counts = np.bincount(labels.reshape(-1), minlength=256)
+    return (Pair(path, os.path.relpath(target, root)),
+            Seen(counts, is_blended(labels, counts), hashlib.sha256(data).digest()[:KEY_BYTES]))
+
+
+def convert_all(jobs: list, root: Path, config) -> dict:
+    """`convert` on all cores: name -> (Pair, Seen)."""
+    for folder in {Path(root, place, job.name).parent for job in jobs
+                   for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
+        folder.mkdir(parents=True, exist_ok=True)
+    done = {}
+    with (ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=limit_pixels, initargs=(config.max_pixels,))
+          as pool, progress(len(jobs), "masks", "mask") as bar):
+        for job, result in zip(jobs, pool.map(partial(convert, root=root), jobs, chunksize=16)):
+            done[job.name] = result
+            bar.update()
+    print(f"{root / GRAY}: {len(jobs)} gray masks")
+    return done
 
 
 def split(names: list, share: float, seed: int) -> tuple:
     """(training names, validation names), both sorted. Each name's place depends on (seed, name) alone, so a picture
     more moves hardly any other from one side to the other."""
-    ranked = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    ranked = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(f"{seed} {name}")).digest())
     count = min(max(round(share * len(names)), 1), len(names) - 1)
     return sorted(ranked[:count]), sorted(ranked[count:])
 
 
-def report(counts: np.ndarray, ignore_label: int) -> None:
-    """Say which classes the masks hold. Raises InputError for masks of one class only: nothing could be learnt."""
-    present = [int(number) for number in np.flatnonzero(counts) if number != ignore_label]
-    if len(present) < 2:
-        held = ", ".join(map(str, np.flatnonzero(counts)))
-        raise InputError(f"--masks: all masks together hold only {held}, and {ignore_label} is ignored "
-                         f"(--ignore_label); --colors FILE gives values classes, with lines such as '255 1'")
-    total = counts.sum()
-    for number in present:
-        print(f"class {number}: {100 * counts[number] / total:.2f} % of the pixels")
-    if counts[ignore_label]:
-        print(f"ignored ({ignore_label}): {100 * counts[ignore_label] / total:.2f} %")
-    absent = sorted(set(range(present[-1] + 1)) - set(present))
-    if absent:
-        warn(f"classes that no mask holds: {' '.join(map(str, absent))}")
-    print(f"use --num_classes {present[-1] + 1}")
+def split_names(names: list, config) -> tuple:
+    """(training names, validation names): by folders train and val where there are such, else by `split`."""
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    val = [folder for folder in VAL if folder in folders] or ["test"]    # no validation: the test set stands in
+    sides = tuple(sorted(name for name in names if "/" in name and name.split("/")[0] in side) for side in (TRAIN, val))
+    if all(sides):
+        left = len(names) - sum(map(len, sides))
+        if left:
+            warn(f"{left} pictures that are neither in the training nor in the validation folder left out")
+        return sides
+    if len(names) < 2:
+        raise InputError(f"{config.images or config.annotations}: one picture cannot be split into training and "
+                         "validation")
+    return split(names, config.split, config.seed)
+
+
+def places_of(config) -> list:
+    """(prefix of the names, pictures, masks, annotations) of the data, and of validation data of its own."""
+    given = [("", config.images, config.masks, config.annotations)]
+    if config.val_images or config.val_masks or config.val_annotations:
+        given = [("train/", *given[0][1:]), ("val/", config.val_images, config.val_masks, config.val_annotations)]
+    for _, images, masks, annotations in given:
+        if not annotations and not (images and masks) or annotations and masks:
+            raise InputError("--images and --masks go together, or --annotations in place of --masks; --val_images, "
+                             "--val_masks and --val_annotations likewise")
+    if len({bool(annotations) for *_, annotations in given}) > 1:
+        raise InputError("training and validation data take either --masks both, or --annotations both")
+    return given
+
+
+def jobs_of_masks(places: list, config) -> tuple:
+    """(jobs, names of the classes if --labels tells them)."""
+    if config.labels and config.colors:
+        raise InputError("--labels and --colors: give one of them, both say what mask values mean")
+    table = read_label_map(config.labels, config.ignore_label) if config.labels else None
+    classes = table.classes if table else []
+    table = read_colors(config.colors) if config.colors else table
+    option, jobs = "--labels" if config.labels else "--colors", []
+    for prefix, folder, mask_folder, _ in places:
+        start = "val_" if prefix == "val/" else ""
+        images = files_of(folder, PICTURES, f"{start}images", config.image_suffix)
+        masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
+        jobs += [Job(prefix + name, images[name], str(masks[name]),
+                     partial(read_mask, images[name], masks[name], table, option))
+                 for name in match(images, masks, (folder, mask_folder))]
+    return jobs, classes
+
+
+def jobs_of_annotations(places: list, config, known: list) -> tuple:
+    """(jobs, names of the classes): those of --class_names, else of the annotations, in the order of `known` where that
+    holds the same names."""
+    if config.labels or config.colors:
+        raise InputError("--labels and --colors are for --masks; annotation files name their classes")
+    found = [read_annotations(annotations, images) for _, images, _, annotations in places]
+    classes = list(dict.fromkeys(name for one in found for name in one.classes))
+    if config.class_names:
+        lines = read_text(config.class_names, "--class_names").splitlines()
+        classes = [line.strip() for line in lines if line.strip()]
+        check_facts({"num_classes": len(classes), "class_names": classes}, f"--class_names {config.class_names}")
+    elif sorted(known) == sorted(classes):
+        classes = known
+    jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",
+                partial(item.draw, classes, config.ignore_label))
+            for (prefix, *_, annotations), one in zip(places, found) for item in one.items]
+    return jobs, classes
+
+
+def find_root(places: list, config) -> Path:
+    """The folder for all that is written: --out, --data_root, or the nearest that holds all data."""
+    if config.out:
+        return Path(os.path.abspath(config.out))
+    folders = [[os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)) for path in place[1:] if path]
+               for place in places]
+    root = os.path.abspath(config.data_root or os.path.commonpath(sum(folders, [])))
+    for pictures, *_ in folders:    # annotations alone have them beside or within themselves
+        if os.path.commonpath([root, pictures]) != root:
+            raise InputError(f"--data_root {config.data_root}: the pictures in {pictures} must lie within it, since "
+                             "the paths of list files are relative to it; --out writes elsewhere")
+    return Path(root)
+
+
+def report(counts: np.ndarray, labels: Labels) -> None:
+    """Say which classes the masks hold."""
+    for number in np.flatnonzero(counts).tolist():
+        share = f"{100 * counts[number] / counts.sum():.2f} %"
+        print(f"ignored ({number}): {share}" if number == labels.ignore_label else
+              f"class {number} ({printable(labels.names[number])}): {share} of the pixels")
 
 
 def make_own_lists(config) -> None:
-    """Gray masks, train_lst.txt, val_lst.txt and dataset.yaml in --data_root, by default the folder that holds both
-    others."""
-    images = files_of(config.images, PICTURES, "images")
-    names = match(images, masks := files_of(config.masks, MASKS, "masks"), config)
-    if len(names) < 2:
-        raise InputError(f"--images {config.images}: one picture cannot be split into training and validation")
-    folders = [os.path.abspath(config.images), os.path.abspath(config.masks)]
-    root = os.path.abspath(config.data_root or os.path.commonpath(folders))
-    if os.path.commonpath([root, folders[0]]) != root:
-        raise InputError(f"--data_root {config.data_root}: --images {config.images} must lie within it, since the "
-                         "paths of list files are relative to it")
-    config = believe_ignore_label(config, Path(root))
-    table = read_colors(config.colors) if config.colors else None
-    targets = {name: Path(root, GRAY, name + ".png") for name in names}
-    for folder in {path.parent for path in targets.values()}:
-        folder.mkdir(parents=True, exist_ok=True)
-    counts = np.zeros(256, np.int64)
-    with ProcessPoolExecutor(config.workers or os.cpu_count()) as pool, progress(len(names), "masks", "mask") as bar:
-        jobs = [(images[name], masks[name], targets[name]) for name in names]
-        for one in pool.map(partial(convert, table=table), jobs, chunksize=16):
-            counts += one
-            bar.update()
-    print(f"{Path(root, GRAY)}: {len(names)} gray masks")
-    report(counts, config.ignore_label)
-    source = f"pictures of {config.images}, masks of {config.masks}"
-    facts = facts_of_lists(config, Path(root), counts, source + (f", {config.colors}" if config.colors else ""))
-    for file, chosen in zip(("train_lst.txt", "val_lst.txt"), split(names, config.split, config.seed)):
-        write_list(Path(root), file, [Pair(os.path.relpath(os.path.abspath(images[name]), root),
-                                           os.path.relpath(targets[name], root)) for name in chosen])
-    write_facts(Path(root), facts)
+    """Gray masks, train_lst.txt, val_lst.txt and dataset.yaml in --out or --data_root, by default the folder that holds
+    all data."""
+    places = places_of(config)
+    root = find_root(places, config)
+    config = believe_ignore_label(config, root)
+    source = "; ".join(" and ".join(filter(None, place[1:])) for place in places)
+    source += "".join(f", {table}" for table in (config.labels, config.colors) if table)
+    known = labels_beside(root / FILE)[0]
+    known = known.get("class_names", []) if known.get("source") == source else []
+    jobs, classes = (jobs_of_annotations(places, config, known) if config.annotations else
+                     jobs_of_masks(places, config))
+    sides = split_names([job.name for job in jobs], config)
+    done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
+    train, val = (summary_of([done[name][1] for name in side]) for side in sides)
+    whole = summary_of([seen for _, seen in done.values()])
+    named = classes if config.annotations or not (config.class_names or known) else []
+    facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
+             facts_of_lists(config, root, whole.pixels, source, classes))
+    labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
+    report(whole.pixels, labels)
+    given = str(config.masks or config.annotations)
+    tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
+    for file, side in zip(("train_lst.txt", "val_lst.txt"), sides):
+        write_list(root, file, [done[name][0] for name in side])
+    write_facts(root, facts)

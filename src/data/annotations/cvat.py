@@ -30,7 +30,7 @@ from src.data.annotations.item import (
     visible,
 )
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
-from src.data.own_data import PICTURES
+from src.data.folders import PICTURES
 from src.data.pictures import read_bytes
 
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8

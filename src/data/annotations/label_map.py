@@ -51,6 +51,8 @@ def read_label_map(name, ignore_label: int = 255) -> LabelMap:
             tables[len(value)][value] = ignore_label if label is None else label
     if not tables[1] and not tables[3]:
         raise InputError(f"{path}: holds no line {LINE}")
+    if names:    # of some classes; the others get one
+        names = {**{label: f"class_{label}" for table in tables.values() for label in table.values()}, **names}
     names.pop(ignore_label, None)    # a file may write the number instead of the word
     return LabelMap(tables[1], tables[3], name_classes(names, path))
 
@@ -69,7 +71,7 @@ def read_line(fields: list, place: str) -> tuple:
 
 
 def is_number(field: str) -> bool:
-    return field.isascii() and field.isdigit() and len(field) < 10
+    return field.isascii() and field.isdigit() and len(field) < 8
 
 
 def add_line(table: dict, names: dict, value: tuple, label, title: str, place: str) -> None:

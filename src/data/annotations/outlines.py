@@ -127,7 +127,7 @@ def coco_annotations(labels: np.ndarray, classes, ignore_label: int) -> list:
 
     def shapes_of(tolerance):
         return [Shape("bitmap", names[region.value], as_bitmap(region, labels.shape), "") if region.has_holes
-                else Shape("parts", names[region.value], [region.points(tolerance)], "") for region in found]
+                else Shape("outlines", names[region.value], [region.points(tolerance)], "") for region in found]
 
     entries = []
     for region, shape in zip(found, simplest(labels, shapes_of, class_numbers(classes, ignore_label))):

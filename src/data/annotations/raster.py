@@ -1,8 +1,8 @@
 """Shapes drawn as class numbers, each format by the rule of its own tools.
 
-labelme draws with Pillow: coordinates are cut to whole pixels, and the outline's pixels belong to the shape. COCO and
-CVAT (both through pycocotools) take the pixels whose centre lies within, the first one's at (0.5, 0.5). On the same
-polygons the two differ by half a pixel all around.
+labelme, and its converter to COCO, draw with Pillow: coordinates are cut to whole pixels, and the outline's pixels
+belong to the shape. CVAT (through pycocotools) takes the pixels whose centre lies within, the first one's at
+(0.5, 0.5). On the same polygons the two differ by half a pixel all around.
 """
 import io
 from typing import NamedTuple
