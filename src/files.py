@@ -129,6 +129,7 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
         InputError: as check_output. RunError: names the path and the reason, such as a full disk.
     """
     target = replaceable(path, option, kind, inputs)
+    check_folder(target.parent, f"{option} {path}".strip())
     aside = aside_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -54,9 +54,9 @@ def test_a_whole_entry_is_read(tmp_path):
     (entry(dims=(1 << 40, 1 << 40)), "'a' holds 24 bytes"), (entry(dims=(1 << 63,)), "'a' holds 24 bytes"),
     (entry(dims=(1 << 62, 1 << 62, 4)), "'a' holds 24 bytes"), (entry(dims=(1,) * 40), "more than 16 dimensions"),
     (field(1, field(1, b"a") + field(2, field(1, as_varint(2) * 99999) + field(2, b"Float32"))), "more than 16"),
-    (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "a name or type is missing"),
+    (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "an entry has no name or type"),
     (entry(kind=b"\xff\xfe"), "is not text"), (entry(name=b"\xff\xfe"), "a name is not text"),
-    (entry(name=b"x" * 5000), "a name or type is missing"), (entry(name=b""), "a name or type is missing"),
+    (entry(name=b"x" * 5000), "an entry has no name or type"), (entry(name=b""), "an entry has no name or type"),
     (entry() + entry(b"b") + entry(), "'a' is there twice"),
     (entry() + entry(dims=(3, 2)), "the parts of 'a' differ"),
     (entry() + entry(kind=b"Int32"), "the parts of 'a' differ"),
@@ -155,7 +155,7 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
     ({"class_names": ["a", "b", "c", "d", "e", 6]}, {}), ({"class_names": [str(n) for n in range(10 ** 5)]}, {}),
     ({"class_names": ["a", "b"], "num_classes": 2}, {}),    # the weights have six
     ({"class_names": list("abcdef"), "crop_size": 65}, {"class_names": list("abcdef"), "crop_size": 65}),
-    ({"recipe": {"a": [{}]}, "unheard of": [1]}, {"recipe": {"a": [{}]}}),    # silently
+    ({"recipe": {"a": [{}]}, "unheard of": [1]}, {"recipe": {"a": [{}]}, "unheard of": [1]}),    # silently
 ])
 def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path, capsys):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", facts)

@@ -95,7 +95,7 @@ def test_bad_arguments(arguments, part, run, tmp_path):
 def test_a_place_that_cannot_be_written(place, part, run, tmp_path):
     hccn(tmp_path / "h", (0, 1))
     result = run(get_multicards_json.main, "10.0.0.1", "--hccn_conf", "h", "--output", place)
-    assert result.code == 1 and f"--output {place}: {part}" in result.err, result
+    assert result.code == 2 and f"--output {place}: {part}" in result.err, result
     assert sorted(path.name for path in tmp_path.iterdir()) == ["h"]
 
 

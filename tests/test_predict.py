@@ -264,7 +264,7 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
             ([tmp_path / "blank.txt"], "lists no pictures"),
             ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
-            ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: No such file"),
+            ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
             ([good, "--model", tmp_path / "kept.onnx"], "kept.onnx: a checkpoint, which MindSpore reads by"),
             ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),

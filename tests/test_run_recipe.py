@@ -43,7 +43,7 @@ def evaluated(tmp_path):
         path = tmp_path / folder / "eval_result.json"
         path.parent.mkdir()
         path.write_text(json.dumps({
-            "network": "deeplab_v3_tiny_s8",
+            "network": "deeplab_v3_tiny_s8", "output_stride": 8,
             "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": flip}, "mean_iou": figure,
             "pixel_accuracy": 0.5, "images_per_s": 1.0}))
         os.utime(path, (4e9, 4e9))

@@ -258,7 +258,7 @@ def test_no_scored_pixel_is_null_and_ends_with_1(options, drawn, run, tmp_path):
     Image.new("L", Image.open(drawn / mask).size, 255).save(tmp_path / "a.png")
     (tmp_path / "list.txt").write_text("a.jpg a.png\n")
     result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst",
-                 tmp_path / "list.txt", "--train_dir", tmp_path / "ckpt")
+                 tmp_path / "list.txt", "--train_dir", tmp_path / "ckpt", "--ignore_findings")
     last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
                       parse_constant=lambda text: pytest.fail(text))
     assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result

@@ -107,7 +107,7 @@ def train_mindspore(folder, start, images, labels, freeze_bn):
                 "--data_file", str(folder / "a.mindrecord"), "--crop_size", str(SIDE), "--batch_size", str(COUNT),
                 "--min_scale", "1", "--max_scale", "1", "--train_epochs", str(STEPS), "--base_lr", str(BASE_LR),
                 "--freeze_bn", str(freeze_bn), "--ckpt_pre_trained", str(folder / "start.ckpt"),
-                "--train_dir", str(folder / "run"), "--compile_cache", ""])
+                "--train_dir", str(folder / "run")])
     lines = (folder / "run/metrics.jsonl").read_text().splitlines()
     last = ms.load_checkpoint(str(folder / f"run/deeplab_v3_tiny_s16-{STEPS}_1.ckpt"))
     return [json.loads(line)["loss"] for line in lines], {name: value.asnumpy() for name, value in last.items()}

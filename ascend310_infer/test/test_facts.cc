@@ -88,7 +88,7 @@ void TheCommandLineWins() {
 void WrongFactsAreNamed() {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"[]", "the content is not an object"},
-      {"{\"num_classes\": 1}", "num_classes is not a complete number from 2 to 255"},
+      {"{\"num_classes\": 1}", "num_classes is not a whole number from 2 to 255"},
       {"{\"num_classes\": 2.5}", "num_classes"}, {"{\"num_classes\": \"6\"}", "num_classes"},
       {"{\"num_classes\": 1e30}", "num_classes"}, {"{\"ignore_label\": -1}", "ignore_label"},
       {"{\"ignore_label\": true}", "ignore_label"}, {"{\"mean\": 1}", "mean is not three numbers"},

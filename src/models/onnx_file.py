@@ -30,8 +30,9 @@ def read_metadata(path, option: str) -> dict:
     """The texts of an ONNX file's metadata by name. Raises InputError for a damaged file and for too much text."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
-            spans = [value for number, value in protobuf.fields(data, 0, len(data))
-                     if number == METADATA and isinstance(value, range)]
+            spans = [value for number, value in protobuf.fields(data, 0, len(data)) if number == METADATA]
+            if not all(isinstance(span, range) for span in spans):
+                raise Damaged("metadata that are no text")
             if sum(map(len, spans)) > MOST_BYTES:
                 raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
             return dict(read_entry(data, span) for span in spans)

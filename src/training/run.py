@@ -30,8 +30,6 @@ def train(config) -> None:
     limit_pixels(config.max_pixels)
     pairs = read_evaluation_pairs(config)    # before anything of an earlier run is moved
     device = open_device(config.device_target, config.device_id, config.is_distributed)
-    if device.rank == 0:
-        claim_folder(config.train_dir, "--train_dir")    # for this process, before anything of another run is touched
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
@@ -41,6 +39,7 @@ def train(config) -> None:
         check_memory(config, labels.num_classes)
     if device.rank == 0:
         check_data(config, labels, pairs)
+        claim_folder(config.train_dir, "--train_dir")    # for this process, before anything of another run is touched
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
