@@ -138,4 +138,4 @@ def test_default_result_file_is_in_the_working_folder(options, shell, tmp_path):
 
 def test_a_result_that_cannot_be_written(options, run):
     result = run(evaluation.main, *options, "--result_file", "/dev/null/r.json")
-    assert result.code == 2 and "--result_file /dev/null/r.json: cannot be written, for /dev/null is no folder" in result.err
+    assert result.code == 2 and "/dev/null/r.json: cannot be written, for /dev/null is no folder" in result.err

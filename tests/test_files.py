@@ -66,7 +66,7 @@ def test_an_unwritable_place_is_found_before(place, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file is no folder"):
         check_output(tmp_path / place, "--x")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / place, b"")
 
 

@@ -266,12 +266,13 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
-            ([good, "--model", tmp_path / "kept.onnx"], "kept.onnx: a checkpoint, which MindSpore reads by"),
             ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
-            ([good, "--output_dir", good], "is no folder"), ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
+            ([good, "--output_dir", good], "is a file, no folder"), ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])
         assert result.code == 2 and part in result.err, result
         assert len(result.err.strip().splitlines()) == 1 and not (tmp_path / "out").exists(), result.err
+    result = run(predict.main, good, *options, "--model", tmp_path / "kept.onnx")
+    assert result.code == 0 and "deeplab_v3_tiny_s16: 6 classes" in result.out, "told by its contents, not its name"
 
 
 def test_what_is_no_video_is_one_line(options, shell, tmp_path):

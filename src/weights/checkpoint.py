@@ -65,15 +65,13 @@ def read(path, option: str) -> Checkpoint:
         raise InputError(f"{option} is not given")
     if not Path(path).is_file():
         raise InputError(f"{where}: no such file")
-    if Path(path).suffix in OTHER_FILES:
-        raise InputError(f"{where}: {OTHER_FILES[Path(path).suffix]}")
     try:
         with open(path, "rb") as file:
             data = mapped(file)
     except (OSError, ValueError) as error:    # no right to read; an empty file cannot be mapped
         raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
     if not begins(data[:HEAD]):
-        raise InputError(f"{where}: is no MindSpore checkpoint")
+        raise InputError(f"{where}: {OTHER_FILES.get(Path(path).suffix, 'is no MindSpore checkpoint')}")
     try:
         return parse(data)
     except Damaged as error:
