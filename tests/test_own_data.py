@@ -14,8 +14,8 @@ from src.data import build_seg_data, get_dataset_lst
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.mask_values import class_map, read_colors
-from src.data.own_data import split
 from src.data.pictures import limit, read_pair
+from src.data.splits import split
 from src.drawing.palette import palette
 from tests.annotation_files import labelme, shape
 
@@ -286,6 +286,31 @@ def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, s
     assert tuple(map(len, sides)) == sizes
     if sizes == (3, 2):
         assert all(pair.image.startswith(f"images/{name}/") for name, side in zip(folders, sides) for pair in side)
+
+
+def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
+    for side in ("one", "two"):
+        write_folders(tmp_path / side, Image.fromarray)
+    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
+                      tmp_path) for side in ("one", "two")}
+    assert make(*options["one"]).code == 0 and make(*options["one"]).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = make(*options["two"])
+    assert result.code == 2 and "is the mask of one/images/sub " in result.err and "--out DIR" in result.err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert make(*options["two"], "--out", tmp_path / "out").code == 0
+    for name in ("train_lst.txt", "val_lst.txt"):
+        (tmp_path / name).unlink()
+    assert make(*options["two"]).code == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_folder_that_cannot_be_written_into(tmp_path, lists):
+    write_folders(tmp_path, Image.fromarray)
+    tmp_path.chmod(0o555)
+    result = lists()
+    tmp_path.chmod(0o755)
+    assert result.code == 2 and "cannot be written into; --out DIR takes masks" in result.err
 
 
 def test_suffixes(tmp_path, lists):

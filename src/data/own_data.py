@@ -18,16 +18,18 @@ from src.data.facts import FILE, believe_ignore_label, check_facts, facts_of, fa
 from src.data.findings import KEY_BYTES, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
 from src.data.labels import Labels
-from src.data.lists import Pair, read_text, write_list
+from src.data.lists import Pair, read_list, read_text, write_list
 from src.data.mask_values import read_colors, read_mask
 from src.data.pictures import check_sizes, decode_image, limit_pixels, png_bytes
+from src.data.splits import split_names
 from src.data.survey import is_blended
 from src.files import write_whole
 from src.foreign import printable
 
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers
 GRAY, EMBEDDED = "masks_gray", "masks_gray_pictures"    # folders for masks, and for pictures out of labelme's files
-TRAIN, VAL = ("train", "training"), ("val", "valid", "validation")    # folders of data that is split already
+LISTS = ("train_lst.txt", "val_lst.txt")
+EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats whose ending is another
 
 
 class Job(NamedTuple):
@@ -84,6 +86,28 @@ def match(images: dict, masks: dict, folders: tuple) -> list:
     return names
 
 
+def listed(path, root: Path) -> str:
+    """A path as the lists in `root` name it: relative to it, absolute outside it."""
+    path = os.path.abspath(path)
+    return os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
+
+
+def check_targets(jobs: list, root: Path) -> None:
+    """Raises InputError where `root` cannot be written into, or a mask there is of another picture of an earlier run,
+    whose lists would pair it with the wrong mask from now on."""
+    if root.exists() and not os.access(root, os.W_OK):
+        raise InputError(f"{root}: cannot be written into; --out DIR takes masks, lists and {FILE}")
+    lists = [path for path in map(root.joinpath, LISTS) if path.is_file()]
+    owners = {pair.mask: pair.image for path in lists for pair in read_list(path)}
+    for job in jobs:
+        owner = owners.get(f"{GRAY}/{job.name}.png", "")
+        if (owner and isinstance(job.image, Path) and not owner.startswith(EMBEDDED) and Path(root, owner).is_file()
+                and owner != listed(job.image, root)):
+            raise InputError(f"{root / GRAY / job.name}.png: is the mask of {owner} from an earlier run; --val_images "
+                             f"and --val_masks take validation data in one run, --out DIR another folder; or delete "
+                             f"{' and '.join(map(str, lists))}")
+
+
 def convert(job: Job, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture that only an annotation
     file holds is written, too.
@@ -100,12 +124,10 @@ def convert(job: Job, root: Path) -> tuple:
     picture = job.image
     if isinstance(picture, Embedded):
         with Image.open(io.BytesIO(data)) as opened:
-            picture = root / EMBEDDED / f"{job.name}.{opened.format.lower()}"
+            picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         write_whole(picture, data)
-    path = os.path.abspath(picture)
-    path = os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
     counts = np.bincount(labels.reshape(-1), minlength=256)
-    return (Pair(path, os.path.relpath(target, root)),
+    return (Pair(listed(picture, root), listed(target, root)),
             Seen(counts, is_blended(labels, counts), hashlib.sha256(data).digest()[:KEY_BYTES]))
 
 
@@ -122,30 +144,6 @@ def convert_all(jobs: list, root: Path, config) -> dict:
             bar.update()
     print(f"{root / GRAY}: {len(jobs)} gray masks")
     return done
-
-
-def split(names: list, share: float, seed: int) -> tuple:
-    """(training names, validation names), both sorted. Each name's place depends on (seed, name) alone, so a picture
-    more moves hardly any other from one side to the other."""
-    ranked = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(f"{seed} {name}")).digest())
-    count = min(max(round(share * len(names)), 1), len(names) - 1)
-    return sorted(ranked[:count]), sorted(ranked[count:])
-
-
-def split_names(names: list, config) -> tuple:
-    """(training names, validation names): by folders train and val where there are such, else by `split`."""
-    folders = {name.split("/")[0] for name in names if "/" in name}
-    val = [folder for folder in VAL if folder in folders] or ["test"]    # no validation: the test set stands in
-    sides = tuple(sorted(name for name in names if "/" in name and name.split("/")[0] in side) for side in (TRAIN, val))
-    if all(sides):
-        left = len(names) - sum(map(len, sides))
-        if left:
-            warn(f"{left} pictures that are neither in the training nor in the validation folder left out")
-        return sides
-    if len(names) < 2:
-        raise InputError(f"{config.images or config.annotations}: one picture cannot be split into training and "
-                         "validation")
-    return split(names, config.split, config.seed)
 
 
 def places_of(config) -> list:
@@ -227,23 +225,26 @@ def make_own_lists(config) -> None:
     places = places_of(config)
     root = find_root(places, config)
     config = believe_ignore_label(config, root)
-    source = "; ".join(" and ".join(filter(None, place[1:])) for place in places)
+    kinds = ("pictures", "masks", "annotations")
+    source = "; ".join(", ".join(f"{kind} of {path}" for kind, path in zip(kinds, place[1:]) if path)
+                       for place in places)
     source += "".join(f", {table}" for table in (config.labels, config.colors) if table)
     known = labels_beside(root / FILE)[0]
     known = known.get("class_names", []) if known.get("source") == source else []
     jobs, classes = (jobs_of_annotations(places, config, known) if config.annotations else
                      jobs_of_masks(places, config))
     sides = split_names([job.name for job in jobs], config)
+    check_targets(jobs, root)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
     whole = summary_of([seen for _, seen in done.values()])
-    named = classes if config.annotations or not (config.class_names or known) else []
+    named = classes if config.annotations or not config.class_names else []
     facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
              facts_of_lists(config, root, whole.pixels, source, classes))
     labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
     report(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
-    for file, side in zip(("train_lst.txt", "val_lst.txt"), sides):
+    for file, side in zip(LISTS, sides):
         write_list(root, file, [done[name][0] for name in side])
     write_facts(root, facts)
