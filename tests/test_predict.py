@@ -267,7 +267,8 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
             ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
-            ([good, "--output_dir", good], "is a file, no folder"), ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
+            ([good, "--output_dir", good], "is a file, no folder"),
+            ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])
         assert result.code == 2 and part in result.err, result
         assert len(result.err.strip().splitlines()) == 1 and not (tmp_path / "out").exists(), result.err
