@@ -59,16 +59,6 @@ TOKENS = [b"[" * 2000, b"{\"a\":" * 500, b"&a [*a, *a]", b"*a", b"!!int", b"!!bi
           b"\xff" * 9 + b"\x01", b"\x80" * 11, b"\x7f\xff\xff\xff", b"<!DOCTYPE a [", b"<a>" * 200]
 
 
-class AnyColor(dict):
-    """A table with a class for every colour."""
-
-    def get(self, key, default=None):
-        return 1
-
-
-ANY_COLOR = AnyColor({(0, 0, 0): 0})
-
-
 class Kind(NamedTuple):
     """One kind of file: good ones, the place where the reader finds it, and the reader."""
 
@@ -233,8 +223,6 @@ def picture_kinds(folder: Path) -> dict:
             folder, Pair(path.name, "goodm.png"), labels)),
         "mask": Kind(masks, folder / "q.png", lambda path: read_pair(folder, Pair("good.png", path.name), labels)),
         "mask of numbers": Kind(masks, folder / "n.png", lambda path: class_map(read_bytes(path), path, None)),
-        "mask of colours": Kind(pictures[1:2] + masks, folder / "k.png", lambda path: class_map(
-            read_bytes(path), path, ANY_COLOR)),
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.console import RunError
+from src.console import InputError, RunError
 from src.drawing import fonts
 from src.drawing.encoding import encode, fit, write_picture
 from src.drawing.legend import legend_entries
@@ -97,7 +97,7 @@ def test_encoding_is_checked(tmp_path):
         with pytest.raises(RunError, match=f"{name}: OpenCV cannot write"):
             encode(wrong, name)
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"x\.png: cannot be written"):
+    with pytest.raises(InputError, match=r"x\.png: cannot be written"):
         write_picture(tmp_path / "file/x.png", image)
 
 
