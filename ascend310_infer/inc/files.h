@@ -29,7 +29,7 @@ void WriteFile(const std::string &path, const void *data, size_t size);
 void WriteFile(const std::string &path, const std::string &text);
 
 // Pairs of a list file: lines `image mask`, separated by a tab where a name has blanks; empty lines are skipped.
-// Throws InputError for a missing or empty file, one that is not UTF-8, and a line with another number of fields.
+// Names are bytes. Throws InputError for a missing or empty file, UTF-16, and a line with another number of fields.
 std::vector<Pair> ReadList(const std::string &path);
 
 // Names of `count` classes: the lines of a file, else `known` if it has as many, else VOC's for 21, else class_0, ...

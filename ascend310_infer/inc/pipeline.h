@@ -33,6 +33,10 @@ struct Summary {
   std::vector<std::string> bad;  // one line for each picture that could not be read
 };
 
+// Names with a leading slash, as VOC's widely copied lists have, become relative where only that file exists; true if
+// there were any.
+bool MakeRelative(const Options &options, std::vector<Pair> *pairs);
+
 // Throws InputError for pictures whose results would have one name, and, without --skip_bad, for missing files.
 void CheckPairs(const std::vector<Pair> &pairs, const Options &options);
 

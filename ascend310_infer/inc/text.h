@@ -21,6 +21,9 @@ bool HasControls(const std::string &text);
 // What stands before the first line break.
 std::string FirstLine(const std::string &text);
 
+// The text for a console: control characters and bytes that are no UTF-8, as file names may hold, as \xNN.
+std::string Printable(const std::string &text);
+
 }  // namespace segment
 
 #endif  // ASCEND310_INFER_INC_TEXT_H_

@@ -15,39 +15,40 @@
 namespace segment {
 namespace {
 
-const char *const kBlanks = " \t\v\f\r";
+const char *const kBlanks = " \t\r";  // between the fields of a line; other blanks belong to names
 
 std::string Strip(const std::string &text) {
   const size_t first = text.find_first_not_of(kBlanks);
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-// Lines of a text file; \n, \r\n and \r end one.
-std::vector<std::string> ReadLines(const std::string &path) {
+// Lines of a text file; \n, \r\n and \r end one. File names are bytes, of any encoding or none; other text is UTF-8.
+std::vector<std::string> ReadLines(const std::string &path, bool holds_names) {
   std::string text = ReadFile(path);
-  if (!IsUtf8(text) || text.find('\0') != std::string::npos) {
-    throw InputError(path + ": is not a text file");
+  const bool is_utf16 = text.compare(0, 2, "\xFF\xFE") == 0 || text.compare(0, 2, "\xFE\xFF") == 0;
+  if (is_utf16 || text.find('\0') != std::string::npos || (!holds_names && !IsUtf8(text))) {
+    throw InputError(path + ": is not a text file, or of another encoding; save it as UTF-8");
   }
   if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);  // the mark some editors begin with
-  for (char &character : text) {
-    character = character == '\r' ? '\n' : character;
-  }
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
+  std::vector<std::string> lines(1);
+  for (size_t place = 0; place < text.size(); ++place) {
+    if (text[place] != '\n' && text[place] != '\r') {
+      lines.back() += text[place];
+    } else {
+      if (text.compare(place, 2, "\r\n") == 0) ++place;
+      lines.emplace_back();
+    }
   }
   return lines;
 }
 
+// Between tabs if the line has any, else between blanks.
 std::vector<std::string> Fields(const std::string &line) {
+  const char separator = line.find('\t') != std::string::npos ? '\t' : ' ';
   std::vector<std::string> fields;
   std::istringstream stream(line);
-  if (line.find('\t') != std::string::npos) {
-    for (std::string field; std::getline(stream, field, '\t');) fields.push_back(Strip(field));
-    if (line.back() == '\t') fields.emplace_back();
-  } else {
-    for (std::string field; stream >> field;) fields.push_back(field);
+  for (std::string field; std::getline(stream, field, separator);) {
+    if (separator == '\t' || !field.empty()) fields.push_back(Strip(field));
   }
   return fields;
 }
@@ -115,10 +116,10 @@ void WriteFile(const std::string &path, const std::string &text) { WriteFile(pat
 std::vector<Pair> ReadList(const std::string &path) {
   std::vector<Pair> pairs;
   size_t number = 0;
-  for (const std::string &line : ReadLines(path)) {
+  for (const std::string &line : ReadLines(path, true)) {
     ++number;
-    if (Strip(line).empty()) continue;
-    const std::vector<std::string> fields = Fields(line);
+    const std::vector<std::string> fields = Fields(Strip(line));
+    if (fields.empty()) continue;
     if (fields.size() != 2 || fields[0].empty() || fields[1].empty()) {
       throw InputError(path + ", line " + std::to_string(number) + ": " + std::to_string(fields.size()) +
                        " fields where 'image mask' is expected; names with blanks are separated by a tab");
@@ -132,7 +133,7 @@ std::vector<Pair> ReadList(const std::string &path) {
 std::vector<std::string> ClassNames(size_t count, const std::string &path, const std::vector<std::string> &known) {
   std::vector<std::string> names;
   if (!path.empty()) {
-    for (const std::string &line : ReadLines(path)) {
+    for (const std::string &line : ReadLines(path, false)) {
       if (!Strip(line).empty()) names.push_back(Strip(line));
     }
     if (names.size() != count) {

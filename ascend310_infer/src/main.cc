@@ -42,7 +42,8 @@ void Report(const Options &options, const Summary &summary, size_t listed, const
   text << "processed " << summary.images << " of " << listed << " images";
   if (options.skip_bad) text << ", " << summary.bad.size() << " skipped";
   text << "\n" << table;
-  for (const std::string &line : summary.bad) text << (options.skip_bad ? "skipped: " : "stopped: ") << line << "\n";
+  const char *const ended = options.skip_bad ? "skipped: " : "stopped: ";
+  for (const std::string &line : summary.bad) text << ended << Printable(line) << "\n";
   WriteFile(Join(options.output_dir, "acc.log"), text.str());
   WriteFile(Join(options.output_dir, "time_Result/test_perform_static.txt"), TimeText(summary));
   std::cout << text.str() << TimeText(summary) << std::flush;
@@ -55,7 +56,11 @@ void Main(const std::vector<std::string> &arguments) {
     return;
   }
   if (options.mask_path.empty()) options.mask_path = options.dataset_path;
-  const std::vector<Pair> pairs = ReadList(options.image_list);
+  std::vector<Pair> pairs = ReadList(options.image_list);
+  if (MakeRelative(options, &pairs)) {
+    std::cerr << "warning: --image_list " << Printable(options.image_list)
+              << ": names begin with a slash; they are read as relative" << std::endl;
+  }
   CheckPairs(pairs, options);
   const Facts facts = ReadFacts(options.mindir_path);
   Believe(facts, &options);
@@ -82,10 +87,10 @@ int main(int argc, char **argv) {
     segment::Main(std::vector<std::string>(argv + 1, argv + argc));
     return 0;
   } catch (const segment::InputError &error) {
-    std::cerr << "error: " << error.what() << std::endl;
+    std::cerr << "error: " << segment::Printable(error.what()) << std::endl;
     return 2;
   } catch (const std::exception &error) {
-    std::cerr << "error: " << segment::FirstLine(error.what()) << std::endl;
+    std::cerr << "error: " << segment::Printable(segment::FirstLine(error.what())) << std::endl;
     return 1;
   }
 }

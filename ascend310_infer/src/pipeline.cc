@@ -143,6 +143,21 @@ void Say(size_t done, size_t total, Clock::time_point start, Clock::time_point *
 
 }  // namespace
 
+bool MakeRelative(const Options &options, std::vector<Pair> *pairs) {
+  bool found = false;
+  const auto relative = [&found](const std::string &folder, std::string *name) {
+    const std::string bare = name->substr(std::min(name->find_first_not_of('/'), name->size()));
+    if (bare == *name || IsFile(*name) || !IsFile(Join(folder, bare))) return;
+    *name = bare;
+    found = true;
+  };
+  for (Pair &pair : *pairs) {
+    relative(options.dataset_path, &pair.image);
+    relative(options.mask_path, &pair.mask);
+  }
+  return found;
+}
+
 void CheckPairs(const std::vector<Pair> &pairs, const Options &options) {
   std::map<std::string, std::string> images;  // by the name of their results
   for (const Pair &pair : pairs) {

@@ -27,22 +27,48 @@ constexpr std::array<Form, 9> kForms = {{{0x00, 0x7F, 0, 0, 0},
                                          {0xF1, 0xF3, 3, 0x80, 0xBF},
                                          {0xF4, 0xF4, 3, 0x80, 0x8F}}};
 
+// Bytes of the character that begins at `place`; 0 where none does.
+size_t Length(const std::string &text, size_t place) {
+  const unsigned char byte = Byte(text, place);
+  const auto *form = std::find_if(kForms.begin(), kForms.end(),
+                                  [byte](const Form &known) { return byte >= known.first && byte <= known.last; });
+  if (form == kForms.end() || text.size() - place <= form->following) return 0;
+  for (size_t next = 1; next <= form->following; ++next) {
+    if (!IsFollowing(text[place + next])) return 0;
+  }
+  const unsigned char second = form->following > 0 ? Byte(text, place + 1) : 0;
+  return second < form->lowest || second > form->highest ? 0 : form->following + 1;
+}
+
 }  // namespace
 
 bool IsUtf8(const std::string &text) {
-  for (size_t place = 0; place < text.size();) {
-    const unsigned char byte = Byte(text, place);
-    const auto *form = std::find_if(kForms.begin(), kForms.end(),
-                                    [byte](const Form &known) { return byte >= known.first && byte <= known.last; });
-    if (form == kForms.end() || text.size() - place <= form->following) return false;
-    for (size_t next = 1; next <= form->following; ++next) {
-      if (!IsFollowing(text[place + next])) return false;
-    }
-    const unsigned char second = form->following > 0 ? Byte(text, place + 1) : 0;
-    if (second < form->lowest || second > form->highest) return false;
-    place += form->following + 1;
+  size_t place = 0;
+  while (place < text.size()) {
+    const size_t length = Length(text, place);
+    if (length == 0) return false;
+    place += length;
   }
   return true;
+}
+
+std::string Printable(const std::string &text) {
+  constexpr std::array<char, 17> digits = {"0123456789abcdef"};
+  std::string shown;
+  for (size_t place = 0; place < text.size();) {
+    const size_t length = Length(text, place);
+    const std::string character = text.substr(place, std::max<size_t>(length, 1));
+    place += character.size();
+    if (length > 0 && !HasControls(character)) {
+      shown += character;
+      continue;
+    }
+    for (const char byte : character) {
+      const auto value = static_cast<unsigned char>(byte);
+      shown += {'\\', 'x', digits[value / 16], digits[value % 16]};
+    }
+  }
+  return shown;
 }
 
 size_t Characters(const std::string &text) {

@@ -134,6 +134,16 @@ void PairsAreChecked() {
   CHECK(Has(Thrown<segment::InputError>([&] { segment::CheckPairs(folder.pairs, folder.options); }), "both write"));
 }
 
+void LeadingSlashesAreRelative() {
+  Folder folder;
+  const std::string there = folder.Path("1.png");
+  CHECK(!segment::MakeRelative(folder.options, &folder.pairs));
+  folder.pairs = {{"/0.png", "//0_mask.png"}, {there, "/no/such.png"}};
+  CHECK(segment::MakeRelative(folder.options, &folder.pairs));
+  CHECK(folder.pairs[0].image == "0.png" && folder.pairs[0].mask == "0_mask.png");
+  CHECK(folder.pairs[1].image == there && folder.pairs[1].mask == "/no/such.png");
+}
+
 void ProbabilitiesAreDumped() {
   Folder folder;
   folder.options.dump_probs = true;
@@ -158,5 +168,6 @@ Tests PipelineTests() {
           {"sizes must agree", SizesMustAgree},
           {"errors reach the caller", ErrorsReachTheCaller},
           {"pairs are checked", PairsAreChecked},
+          {"leading slashes are relative", LeadingSlashesAreRelative},
           {"probabilities are dumped", ProbabilitiesAreDumped}};
 }

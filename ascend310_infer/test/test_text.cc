@@ -58,13 +58,16 @@ void ListsAreRead() {
   CHECK(pairs.size() == 3 && pairs[0].image == "a.jpg" && pairs[0].mask == "b.png");
   CHECK(pairs[1].image == "c d.jpg" && pairs[1].mask == "e f.png" && pairs[2].image == "\xC3\xA4.jpg");
   CHECK(segment::ReadList(Scratch("\xEF\xBB\xBF" "a.jpg b.png"))[0].image == "a.jpg");
+  CHECK(segment::ReadList(Scratch("a\xff.jpg b\v.png"))[0].image == "a\xff.jpg");
+  CHECK(segment::ReadList(Scratch("a b.jpg\tb.png\t"))[0].mask == "b.png");
 }
 
 void WrongListsAreNamed() {
   CHECK(Has(ListError("a b\nc\n"), "line 2: 1 fields"));
-  CHECK(Has(ListError("a b c"), "line 1: 3 fields") && Has(ListError("a\t"), "line 1: 2 fields"));
-  CHECK(Has(ListError("a\tb\t"), "3 fields") && Has(ListError(" \n\t\n"), "is empty"));
-  CHECK(Has(ListError("\xff\xd8 b"), "is not a text file"));
+  CHECK(Has(ListError("a b c"), "line 1: 3 fields") && Has(ListError("a\t"), "line 1: 1 fields"));
+  CHECK(Has(ListError("a b\r\nc"), "line 2: 1 fields") && Has(ListError("a\t\tb"), "3 fields"));
+  CHECK(Has(ListError("a\tb\tc"), "3 fields") && Has(ListError(" \n\t\n"), "is empty"));
+  CHECK(Has(ListError("\xff\xfe b"), "is not a text file"));
   CHECK(Has(ListError(std::string("a\0b c", 5)), "is not a text file"));
   CHECK(Has(Thrown<InputError>([] { segment::ReadList("/no/list"); }), "/no/list: No such file"));
   CHECK(Has(Thrown<InputError>([] { segment::ReadList("/"); }), "is a folder"));
@@ -116,6 +119,7 @@ void Utf8IsKnown() {
   CHECK(segment::FirstCharacters("a\xC3\xA4\xE2\x82\xAC", 2) == "a\xC3\xA4");
   CHECK(segment::HasControls("a\x1b[31m") && segment::HasControls("\xC2\x9B") && segment::HasControls("\xE2\x80\xA8"));
   CHECK(!segment::HasControls("\xC2\xA0 \xE5\x9B\xBE") && segment::FirstLine("one\ntwo") == "one");
+  CHECK(segment::Printable("\xC3\xA4\x1b[m\xff\n\xC2\x9B") == "\xC3\xA4\\x1b[m\\xff\\x0a\\xc2\\x9b");
 }
 
 }  // namespace
