@@ -1,6 +1,7 @@
 """The engines held to each other on real pictures, what each refuses, and the three lines of Python."""
 import importlib.util
 import sys
+import weakref
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import eval as evaluation
 from src.console import InputError
 from src.evaluation.inference import FIVE_SCALES, Segmenter, Settings, segment
+from src.models import model as models
 from src.models.model import ENGINES, open_model
 
 MODES = {"single": ((1.0,), False), "flip": ((1.0,), True), "multiscale": (FIVE_SCALES, False),
@@ -51,6 +53,24 @@ def test_engines_agree_with_mindspore_on_real_pictures(engine, mode, pictures, t
     assert worst <= 1e-5 * len(scales) * (1 + flip), "a sum of so many probabilities"
     classes = np.unique(np.concatenate([class_map.ravel() for class_map, _ in ours]))
     assert len(classes) > 2, "pictures on which there is something to agree on"
+
+
+@pytest.mark.usefixtures("pynative")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trained, monkeypatch):
+    if engine == "openvino":
+        needs_openvino()
+    arrays = []
+
+    def read(*arguments, read_folded=models.read_folded):
+        network = read_folded(*arguments)
+        arrays.extend(map(weakref.ref, network.weights.values()))
+        return network
+
+    monkeypatch.setattr(models, "read_folded", read)
+    model = open_model(trained / CHECKPOINT, engine, "CPU")
+    assert arrays and not [array for array in arrays if array() is not None]
+    assert np.isfinite(model.predict(np.zeros((1, 3, 65, 65), np.float32))).all(), "the engine has its own"
 
 
 def test_three_lines_of_python(pictures, trained, exported):

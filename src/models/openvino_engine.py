@@ -15,7 +15,7 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
     target = resolve_target(device)
     if target != "CPU":
         raise InputError(f"--engine openvino: runs on the CPU here, not on {target}; give --device_target CPU")
-    core = openvino.Core()
+    path, core = source.path, openvino.Core()    # `run` must not keep the source's weights alive
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise InputError("--precision bf16: this CPU has no bf16 arithmetic (AVX512_BF16 or AMX); leave the option out")
     data = str(source.path) if source.kind == "onnx" else build_model(*source.network, {}).SerializeToString()
@@ -36,7 +36,7 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         try:
             return compiled([batch])[0]
         except RuntimeError as error:
-            raise RunError(f"{source.path}: OpenVINO failed on an input of {batch.shape}: "
+            raise RunError(f"{path}: OpenVINO failed on an input of {batch.shape}: "
                            f"{printable(first_line(error), 200)}") from None
 
     return Loaded(run, tuple(shape), None if classes.is_dynamic else classes.get_length(),
