@@ -22,29 +22,29 @@ BUSY = "busy machine"
 
 # README's rows: English and Chinese of what and beside what, and the values.
 RATIOS = (
-    (("training input", "训练输入"), ("zoo's transform; torchvision v2", "模型库的变换；torchvision v2"),
+    (("training input", "训练数据处理"), ("zoo's transform; torchvision v2", "model zoo 的数据增强；torchvision v2"),
      ("input_all_cores zoo ratio", "input_all_cores torchvision ratio")),
-    (("lists and MindRecords of the full sets", "完整数据集的列表与 MindRecord"),
-     ("one process, plainly written", "单进程的直白写法"), ("lists plain ratio",)),
-    (("training step, batch 2; 8", "训练步，批大小 2；8"), ("PyTorch eager", "PyTorch eager"),
+    (("lists and MindRecords of the full sets", "生成完整数据集的列表和 MindRecord"),
+     ("one process, plainly written", "单进程朴素实现"), ("lists plain ratio",)),
+    (("training step, batch 2; 8", "单步训练，batch size 2；8"), ("PyTorch eager", "PyTorch eager"),
      ("train_batch2 torch ratio", "train_batch8 torch ratio")),
-    (("peak memory of a training step, batch 2; 8", "训练步的内存峰值，批大小 2；8"),
+    (("peak memory of a training step, batch 2; 8", "单步训练的内存峰值，batch size 2；8"),
      ("PyTorch eager", "PyTorch eager"), ("train_batch2 torch memory", "train_batch8 torch memory")),
-    (("eval.py, batch 1, stride 16; 8", "eval.py，批大小 1，步长 16；8"),
-     ("PyTorch eager, plain processing", "PyTorch eager，直白的前后处理"),
+    (("eval.py, batch 1, stride 16; 8", "eval.py，batch size 1，输出步长 16；8"),
+     ("PyTorch eager, plain processing", "PyTorch eager，朴素的前后处理"),
      ("eval_s16_batch1 plain ratio", "eval_s8_batch1 plain ratio")),
-    (("eval.py, batch 4, stride 16; 8", "eval.py，批大小 4，步长 16；8"), ("the same", "同上"),
+    (("eval.py, batch 4, stride 16; 8", "eval.py，batch size 4，输出步长 16；8"), ("the same", "同上"),
      ("eval_s16_batch4 plain ratio", "eval_s8_batch4 plain ratio")),
-    (("eval.py around the network", "eval.py 中网络之外的部分"), ("plainly written", "直白的写法"),
+    (("eval.py around the network", "eval.py 中网络之外的部分"), ("plainly written", "朴素实现"),
      ("around plain ratio",)),
-    (("ONNX file, stride 16; 8", "ONNX 文件，步长 16；8"),
-     ("PyTorch's export, ONNX Runtime", "PyTorch 的导出，ONNX Runtime"),
+    (("ONNX file, stride 16; 8", "ONNX 文件，输出步长 16；8"),
+     ("PyTorch's export, ONNX Runtime", "PyTorch 导出的文件，ONNX Runtime"),
      ("network_s16 export ratio", "network_s8 export ratio")),
-    (("C++ Predict, stride 16; 8", "C++ 的 Predict，步长 16；8"), ("MindSpore in Python", "Python 中的 MindSpore"),
+    (("C++ Predict, stride 16; 8", "C++ 的 Predict，输出步长 16；8"), ("MindSpore in Python", "Python 中的 MindSpore"),
      ("cpp_s16 mindspore ratio", "cpp_s8 mindspore ratio")),
     (("quickstart", "quickstart"), ("the version before", "上一版本"), ("quickstart older ratio",)),
 )
-HEADS = {"en": ("| what | beside | ratio |", "; "), "zh": ("| 内容 | 对照 | 比值 |", "；")}
+HEADS = {"en": ("| what | beside | ratio |", "; "), "zh": ("| 项目 | 对比对象 | 比值 |", "；")}
 
 # Columns of a figure's table: title, value of a side, how it is written. Those without a value are left out.
 COLUMNS = (

@@ -206,7 +206,7 @@ def test_tables_are_made_from_results(tmp_path):
     assert tables.write_tables(tmp_path, tmp_path) == 0
     texts = {page: (tmp_path / page).read_text() for page in tables.PAGES}
     assert "| eval.py, batch 1, stride 16; 8 | PyTorch eager, plain processing | 0.50; 0.50 |" in texts["README.md"]
-    assert "| 训练输入 | 模型库的变换；torchvision v2 | 0.50；0.50 |" in texts["README_CN.md"]
+    assert "| 训练数据处理 | model zoo 的数据增强；torchvision v2 | 0.50；0.50 |" in texts["README_CN.md"]
     page = texts["docs/performance.md"]
     assert "`python benchmarks/run.py differences_s16 differences_s8` on" in page
     assert "| | MindSpore | 4.000 | **0.50** | 2.00 | 0.50 | 2.0e-06 | <= 1e-05: met |" in page

@@ -161,6 +161,19 @@ def test_both_readmes_name_the_same():
     assert figures[0] == figures[1], "the same figures"
 
 
+HAN = "[\u4e00-\u9fff]"
+# What Chinese typography does not have: Chinese and Latin without a blank between them, Latin punctuation or a blank
+# beside Chinese, and a line broken within a sentence, which a browser shows as a blank.
+UNUSUAL = (rf"{HAN}[A-Za-z0-9`\[]", rf"[A-Za-z0-9`)\]]{HAN}", rf"{HAN} ?[,;:!?()]|[,;:!?(]{HAN}",
+           r"[，。；：、（）] (?!\|)|(?<!\|) [，。；：、（）]", rf"[，。；：、\u4e00-\u9fff]\n{HAN}")
+
+
+def test_chinese_is_set_as_usual():
+    prose = re.sub(r"^    .*$", "", (ROOT / "README_CN.md").read_text(), flags=re.M)
+    assert len(re.findall(HAN, prose)) > 500
+    assert [re.findall(rf".*(?:{pattern}).*", prose) for pattern in UNUSUAL] == [[]] * len(UNUSUAL)
+
+
 def test_pictures_are_there_and_small():
     pictures = sorted((ROOT / "docs/images").glob("*.png"))
     assert all("docs/images/quickstart.png" in page.read_text() for page in PAGES[:2])

@@ -49,7 +49,7 @@ def program(what, tmp_path, **options):
 
 def exit_codes(page) -> dict:
     """Exit code -> what it means, of the table of a page."""
-    (table,) = re.findall(r"^\| (?:exit code|退出码) \|.+\n((?:\|.+\n)+)", (ROOT / page).read_text(), re.M)
+    (table,) = re.findall(r"^\| exit code \|.+\n((?:\|.+\n)+)", (ROOT / page).read_text(), re.M)
     return {int(code): text for code, text in re.findall(r"^\| (\d+) \| (.+) \|$", table, re.M)}
 
 
