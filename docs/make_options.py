@@ -9,12 +9,13 @@ from src.files import write_whole
 
 HEAD = """# Options
 
-Every option of every program, made from `default_config.yaml` by `python docs/make_options.py`. A recipe
-(`--config_path FILE`) replaces the defaults, the command line replaces both; what a data set or a checkpoint says of
-itself replaces a default too. `python train.py --help` prints the options of one program.
+Every option of every program, generated from `default_config.yaml` by `python docs/make_options.py`. A recipe
+(`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set or a
+checkpoint also replaces a default. `python train.py --help` prints the options of one program.
 
-Flags stand alone or take True or False. Lists repeat (`--scales=0.5 --scales=0.75`) or follow (`--scales 0.5 0.75`).
-An unknown name is an error that suggests the nearest one, or ours for another project's (`--lr`, `--epochs`).
+A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
+give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the equivalent
+of another project's option (`--lr`, `--epochs`).
 """
 
 
