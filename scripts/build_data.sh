@@ -3,7 +3,7 @@
 #
 # Usage: bash build_data.sh [DATA_ROOT] [DATA_LST] [DST_PATH] [NUM_SHARDS] [options of build_seg_data.py] [--dry-run]
 #
-# These may also come from the environment variables of these names, or be written below.
+# Arguments may also be given as environment variables of the same name, or be set at the top of this file.
 data_root="${DATA_ROOT:-}"
 data_lst="${DATA_LST:-}"
 dst_path="${DST_PATH:-}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Print the folder of a MindSpore Lite SDK: MS_LITE_HOME, or the wheel of PyPI, fetched once into .cache.
+# Print the folder of a MindSpore Lite SDK: MS_LITE_HOME, or a wheel that is downloaded from PyPI once into .cache.
 #
 # Usage: bash get_mindspore_lite.sh
 #
-# MS_LITE_HOME is an unpacked official package (runtime/lib; what Ascend needs) or an unpacked wheel (lib). The wheel
-# holds the C++ headers and libraries for CPUs of x86-64; its version 2.0.0 reads MINDIR version 1.
+# MS_LITE_HOME is an unpacked official package (runtime/lib; needed for Ascend) or an unpacked wheel (lib). The wheel
+# holds the C++ headers and libraries for x86-64 CPUs; its version 2.0.0 reads MINDIR version 1.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"

@@ -3,10 +3,10 @@
 #
 # Usage: bash run_distribute_train_s16_r1.sh [RANK_TABLE_FILE] [DATA_FILE] [CKPT_PRE_TRAINED] [-- options of train.py] [--dry-run]
 #
-# The paths may also come from the environment variables of these names, or be written below; an empty one is not given.
-# With a rank table its devices are used. Without, RANK_SIZE devices (default 8 a machine) meet at MASTER_ADDR and
-# MASTER_PORT; for several machines set NODES, and on each NODE_RANK. On a CPU give RANK_SIZE=2 or so.
-# Logs of the ranks and checkpoints go to s16_aug_train in the working folder, or TRAIN_PATH.
+# Paths may also be given as environment variables of the same name, or be set at the top of this file; "" leaves one out.
+# With a rank table its devices are used. Without one, RANK_SIZE devices (default 8 per machine) meet at MASTER_ADDR and
+# MASTER_PORT. For several machines set NODES, and NODE_RANK on each of them. On a CPU use a small RANK_SIZE, such as 2.
+# Logs of the ranks and checkpoints go to s16_aug_train in the current folder, or to TRAIN_PATH.
 rank_table_file="${RANK_TABLE_FILE:-}"
 data_file="${DATA_FILE:-}"
 ckpt_pre_trained="${CKPT_PRE_TRAINED:-}"

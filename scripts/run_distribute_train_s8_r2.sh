@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Stage 3 of the recipe, output stride 8 on voctrain, on all devices, from the last checkpoint of stage 2
-# (published: 78.84 mIoU, 79.89 with five scales and mirrored).
+# (published: 78.84 mIoU, 79.89 with five scales and flip).
 #
 # Usage: bash run_distribute_train_s8_r2.sh [RANK_TABLE_FILE] [DATA_FILE] [CKPT_PRE_TRAINED] [-- options of train.py] [--dry-run]
 #
-# The paths may also come from the environment variables of these names, or be written below; an empty one is not given.
-# With a rank table its devices are used. Without, RANK_SIZE devices (default 8 a machine) meet at MASTER_ADDR and
-# MASTER_PORT; for several machines set NODES, and on each NODE_RANK. On a CPU give RANK_SIZE=2 or so.
-# Logs of the ranks and checkpoints go to s8_voc_train in the working folder, or TRAIN_PATH.
+# Paths may also be given as environment variables of the same name, or be set at the top of this file; "" leaves one out.
+# With a rank table its devices are used. Without one, RANK_SIZE devices (default 8 per machine) meet at MASTER_ADDR and
+# MASTER_PORT. For several machines set NODES, and NODE_RANK on each of them. On a CPU use a small RANK_SIZE, such as 2.
+# Logs of the ranks and checkpoints go to s8_voc_train in the current folder, or to TRAIN_PATH.
 rank_table_file="${RANK_TABLE_FILE:-}"
 data_file="${DATA_FILE:-}"
 ckpt_pre_trained="${CKPT_PRE_TRAINED:-}"

@@ -3,8 +3,9 @@
 #
 # Usage: bash run_eval_onnx.sh [DATA_ROOT] [DATA_LST] [FILE_NAME] [DEVICE_TARGET] [options of eval_onnx.py] [--dry-run]
 #
-# The arguments may also come from the environment variables of these names, or be written below.
-# DEVICE_TARGET is CPU (default) or GPU. Log and result go to onnx_eval in the working folder, or EVAL_PATH.
+# Arguments may also be environment variables of the same name, or be set at the top of this file.
+# DEVICE_TARGET is CPU (default) or GPU.
+# Log and result go to onnx_eval in the current folder, or to EVAL_PATH.
 data_root="${DATA_ROOT:-}"
 data_lst="${DATA_LST:-}"
 file_name="${FILE_NAME:-}"

@@ -3,8 +3,9 @@
 #
 # Usage: bash run_eval_s16.sh [DATA_ROOT] [DATA_LST] [CKPT_PATH] [options of eval.py] [--dry-run]
 #
-# The paths may also come from the environment variables of these names, or be written below.
-# DEVICE_TARGET names the device (default: auto). Log and result go to s16_eval in the working folder, or EVAL_PATH.
+# Paths may also be given as environment variables of the same name, or be set at the top of this file.
+# DEVICE_TARGET is the device (default: auto).
+# Log and result go to s16_eval in the current folder, or to EVAL_PATH.
 data_root="${DATA_ROOT:-}"
 data_lst="${DATA_LST:-}"
 ckpt_path="${CKPT_PATH:-}"

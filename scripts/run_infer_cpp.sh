@@ -11,9 +11,9 @@
 #   DEVICE_TYPE   Ascend (default), GPU or CPU
 #   DEVICE_ID     number of the device (default: 0)
 #
-# These may also come from the environment variables of these names, or be written below. MS_LITE_HOME names an
-# installed MindSpore Lite. Class maps go to result_Files, times to time_Result, the table to acc.log, all in the
-# working folder or RESULT_PATH; what an earlier run left there gets a number.
+# Arguments may also be environment variables of the same name, or be set at the top of this file. MS_LITE_HOME
+# is the folder of an installed MindSpore Lite. Class maps go to result_Files, times to time_Result, the table to acc.log,
+# all in the current folder or RESULT_PATH; results of an earlier run there are renamed with a number.
 mindir_path="${MINDIR_PATH:-}"
 data_path="${DATA_PATH:-}"
 data_root="${DATA_ROOT:-}"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Train and evaluate the real ResNet-101 DeepLabV3 on this machine's CPU, on a drawn sample or on your VOC.
+# Train and evaluate the real ResNet-101 DeepLabV3 on this machine's CPU, on synthetic pictures or on your copy of VOC.
 #
 # Usage: bash run_quickstart.sh [--data_root DIR] [--work_dir DIR] [--tiny] [--yes]
 #
-#   --data_root DIR   a folder with VOCdevkit/VOC2012 (it is only read, and of its lists the first 160 training and 24
-#                     held-out pictures are taken); without it a sample is drawn
-#   --work_dir DIR    where everything goes (default: quickstart in the working folder; an earlier one gets a number)
-#   --tiny            a network a hundredth the size: the same parts in a minute or two, for a quick look
-#   --yes             agree to what the installation replaces in your own environment (also: ASSUME_YES=1)
+#   --data_root DIR   a folder with VOCdevkit/VOC2012, which is only read: the first 160 training and 24 held-out pictures
+#                     of its lists are used; without this option synthetic pictures are made
+#   --work_dir DIR    folder for all results (default: quickstart in the current folder; an earlier one is renamed)
+#   --tiny            use a network of a hundredth of the size: the same steps in a minute or two
+#   --yes             let the installation replace packages in your own environment (also: ASSUME_YES=1)
 #
-# Installs what is missing into the active environment or PYTHON, otherwise into .venv. A MindSpore that is there is never
-# changed; other packages that would be replaced are named, and without --yes nothing is done. From scratch and in
-# minutes the network learns the sample's five shapes; on real VOC it is a check of every part, not a good model: that
-# takes the ImageNet backbone and the recipe of README.
+# Installs what is missing into the active environment or PYTHON, otherwise into .venv. An installed MindSpore is never
+# changed. If other packages would be replaced, they are listed and nothing is installed without --yes. In minutes and from
+# random weights, the network learns the five shapes of the synthetic pictures. On real VOC this only checks every part; a
+# good model needs the ImageNet backbone and the recipe of README.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -67,7 +67,7 @@ if [[ -n "$data_root" ]]; then
     link_voc "$(realpath "$data_root")" "$data"
     recipe=quickstart_voc
 else
-    step "a drawn sample in VOC's layout"
+    step "synthetic pictures in VOC's layout"
     "$PYTHON" "$ROOT/src/data/sample.py" --sample_dir "$data"
     recipe=quickstart
 fi

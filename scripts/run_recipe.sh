@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The whole published recipe: three stages of training, four evaluations, the table beside the published figures.
+# The complete published recipe: three stages of training, four evaluations, a table beside the published figures.
 #
 # Usage: bash run_recipe.sh [RANK_TABLE_FILE] [VOCAUG_FILE] [VOCTRAIN_FILE] [CKPT_PRE_TRAINED] [DATA_ROOT] [DATA_LST]
 #                           [-- options of train.py, for every stage] [--dry-run]
 #
 #   VOCAUG_FILE, VOCTRAIN_FILE   MindRecords of vocaug_train_lst.txt (stages 1 and 2) and voc_train_lst.txt (stage 3)
-#   CKPT_PRE_TRAINED             ImageNet ResNet-101, where stage 1 starts; the others go on from the last checkpoint
+#   CKPT_PRE_TRAINED             ImageNet ResNet-101 to start stage 1 from; later stages start from the last checkpoint
 #   DATA_ROOT, DATA_LST          pictures and list of the evaluations
 #
-# These may also come from the environment variables of these names, or be written below; an empty one is not given.
-# RANK_SIZE, NODES, ... as for run_distribute_train_s16_r1.sh. Everything goes to WORK_PATH, the working folder
-# otherwise; started again there, it skips what is finished and resumes a stage that was cut. RECIPES=DIR takes a changed
-# copy of scripts/recipes, such as scripts/recipes/a2 for Atlas A2, which has no third stage and needs no VOCTRAIN_FILE.
+# Arguments may also be environment variables of the same name, or be set at the top of this file; "" leaves one out.
+# RANK_SIZE, NODES, ... as for run_distribute_train_s16_r1.sh. Results go to WORK_PATH (default: the current folder). If
+# started again there, it skips what is finished and resumes an interrupted stage. RECIPES=DIR uses a changed copy of
+# scripts/recipes, such as scripts/recipes/a2 for Atlas A2, which has no third stage and needs no VOCTRAIN_FILE.
 rank_table_file="${RANK_TABLE_FILE:-}"
 vocaug_file="${VOCAUG_FILE:-}"
 voctrain_file="${VOCTRAIN_FILE:-}"

@@ -3,10 +3,10 @@
 #
 # Usage: bash run_tests.sh [--yes] [options of pytest]
 #
-# Installs into the active environment or PYTHON, otherwise into .venv. A MindSpore that is there is never changed; other
-# packages that would be replaced are named, and nothing is done without --yes or ASSUME_YES=1, which agree to it.
-# As root on Debian or Ubuntu, the system packages of tests/packages.txt are installed, too.
-# Two files of tests run beside each other; `-n 0` runs one after the other.
+# Installs into the active environment or PYTHON, otherwise into .venv. An installed MindSpore is never changed. If other
+# packages would be replaced, they are listed and nothing is installed without --yes (also: ASSUME_YES=1).
+# As root on Debian or Ubuntu, the system packages of tests/packages.txt are installed too.
+# Two test files run at the same time; `-n 0` runs one at a time.
 
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
