@@ -3,7 +3,7 @@
 #
 # Usage: bash run_eval_s8_multiscale_flip.sh [DATA_ROOT] [DATA_LST] [CKPT_PATH] [options of eval.py] [--dry-run]
 #
-# Paths may also be given as environment variables of the same name, or be set at the top of this file.
+# Paths may also be environment variables of the same name, or be set at the top of this file.
 # DEVICE_TARGET is the device (default: auto).
 # Log and result go to s8_multiscale_flip_eval in the current folder, or to EVAL_PATH.
 data_root="${DATA_ROOT:-}"

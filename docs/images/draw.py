@@ -55,7 +55,7 @@ def network() -> str:
     nets = [architecture(f"deeplab_v3_s{stride}") for stride in (16, 8)]
     parts, x, y, gap = [], 16, 40, 16
     parts.append(text(16, 24, f"Backbone: ResNet-101. Sizes for a {SIDE} x {SIDE} picture at output stride 16, in "
-                              "brackets at 8", "soft", "start"))
+                              "brackets at stride 8", "soft", "start"))
     sides = [(SIDE - 1) // 2 + 1] * 2
     boxes = [["picture", f"{SIDE} x {SIDE} x 3"],
              ["7x7 conv", f"{sides[0]} x {sides[0]} x {nets[0].stem.out_channels}"]]
@@ -93,7 +93,7 @@ def head(net, width: float, sides: list) -> list:
     features, last = net.layers[-1][-1].conv3.out_channels, width - 75
     parts = [text(16, 158, "Head: atrous spatial pyramid pooling (ASPP)", "soft", "start")]
     branches = [[f"{conv.kernel}x{conv.kernel}" + (f", dilation {conv.dilation}" if conv.kernel > 1 else "")]
-                for conv in net.branches] + [["image mean, 1x1"]]
+                for conv in net.branches] + [["image pooling, 1x1"]]
     middle = 262
     for number, lines in enumerate(branches):
         y = 172 + 38 * number
@@ -103,7 +103,7 @@ def head(net, width: float, sides: list) -> list:
               f'<path class="line" d="M{width - 330} 187V339"/>',
               text(last + 8, 250, f"x {features}", "soft", "start")]
     channels = net.project.out_channels
-    steps = [["concatenate", f"{len(branches)} x {channels}"], ["1x1, dropout", size_of(sides, channels)],
+    steps = [["concatenation", f"{len(branches)} x {channels}"], ["1x1, dropout", size_of(sides, channels)],
              ["1x1 classifier", size_of(sides, net.num_classes)], ["resize", f"{SIDE} x {SIDE} x {net.num_classes}"]]
     right = width - 330
     for lines in steps:
@@ -114,13 +114,13 @@ def head(net, width: float, sides: list) -> list:
 
 
 def data_flow() -> str:
-    """Programs from the pictures to the results, and the facts that travel along."""
+    """Programs from pictures to results, and the facts that the files carry."""
     rows = [("pictures and masks", "VOC, SBD, labelme, COCO, CVAT, folders", None),
-            ("lists and dataset.yaml", "class numbers, names, ignored value", "get_dataset_lst.py"),
+            ("lists and dataset.yaml", "number of classes, names, ignored value", "get_dataset_lst.py"),
             ("MindRecord shards", "carry dataset.yaml", "build_seg_data.py"),
-            ("checkpoint", "carries network, classes, names, rates, crop size", "train.py"),
-            ("ONNX, MINDIR, AIR", "carry the same", "export.py")]
-    users = {1: [("check_data.py", "finds mistakes first")],
+            ("checkpoint", "carries network, classes, dilations, crop size", "train.py"),
+            ("ONNX, MINDIR, AIR", "carry the same facts", "export.py")]
+    users = {1: [("check_data.py", "finds mistakes in the data")],
              3: [("eval.py", "mIoU, report"), ("predict.py", "class maps, overlays")],
              4: [("eval_onnx.py, predict.py", "without MindSpore"), ("ascend310_infer", "C++, MindSpore Lite")]}
     parts = []
