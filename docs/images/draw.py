@@ -118,7 +118,7 @@ def data_flow() -> str:
     rows = [("pictures and masks", "VOC, SBD, labelme, COCO, CVAT, folders", None),
             ("lists and dataset.yaml", "number of classes, names, ignored value", "get_dataset_lst.py"),
             ("MindRecord shards", "carry dataset.yaml", "build_seg_data.py"),
-            ("checkpoint", "carries network, classes, dilations, crop size", "train.py"),
+            ("checkpoint", "network, classes, names, dilations, crop size", "train.py"),
             ("ONNX, MINDIR, AIR", "carry the same facts", "export.py")]
     users = {1: [("check_data.py", "finds mistakes in the data")],
              3: [("eval.py", "mIoU, report"), ("predict.py", "class maps, overlays")],
