@@ -14,8 +14,8 @@ Every option of every program, generated from `default_config.yaml` by `python d
 checkpoint also replaces a default. `python train.py --help` prints the options of one program.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
-give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the equivalent
-of another project's option (`--lr`, `--epochs`).
+give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
+equivalent of another project's option (`--lr`, `--epochs`).
 """
 
 
