@@ -25,17 +25,17 @@ RATIOS = (
     (("training input", "训练数据处理"), ("zoo's transform; torchvision v2", "model zoo 的数据增强；torchvision v2"),
      ("input_all_cores zoo ratio", "input_all_cores torchvision ratio")),
     (("lists and MindRecords of the full sets", "生成完整数据集的列表和 MindRecord"),
-     ("one process, plainly written", "单进程朴素实现"), ("lists plain ratio",)),
+     ("one process, simple implementation", "单进程朴素实现"), ("lists plain ratio",)),
     (("training step, batch 2; 8", "单步训练，batch size 2；8"), ("PyTorch eager", "PyTorch eager"),
      ("train_batch2 torch ratio", "train_batch8 torch ratio")),
     (("peak memory of a training step, batch 2; 8", "单步训练的内存峰值，batch size 2；8"),
      ("PyTorch eager", "PyTorch eager"), ("train_batch2 torch memory", "train_batch8 torch memory")),
     (("eval.py, batch 1, stride 16; 8", "eval.py，batch size 1，输出步长 16；8"),
-     ("PyTorch eager, plain processing", "PyTorch eager，朴素的前后处理"),
+     ("PyTorch eager, simple processing", "PyTorch eager，朴素的前后处理"),
      ("eval_s16_batch1 plain ratio", "eval_s8_batch1 plain ratio")),
     (("eval.py, batch 4, stride 16; 8", "eval.py，batch size 4，输出步长 16；8"), ("the same", "同上"),
      ("eval_s16_batch4 plain ratio", "eval_s8_batch4 plain ratio")),
-    (("eval.py around the network", "eval.py 中网络之外的部分"), ("plainly written", "朴素实现"),
+    (("eval.py around the network", "eval.py 中网络之外的部分"), ("simple implementation", "朴素实现"),
      ("around plain ratio",)),
     (("ONNX file, stride 16; 8", "ONNX 文件，输出步长 16；8"),
      ("PyTorch's export, ONNX Runtime", "PyTorch 导出的文件，ONNX Runtime"),
@@ -44,7 +44,7 @@ RATIOS = (
      ("cpp_s16 mindspore ratio", "cpp_s8 mindspore ratio")),
     (("quickstart", "quickstart"), ("the version before", "上一版本"), ("quickstart older ratio",)),
 )
-HEADS = {"en": ("| what | beside | ratio |", "; "), "zh": ("| 项目 | 对比对象 | 比值 |", "；")}
+HEADS = {"en": ("| what | compared with | ratio |", "; "), "zh": ("| 项目 | 对比对象 | 比值 |", "；")}
 
 # Columns of a figure's table: title, value of a side, how it is written. Those without a value are left out.
 COLUMNS = (

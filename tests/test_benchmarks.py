@@ -205,7 +205,7 @@ def test_tables_are_made_from_results(tmp_path):
         (tmp_path / page).write_text((ROOT / page).read_text())
     assert tables.write_tables(tmp_path, tmp_path) == 0
     texts = {page: (tmp_path / page).read_text() for page in tables.PAGES}
-    assert "| eval.py, batch 1, stride 16; 8 | PyTorch eager, plain processing | 0.50; 0.50 |" in texts["README.md"]
+    assert "| eval.py, batch 1, stride 16; 8 | PyTorch eager, simple processing | 0.50; 0.50 |" in texts["README.md"]
     assert "| 训练数据处理 | model zoo 的数据增强；torchvision v2 | 0.50；0.50 |" in texts["README_CN.md"]
     page = texts["docs/performance.md"]
     assert "`python benchmarks/run.py differences_s16 differences_s8` on" in page
