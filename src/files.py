@@ -31,6 +31,14 @@ def head_has(*marks):
     return look
 
 
+def begins(mark: bytes):
+    """path -> whether its first bytes are the mark."""
+    def look(path: Path) -> bool:
+        with open(path, "rb") as file:
+            return file.read(len(mark)) == mark
+    return look
+
+
 def json_has(*keys):
     """path -> whether it is a JSON object with these keys."""
     def look(path: Path) -> bool:
@@ -53,6 +61,7 @@ def has_facts_beside(path: Path) -> bool:
 # be recognised needs --overwrite.
 OURS = {
     "result": json_has("mean_iou", "per_class_iou", "confusion_matrix"),
+    "per_image": begins(b"image,mean_iou,pixel_accuracy,"),
     "facts": json_has("network", "atrous_rates", "num_classes"),
     "coverage": json_has("pictures", "class_names", "settings"),
     "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name

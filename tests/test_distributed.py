@@ -71,15 +71,18 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
     options = [*TINY, "--batch_size", 2, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
                trained / "deeplab_v3_tiny_s16-2_3.ckpt"]
     single = shell(sys.executable, ROOT / "eval.py", *options, "--result_file", tmp_path / "one.json",
+                   "--per_image_file", tmp_path / "one.csv",
                    "--overlay_dir", tmp_path / "overlays of one", "--overlay_max", 3)
     assert single.code == 0, single.err
     for name in ("1_2", "2_3"):    # graphs are kept after the first; the second's pictures have another length
         result = shell("bash", ROOT / "scripts/run_eval_s16.sh", *options, "--ckpt_path",
                        trained / f"deeplab_v3_tiny_s16-{name}.ckpt", "--report", tmp_path / "report", "--overlay_dir",
-                       tmp_path / "overlays of two", "--overlay_max", 3, RANK_SIZE="2", EVAL_PATH=str(tmp_path / "two"))
+                       tmp_path / "overlays of two", "--overlay_max", 3, "--per_image_file", tmp_path / "two.csv",
+                       RANK_SIZE="2", EVAL_PATH=str(tmp_path / "two"))
         assert result.code == 0, result
     one, two = (json.loads((tmp_path / name).read_text()) for name in ("one.json", "two/eval_result.json"))
     assert one["confusion_matrix"] == two["confusion_matrix"] and one["mean_iou"] == two["mean_iou"]
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     logs = [(tmp_path / f"two/device{rank}/log").read_text() for rank in range(2)]
     assert ["mean IoU" in log for log in logs] == [True, False], "rank 0 alone reports"
     overlays = [{path.name: path.read_bytes() for path in (tmp_path / f"overlays of {ranks}").iterdir()}

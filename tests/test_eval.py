@@ -31,6 +31,14 @@ def test_result_and_console(options, trained, run, tmp_path):
     assert np.allclose([value for value in found["per_class_iou"] if value is not None], iou[~np.isnan(iou)])
     assert found["mean_iou"] == pytest.approx(np.nanmean(iou))
     assert found["pixel_accuracy"] == pytest.approx(np.diag(counts).sum() / counts.sum())
+    for figure, total in (("precision", counts.sum(0)), ("recall", counts.sum(1)),
+                          ("dice", (counts.sum(0) + counts.sum(1)) / 2)):
+        expected = np.where(np.isnan(iou), np.nan, np.diag(counts) / np.maximum(total, 1e-9))
+        assert [value for value in found[f"per_class_{figure}"] if value is not None] == pytest.approx(
+            expected[~np.isnan(iou)].tolist())
+        assert found[f"mean_{figure}"] == pytest.approx(np.nanmean(expected))
+        means = next(line for line in result.out.splitlines() if line.startswith("mean "))
+        assert f" {found[f'mean_{figure}']:.4f}" in means
     checkpoint = trained / CHECKPOINT
     assert found["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert found["options"]["crop_size"] == 65 and found["images"] == 6

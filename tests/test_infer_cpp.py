@@ -143,8 +143,8 @@ def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_pa
     assert done.code == 0, done
     expected = json.loads((tmp_path / "python.json").read_text())
     acc = (tmp_path / "acc.log").read_text()
-    python = done.out[done.out.index("class "):].splitlines()[:9]
-    assert acc.splitlines()[1:10] == python, "the table that eval.py prints"
+    python = done.out[done.out.index("class "):].splitlines()[:10]
+    assert acc.splitlines()[1:11] == python, "the table that eval.py prints"
     times = (tmp_path / "time_Result/test_perform_static.txt").read_text()
     assert re.match(r"NN inference cost average time: [\d.]+ ms of infer_count 6\n", times)
 

@@ -1,7 +1,7 @@
 """The confusion matrix against counting by hand."""
 import numpy as np
 
-from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.metrics import FIGURES, ConfusionMatrix
 
 
 def test_counts_against_a_loop():
@@ -39,3 +39,30 @@ def test_ignored_label_may_be_a_class_number():
 def test_nothing_scored_is_not_a_number():
     matrix = ConfusionMatrix(3, 255)
     assert np.isnan(matrix.mean_iou) and np.isnan(matrix.pixel_accuracy)
+
+
+def figures_of(truth, found, number):
+    """IoU, Dice, precision and recall of one class, from the pixels."""
+    is_truth, is_found = truth == number, found == number
+    hits, wrong, missed = (is_truth & is_found).sum(), (is_found & ~is_truth).sum(), (is_truth & ~is_found).sum()
+    if not hits + wrong + missed:
+        return [np.nan] * 4
+    return [hits / (hits + wrong + missed), 2 * hits / (2 * hits + wrong + missed),
+            hits / (hits + wrong) if hits + wrong else 0, hits / (hits + missed) if hits + missed else 0]
+
+
+def test_dice_precision_and_recall_from_the_pixels():
+    """With void pixels; of seven classes one is never true, one never found and one in neither."""
+    rng, matrix = np.random.default_rng(0), ConfusionMatrix(7, 255)
+    truth = rng.choice([0, 1, 2, 3, 255], (3, 20, 30)).astype(np.uint8)
+    found = rng.integers(0, 3, (3, 20, 30)).astype(np.uint8)
+    truth[:, 1, 0], found[:, 1, 0] = 0, 5
+    for pair in zip(truth, found):
+        matrix.update(*pair)
+    expected = np.array([figures_of(truth[truth != 255], found[truth != 255], number) for number in range(7)])
+    for number, figure in enumerate(FIGURES):
+        assert np.allclose(getattr(matrix, figure), expected[:, number], rtol=1e-12, atol=0, equal_nan=True), figure
+        assert np.isclose(matrix.mean(figure), np.nanmean(expected[:, number]), rtol=1e-12)
+    assert expected[3].tolist() == [0, 0, 0, 0] == expected[5].tolist() and np.isnan(expected[[4, 6]]).all()
+    assert np.allclose(matrix.dice, 2 * matrix.iou / (1 + matrix.iou), equal_nan=True)
+

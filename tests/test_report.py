@@ -17,7 +17,7 @@ from tests.browser import look_at
 from tests.conftest import TINY
 
 TWO = Labels(2, 255, ("ground", "tent"))
-PARTS = {"mode", "figures", "classes", "bars", "confusion", "heatmap", "worst", "best", "settings"}
+PARTS = {"mode", "figures", "classes", "rates", "bars", "confusion", "heatmap", "worst", "best", "settings"}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def test_the_page_in_a_browser(reported, width, tmp_path):
     assert len(page["images"]) == 2 + 6 * 3, "two charts; half of the six pictures are the best, half the worst"
     assert all(natural > 50 and shown > 50 for _, natural, shown in page["images"])
     for text in (f"{100 * result['mean_iou']:.2f} %", f"{100 * result['pixel_accuracy']:.2f} %",
+                 *(f"{100 * result[f'mean_{figure}']:.2f}" for figure in ("dice", "precision", "recall")),
                  f"{100 * result['mean_boundary_f']:.2f} %", "<b>&box", "$5_{ to", "星", "output stride 16",
                  result["checkpoint_sha256"], "voc_val_lst.txt", "Csurka"):
         assert text in page["text"], text

@@ -1,13 +1,17 @@
-// The confusion matrix of a whole list, and IoU from it.
+// The confusion matrix of a whole list, and the figures of it.
 #ifndef ASCEND310_INFER_INC_METRICS_H_
 #define ASCEND310_INFER_INC_METRICS_H_
 
+#include <array>
 #include <cstdint>
 #include <opencv2/core.hpp>
 #include <string>
 #include <vector>
 
 namespace segment {
+
+// IoU, Dice (F1), precision and recall; 0 where a class is never predicted (precision) or never there (recall).
+using Figures = std::array<double, 4>;
 
 // Pixel counts, rows = truth, columns = prediction; pixels of `ignore_label` are in neither.
 class ConfusionMatrix {
@@ -19,10 +23,10 @@ class ConfusionMatrix {
 
   int64_t count(size_t truth, size_t prediction) const { return counts_[truth * num_classes_ + prediction]; }
 
-  // Intersection over union of each class; NaN for a class in neither truth nor prediction.
-  std::vector<double> Iou() const;
-  // Mean over the classes that occur; NaN if none does.
-  double MeanIou() const;
+  // Figures of each class; NaN for a class in neither truth nor prediction.
+  std::vector<Figures> PerClass() const;
+  // Their means over the classes that occur; NaN if none does.
+  Figures Means() const;
   // Share of the scored pixels that are right; NaN if there are none.
   double PixelAccuracy() const;
   // Pixels of each class in the truth.
@@ -34,7 +38,7 @@ class ConfusionMatrix {
   std::vector<int64_t> counts_;
 };
 
-// IoU of each class, `mean IoU` and pixel accuracy: the lines that eval.py prints.
+// The figures of each class and their means, `mean IoU` and pixel accuracy: the lines that eval.py prints.
 std::string FormatTable(const ConfusionMatrix &matrix, const std::vector<std::string> &names);
 
 }  // namespace segment

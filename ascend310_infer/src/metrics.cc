@@ -12,7 +12,7 @@
 namespace segment {
 namespace {
 
-constexpr size_t kWidest = 21;  // of names: 80 columns with the longest note
+constexpr size_t kWidest = 21;  // of names: the table fits 80 columns
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 double Share(int64_t part, int64_t whole) {
@@ -25,6 +25,17 @@ std::string WithCommas(int64_t number) {
     text.insert(static_cast<size_t>(place), ",");
   }
   return text;
+}
+
+std::string Cells(const Figures &figures) {
+  constexpr int kWidths[] = {8, 8, 11, 8};
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(4);
+  for (size_t i = 0; i < figures.size(); ++i) {
+    text << std::setw(kWidths[i]);
+    std::isnan(figures[i]) ? text << "-" : text << figures[i];
+  }
+  return text.str();
 }
 
 }  // namespace
@@ -50,24 +61,31 @@ std::vector<int64_t> ConfusionMatrix::TruthPixels() const {
   return pixels;
 }
 
-std::vector<double> ConfusionMatrix::Iou() const {
-  std::vector<int64_t> either = TruthPixels();
-  for (size_t i = 0; i < counts_.size(); ++i) either[i % num_classes_] += counts_[i];
-  std::vector<double> iou(num_classes_);
-  for (size_t i = 0; i < num_classes_; ++i) iou[i] = Share(count(i, i), either[i] - count(i, i));
-  return iou;
+std::vector<Figures> ConfusionMatrix::PerClass() const {
+  const std::vector<int64_t> truth = TruthPixels();
+  std::vector<int64_t> found(num_classes_);
+  for (size_t i = 0; i < counts_.size(); ++i) found[i % num_classes_] += counts_[i];
+  std::vector<Figures> figures(num_classes_);
+  for (size_t i = 0; i < num_classes_; ++i) {
+    const int64_t hits = count(i, i);
+    const bool occurs = truth[i] + found[i] > 0;
+    const auto share = [occurs](int64_t part, int64_t whole) { return occurs && whole == 0 ? 0 : Share(part, whole); };
+    figures[i] = {share(hits, truth[i] + found[i] - hits), share(2 * hits, truth[i] + found[i]), share(hits, found[i]),
+                  share(hits, truth[i])};
+  }
+  return figures;
 }
 
-double ConfusionMatrix::MeanIou() const {
-  double sum = 0;
+Figures ConfusionMatrix::Means() const {
+  Figures sums{};
   int occurring = 0;
-  for (const double value : Iou()) {
-    if (!std::isnan(value)) {
-      sum += value;
-      ++occurring;
-    }
+  for (const Figures &figures : PerClass()) {
+    if (std::isnan(figures[0])) continue;
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += figures[i];
+    ++occurring;
   }
-  return occurring > 0 ? sum / occurring : kNan;
+  for (double &sum : sums) sum = occurring > 0 ? sum / occurring : kNan;
+  return sums;
 }
 
 double ConfusionMatrix::PixelAccuracy() const {
@@ -79,25 +97,23 @@ double ConfusionMatrix::PixelAccuracy() const {
 }
 
 std::string FormatTable(const ConfusionMatrix &matrix, const std::vector<std::string> &names) {
-  size_t width = 0;
+  size_t width = std::string("class").size();
   for (const std::string &name : names) width = std::max(width, std::min(Characters(name), kWidest));
   const auto padded = [width](const std::string &name) {
     const size_t length = Characters(name);
     return length > width ? FirstCharacters(name, width - 3) + "..." : name + std::string(width - length, ' ');
   };
-  const std::vector<double> iou = matrix.Iou();
+  const std::vector<Figures> figures = matrix.PerClass();
   const std::vector<int64_t> pixels = matrix.TruthPixels();
   std::ostringstream text;
-  text << std::fixed << std::setprecision(4) << "class" << std::string(width > 5 ? width - 5 : 0, ' ')
-       << "     IoU      truth pixels\n";
+  text << padded("class") << "     IoU    Dice  precision  recall      truth pixels\n";
   for (size_t i = 0; i < names.size(); ++i) {
-    text << padded(names[i]) << ' ' << std::setw(7);
-    std::isnan(iou[i]) ? text << "-" : text << iou[i];
-    text << ' ' << std::setw(17) << WithCommas(pixels[i]);
-    text << (std::isnan(iou[i]) ? "  (never occurs: not in the mean)\n" : "\n");
+    const std::string cells = std::isnan(figures[i][0]) ? "     never occurs: not in the means" : Cells(figures[i]);
+    text << padded(names[i]) << cells << ' ' << std::setw(17) << WithCommas(pixels[i]) << "\n";
   }
-  text << std::setprecision(6) << "mean IoU " << matrix.MeanIou() << "\npixel accuracy " << matrix.PixelAccuracy()
-       << "\n";
+  text << padded("mean") << Cells(matrix.Means()) << "\n";
+  text << std::fixed << std::setprecision(6) << "mean IoU " << matrix.Means()[0] << "\npixel accuracy "
+       << matrix.PixelAccuracy() << "\n";
   return text.str();
 }
 

@@ -94,14 +94,17 @@ void MatrixCounts() {
   const cv::Mat mask = (cv::Mat_<uchar>(2, 3) << 0, 0, 1, 1, 255, 2);
   const cv::Mat found = (cv::Mat_<uchar>(2, 3) << 0, 1, 1, 1, 3, 0);
   matrix.Update(mask, found);
-  const std::vector<double> iou = matrix.Iou();
+  const std::vector<segment::Figures> figures = matrix.PerClass();
   CHECK(matrix.count(0, 1) == 1 && matrix.count(2, 0) == 1 && matrix.TruthPixels()[1] == 2);
-  CHECK(iou[0] == 1. / 3 && iou[1] == 2. / 3 && iou[2] == 0 && std::isnan(iou[3]));
-  CHECK(std::abs(matrix.MeanIou() - 1. / 3) < 1e-12 && matrix.PixelAccuracy() == 3. / 5);
+  CHECK((figures[0] == segment::Figures{1. / 3, 2. / 4, 1. / 2, 1. / 2}));
+  CHECK((figures[1] == segment::Figures{2. / 3, 4. / 5, 2. / 3, 1}));
+  CHECK((figures[2] == segment::Figures{0, 0, 0, 0}) && std::isnan(figures[3][0]) && std::isnan(figures[3][3]));
+  CHECK(std::abs(matrix.Means()[0] - 1. / 3) < 1e-12 && matrix.Means()[3] == 0.5 && matrix.PixelAccuracy() == 3. / 5);
   const std::string table = segment::FormatTable(matrix, {"a", "b", "c", "unseen"});
-  CHECK(Has(table, "a       0.3333                 2\n") && Has(table, "mean IoU 0.333333\npixel accuracy 0.600000"));
-  CHECK(Has(table, "unseen       -                 0  (never occurs"));
-  CHECK(std::isnan(segment::ConfusionMatrix(2, 255).MeanIou()));
+  CHECK(Has(table, "a       0.3333  0.5000     0.5000  0.5000                 2\n"));
+  CHECK(Has(table, "mean    0.3333  0.4333     0.3889  0.5000\nmean IoU 0.333333\npixel accuracy 0.600000"));
+  CHECK(Has(table, "unseen     never occurs: not in the means                 0\n"));
+  CHECK(std::isnan(segment::ConfusionMatrix(2, 255).Means()[0]));
   const std::string cut = segment::FormatTable(matrix, {"a", "b", std::string(19, 'x') + "\xC3\xA4\xC3\xA4yz", "d"});
   CHECK(Has(cut, "\n" + std::string(18, 'x') + "...  0.0000") && Has(cut, "\na" + std::string(20, ' ') + "  0.3333"));
 }

@@ -1,9 +1,15 @@
-"""The confusion matrix of a whole set, and IoU from it."""
+"""The confusion matrix of a whole set, and the figures of it."""
 import numpy as np
+
+FIGURES = ("iou", "dice", "precision", "recall")    # of each class, properties of ConfusionMatrix
 
 
 class ConfusionMatrix:
     """Pixel counts, rows = truth, columns = prediction; ignored pixels are in neither.
+
+    The FIGURES of a class that is in neither truth nor prediction are NaN. Of any other they are numbers, and 0 where
+    it is never predicted (precision) or never there (recall), as scikit-learn has it by default; so their means are
+    all over the same classes, those of mIoU.
 
     Attributes:
         counts: (num_classes, num_classes) int64.
@@ -24,20 +30,58 @@ class ConfusionMatrix:
         return counts
 
     @property
+    def hits(self) -> np.ndarray:
+        """(num_classes,) int64: pixels of each class that are right."""
+        return np.diag(self.counts)
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(num_classes,) int64: pixels of each class in the truth."""
+        return self.counts.sum(1)
+
+    @property
+    def found(self) -> np.ndarray:
+        """(num_classes,) int64: pixels of each class in the prediction."""
+        return self.counts.sum(0)
+
+    @property
     def iou(self) -> np.ndarray:
-        """Intersection over union of each class, float64; NaN for a class in neither truth nor prediction."""
-        hits = np.diag(self.counts)
-        union = self.counts.sum(0) + self.counts.sum(1) - hits
-        return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        """Intersection over union of each class, float64."""
+        return self.share(self.hits, self.truth + self.found - self.hits)
+
+    @property
+    def dice(self) -> np.ndarray:
+        """Dice coefficient of each class, which is F1: twice the intersection over the sum of both; float64."""
+        return self.share(2 * self.hits, self.truth + self.found)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Share of the pixels predicted as each class that are right, float64."""
+        return self.share(self.hits, self.found)
+
+    @property
+    def recall(self) -> np.ndarray:
+        """Share of the pixels of each class in the truth that are found, float64."""
+        return self.share(self.hits, self.truth)
+
+    def share(self, part: np.ndarray, total: np.ndarray) -> np.ndarray:
+        """part / total for each class: 0 where the total is, NaN for a class in neither truth nor prediction."""
+        shares = np.divide(part, total, out=np.zeros(self.num_classes), where=total > 0)
+        return np.where(self.truth + self.found > 0, shares, np.nan)
+
+    def mean(self, figure: str) -> float:
+        """Mean of one of FIGURES over the classes that occur; NaN if none does."""
+        values = getattr(self, figure)
+        occurring = values[~np.isnan(values)]
+        return float(occurring.mean()) if occurring.size else float("nan")
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the classes that occur; NaN if none does."""
-        occurring = self.iou[~np.isnan(self.iou)]
-        return float(occurring.mean()) if occurring.size else float("nan")
+        """Mean IoU over the classes that occur; NaN if none does."""
+        return self.mean("iou")
 
     @property
     def pixel_accuracy(self) -> float:
         """Share of the scored pixels that are right; NaN if there are none."""
         total = self.counts.sum()
-        return float(np.diag(self.counts).sum() / total) if total else float("nan")
+        return float(self.hits.sum() / total) if total else float("nan")

@@ -1,10 +1,12 @@
 """What an evaluation tells: its progress and the table on the console, the JSON file."""
 import json
 import math
+import os
 import time
 
 from src.claims import claim_file
-from src.console import RunError, progress, styled
+from src.console import InputError, RunError, progress, styled
+from src.evaluation.metrics import FIGURES
 from src.files import check_output, write_whole
 
 OPTION = "--result_file"
@@ -16,34 +18,46 @@ def kind_to_replace(config, kind: str) -> str:
 
 
 def prepare_result(config, inputs) -> None:
-    """Find before the work what would prevent a result, and claim its file. Raises InputError.
+    """Find before the work what would prevent the result and the table of the pictures, and claim their files. Raises
+    InputError.
 
     Args:
         inputs: files that are read.
     """
-    check_output(config.result_file, OPTION, kind_to_replace(config, "result"), inputs)
-    claim_file(config.result_file, OPTION)
+    for path, option, kind in ((config.result_file, OPTION, "result"),
+                               (config.per_image_file, "--per_image_file", "per_image")):
+        if path or kind == "result":
+            check_output(path, option, kind_to_replace(config, kind), inputs)
+            claim_file(path, option)
+    if config.per_image_file and os.path.realpath(config.per_image_file) == os.path.realpath(config.result_file):
+        raise InputError(f"--per_image_file {config.per_image_file}: is the {OPTION} too; give another name")
 
 
 def format_table(matrix, names) -> str:
-    """Per-class IoU with names, then `mean IoU` and pixel accuracy; classes that never occur are marked."""
-    width = min(max(map(len, names)), 21)    # 80 columns with the longest note
+    """IoU, Dice, precision and recall of each class and their means, `mean IoU` and pixel accuracy, in 80 columns."""
+    width = min(max(len("class"), *map(len, names)), 21)
     names = [name if len(name) <= width else name[:width - 3] + "..." for name in names]
-    lines = [f"{'class':<{width}}     IoU      truth pixels"]
-    for name, iou, row in zip(names, matrix.iou, matrix.counts):
-        value = "      -" if math.isnan(iou) else f"{iou:7.4f}"
-        note = "  (never occurs: not in the mean)" if math.isnan(iou) else ""
-        lines.append(f"{name:<{width}} {value} {row.sum():17,d}{note}")
-    return "\n".join([*lines, styled(f"mean IoU {matrix.mean_iou:.6f}", "strong"),
+    lines = [f"{'class':<{width}}     IoU    Dice  precision  recall      truth pixels"]
+    for name, pixels, *figures in zip(names, matrix.truth, *(getattr(matrix, figure) for figure in FIGURES)):
+        cells = f"{'never occurs: not in the means':>35}" if math.isnan(figures[0]) else format_figures(figures)
+        lines.append(f"{name:<{width}}{cells} {pixels:17,d}")
+    return "\n".join([*lines, f"{'mean':<{width}}{format_figures(map(matrix.mean, FIGURES))}",
+                      styled(f"mean IoU {matrix.mean_iou:.6f}", "strong"),
                       f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
 
 
+def format_figures(figures) -> str:
+    """FIGURES as cells of the table."""
+    return " {:>7} {:>7} {:>10} {:>7}".format(*("-" if math.isnan(share) else f"{share:.4f}" for share in figures))
+
+
 def write_result(config, matrix, names, extra: dict) -> None:
-    """Write the result as JSON to --result_file: mean_iou, per_class_iou (null where a class never occurs),
-    pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `extra`. Raises RunError."""
-    result = {"mean_iou": none_if_nan(matrix.mean_iou), "pixel_accuracy": none_if_nan(matrix.pixel_accuracy),
-              "class_names": list(names), "per_class_iou": [none_if_nan(iou) for iou in matrix.iou.tolist()],
-              "confusion_matrix": matrix.counts.tolist(), **extra}
+    """Write the result as JSON to --result_file: mean_F and per_class_F for F of FIGURES (null where a class never
+    occurs), pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `extra`. Raises RunError."""
+    result = {f"mean_{figure}": none_if_nan(matrix.mean(figure)) for figure in FIGURES}
+    result |= {"pixel_accuracy": none_if_nan(matrix.pixel_accuracy), "class_names": list(names)}
+    result |= {f"per_class_{figure}": list(map(none_if_nan, getattr(matrix, figure).tolist())) for figure in FIGURES}
+    result |= {"confusion_matrix": matrix.counts.tolist(), **extra}
     write_whole(config.result_file, json.dumps(result, indent=1, allow_nan=False).encode(), OPTION,
                 kind_to_replace(config, "result"))
 

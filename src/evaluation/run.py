@@ -13,6 +13,7 @@ from src.data.pictures import limit_pixels, read_pair
 from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
 from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
+from src.evaluation.per_image import PerImage
 from src.evaluation.results import (
     EvaluationLog,
     check_scored,
@@ -66,42 +67,43 @@ def settings_of(config, model, batch_size: int, count: int) -> Settings:
 
 
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
-    """Evaluate this device's share; the first device prints the table and writes result_file."""
-    own = pairs[device.rank::device.size]
-    log, overlays, drawn = EvaluationLog(len(own)), None, kind_to_replace(config, "drawn")
-    observers = [log]
+    """Evaluate this device's share; the first device prints the table and writes the files."""
+    own, drawn = pairs[device.rank::device.size], kind_to_replace(config, "drawn")
+    log, overlays = EvaluationLog(len(own)), None
     if config.overlay_dir:
         overlays = OverlayWriter(config.overlay_dir, config.overlay_max, own, labels.ignore_label, drawn, device.rank,
                                  device.size)
-        observers.append(overlays)
-    if config.report:
-        if device.rank == 0:
-            prepare_report(config.report, drawn)
-        gallery = Gallery(labels)
-        observers.append(gallery)
+    if config.report and device.rank == 0:
+        prepare_report(config.report, drawn)
+    gallery = Gallery(labels) if config.report else None
+    table = PerImage(labels) if config.per_image_file else None
     load = partial(read_pair, config.data_root, labels=labels, strict=False)
-    matrix = evaluate(model.predict, own, load, settings, labels, observers)
+    matrix = evaluate(model.predict, own, load, settings, labels, list(filter(None, (log, overlays, gallery, table))))
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
-    if config.report:
-        gallery.merge(gather(gallery.to_bytes(), device))
+    for kept in filter(None, (gallery, table)):
+        kept.merge(gather(kept.to_bytes(), device))
     if device.rank == 0:
-        write_all(config, len(pairs), model, settings, labels, device, matrix, log, gallery if config.report else None)
+        write_all(config, pairs, model, settings, labels, device, matrix, log, gallery, table)
     if overlays and overlays.error:    # only now, when the figures are safe
         raise overlays.error
     check_scored(matrix, labels.ignore_label)
 
 
-def write_all(config, count: int, model, settings: Settings, labels, device: Device, matrix, log, gallery) -> None:
-    """Print the table, write the result and, with a gallery, the report of `count` pictures."""
+def write_all(config, pairs: list, model, settings: Settings, labels, device: Device, matrix, log, gallery, table
+              ) -> None:
+    """Print the table of the classes, write the result and, where they were kept, the pictures' table and report."""
     print(format_table(matrix, labels.names))
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
-             "images": count, "images_per_s": round(log.rate() * device.size, 3),
+             "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
              "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
              "checkpoint_sha256": digest(model.path)}
     edges = gallery.boundary.summary() if gallery else {}
     write_result(config, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")
+    if table:
+        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
+        print(f"figures of each picture written to {config.per_image_file}")
     if gallery:
         more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
         page = write_report(config.report, matrix, gallery, labels, about | more, device,

@@ -15,6 +15,7 @@ from src.claims import claim_folder
 from src.console import InputError
 from src.drawing.palette import palette
 from src.drawing.style import percent
+from src.evaluation.metrics import FIGURES
 from src.files import check_output, write_whole
 
 PAGE = Path(__file__).with_name("page.html")
@@ -59,6 +60,7 @@ def rows(pairs) -> str:
 def figures(matrix, gallery, extra: dict) -> str:
     """The headline figures as items of a description list."""
     values = [("mean IoU", percent_text(matrix.mean_iou) + " %"),
+              ("mean Dice", percent_text(matrix.mean("dice")) + " %"),
               ("boundary F", percent_text(gallery.boundary.mean) + " %"),
               ("pixel accuracy", percent_text(matrix.pixel_accuracy) + " %"), ("pictures", f"{extra['images']:,}"),
               ("images a second", f"{extra['images_per_s']:.2f}")]
@@ -68,12 +70,18 @@ def figures(matrix, gallery, extra: dict) -> str:
 
 
 def class_rows(matrix, gallery, names) -> str:
-    """A table row for each class: IoU, boundary F, its share of the scored pixels."""
-    truth = matrix.counts.sum(1) / max(1, matrix.counts.sum())
-    lines = zip(names, matrix.iou, gallery.boundary.per_class, truth)
-    return "\n".join(
-        f"<tr><td>{swatch(number)}{text(name)}</td><td>{percent_text(iou)}</td><td>{percent_text(edge)}</td>"
-        f"<td>{percent_text(share)} %</td></tr>" for number, (name, iou, edge, share) in enumerate(lines))
+    """A table row for each class: FIGURES, boundary F, its share of the scored pixels; and one of the means."""
+    shares = matrix.truth / max(1, matrix.counts.sum())
+    lines = zip(names, *(getattr(matrix, figure) for figure in FIGURES), gallery.boundary.per_class, shares)
+    drawn = [cells(f"{swatch(number)}{text(name)}", *map(percent_text, figures), f"{percent_text(share)} %")
+            for number, (name, *figures, share) in enumerate(lines)]
+    means = (percent_text(matrix.mean(figure)) for figure in FIGURES)
+    return "\n".join([*drawn, cells("mean", *means, "", "")])
+
+
+def cells(*contents) -> str:
+    """A table row of texts that are HTML already."""
+    return f"<tr>{''.join(f'<td>{content}</td>' for content in contents)}</tr>"
 
 
 def confusions(matrix, names) -> str:

@@ -13,7 +13,8 @@ from src.data.lists import read_list
 from src.data.pictures import read_pair
 from src.evaluation.inference import add_resized, argmax_map, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.results import check_scored, format_table, prepare_result, write_result
+from src.evaluation.per_image import PerImage
+from src.evaluation.results import check_scored, format_table, kind_to_replace, prepare_result, write_result
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
@@ -38,14 +39,20 @@ def main(argv=None):
     labels = labels_of(config, facts, source)
     load = partial(read_pair, config.data_root, labels=labels)
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
+    table = PerImage(labels) if config.per_image_file else None
     for pair in counted(pairs, "score", "image"):
         image, mask = load(pair)
         probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), labels.num_classes,
                            config.crop_size)
         valid = letterbox_size(*mask.shape, config.crop_size)
-        matrix.update(mask, argmax_map(add_resized(None, probs, valid, mask.shape)))
+        class_map = argmax_map(add_resized(None, probs, valid, mask.shape))
+        matrix.update(mask, class_map)
+        if table:
+            table(pair, image, mask, class_map)
     print(format_table(matrix, labels.names))
     write_result(config, matrix, labels.names, {"images": len(pairs)})
+    if table:
+        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
     check_scored(matrix, labels.ignore_label)
 
 
