@@ -16,6 +16,7 @@ from src.console import InputError, RunError
 MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture and page that this project writes
 HEAD = 4096    # bytes of a file that are looked at for it
 LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
+SEAL = b'{"made_by": "%s %08x",\n'    # the first line of files that people change
 ASIDE = re.compile(r"\..*\.(\d+)\.aside(\.\w+)?")
 
 UMASK = os.umask(0)    # it can only be read by setting it, which must not happen while threads write
@@ -52,6 +53,25 @@ def json_has(*keys):
     return look
 
 
+def sealed(text: str) -> bytes:
+    """A JSON object with a first line that holds the checksum of the rest, so that a change is noticed.
+
+    Names that are no UTF-8 are kept as escapes.
+    """
+    rest = text[1:].encode("utf-8", "backslashreplace")
+    return SEAL % (MADE_BY, zlib.crc32(rest)) + rest
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is what `sealed` made, unchanged."""
+    checksum = 0
+    with open(path, "rb") as file:
+        head = file.read(len(SEAL % (MADE_BY, 0)))
+        while block := file.read(1 << 20):
+            checksum = zlib.crc32(block, checksum)
+    return head == SEAL % (MADE_BY, checksum)
+
+
 def has_facts_beside(path: Path) -> bool:
     """Whether export.py wrote its facts beside a MINDIR."""
     return OURS["facts"](path.with_name(path.name + ".json"))
@@ -64,6 +84,7 @@ OURS = {
     "per_image": begins(b"image,mean_iou,pixel_accuracy,"),
     "facts": json_has("network", "atrous_rates", "num_classes"),
     "coverage": json_has("pictures", "class_names", "settings"),
+    "outlines": is_sealed,
     "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name
     "mindir": has_facts_beside,
     "air": lambda path: False,    # it says nothing of who wrote it

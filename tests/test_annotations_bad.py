@@ -127,7 +127,7 @@ BAD = {
     "COCO RLE fractions": (coco_rle([0.5]), "not whole numbers"),
     "COCO two names": (lambda folder: coco(folder, images=[
         {"id": i, "file_name": f"{i}/a.png", "width": WIDTH, "height": HEIGHT} for i in (1, 2)]),
-        "'a' but for the ending"),
+        "the image 'a' stands there twice"),
     "COCO without images": (lambda folder: coco(folder, images=None), "is not a COCO file"),
     "XML with DTD": (cvat_shape("", begin=BOMB), "annotations.xml, line 2: a DTD"),
     "broken XML": (with_text("annotations.xml", "<annotations>\n<image>"), "line 2: is not XML"),

@@ -21,6 +21,7 @@ from src.drawing.panels import panels
 from src.drawing.style import percent
 from src.evaluation.metrics import ConfusionMatrix
 from src.files import check_folder, check_output, recognised, write_whole
+from src.prediction.polygons import Outlines
 
 OPTION, DEFAULT_FOLDER = "--output_dir", "predictions"
 JPEG_QUALITY = 92
@@ -48,8 +49,8 @@ def take_folder(given: str) -> Path:
 def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
     """Raises InputError for a file that may not be replaced.
 
-    Without `overwrite` that is any; with it one that is read, and a class map that predict.py did not write: a folder
-    "masks" may be the truth of a data set.
+    Without `overwrite` that is any; with it one that is read, a class map that predict.py did not write (a folder
+    "masks" may be the truth of a data set), and outlines that were corrected.
     """
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
@@ -61,6 +62,9 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
         if path.suffix == ".png" and not ours and not recognised(path, "drawn"):
             raise InputError(f"{OPTION} {folder}: {path} is not a class map of predict.py; it may be the truth of a "
                              f"data set, so it is not replaced; give another {OPTION}")
+        if path.suffix == ".json" and path != folder / "coverage.json" and not recognised(path, "outlines"):
+            raise InputError(f"{OPTION} {folder}: {path} was corrected, or is of another program, so it is not "
+                             f"replaced; give another {OPTION}")
 
 
 def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
@@ -72,13 +76,15 @@ class Results:
     """Files of one call of predict.py.
 
     Attributes:
-        folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json.
+        folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json, and
+            those of Outlines.
         entries: what coverage.json says of each picture or video.
         matrix: confusion matrix over the pictures that have a mask.
     """
 
-    def __init__(self, folder: Path, labels: Labels, alpha: float):
+    def __init__(self, folder: Path, labels: Labels, alpha: float, polygons: str = "none"):
         self.folder, self.labels, self.alpha = folder, labels, alpha
+        self.outlines = Outlines(polygons, folder, labels) if polygons != "none" else None
         self.entries, self.rows = [], []
         self.matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
         drawable(labels.names)    # warns now, not in one of the threads that draw
@@ -87,7 +93,8 @@ class Results:
         """Every file that will be written."""
         tables = [self.folder / "coverage.csv", self.folder / "coverage.json"]
         pictures = [path for picture in sources.pictures for path in self.files_of(picture)]
-        return [*tables, *pictures, *(self.video_path(name) for _, name in sources.videos)]
+        outlines = self.outlines.targets(sources.pictures) if self.outlines else []
+        return [*tables, *pictures, *(self.video_path(name) for _, name in sources.videos), *outlines]
 
     def files_of(self, picture) -> tuple:
         return self.folder / "masks" / f"{picture.name}.png", self.folder / "overlays" / f"{picture.name}.jpg"
@@ -126,6 +133,8 @@ class Results:
         """The class map, and the overlay: beside picture and truth where there is a mask."""
         mask_path, overlay_path = self.files_of(picture)
         write_whole(mask_path, palette_png(class_map))
+        if self.outlines:
+            self.outlines.add(picture, class_map)
         drawn, captions, occurring = [overlay(image, class_map, self.alpha)], [], shares > 0
         if truth is not None:
             drawn = [image, overlay(image, truth, self.alpha, self.labels.ignore_label), *drawn]
@@ -136,6 +145,8 @@ class Results:
 
     def write_tables(self, about: dict) -> None:
         """coverage.csv, a row a picture or frame, and coverage.json with `about` at its head."""
+        if self.outlines:
+            self.outlines.finish()
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(["picture", "width", "height", *self.labels.names])

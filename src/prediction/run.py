@@ -17,6 +17,7 @@ from src.evaluation.run import settings_of
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
+from src.prediction.polygons import check_polygons
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
@@ -32,6 +33,7 @@ def run(config) -> None:
     """Predict all that was given, write it, and tell. Raises InputError, RunError."""
     limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
+    check_polygons(config.polygons, sources)
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
     config = with_facts(config, config.model_file, "--model")
@@ -41,7 +43,7 @@ def run(config) -> None:
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)
     model.check(settings)
-    results = Results(take_folder(config.output_dir), labels, config.alpha)
+    results = Results(take_folder(config.output_dir), labels, config.alpha, config.polygons)
     inputs = [config.model_file, config.class_names, *sources.files]
     check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
     print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
@@ -120,4 +122,5 @@ def say(results: Results, pictures: int, rate: float) -> None:
     if pictures:
         print(f"{pictures} picture{'s' * (pictures > 1)}, {rate:.2f} images/s")
     kinds = {Path(entry["overlay"]).parts[0] for entry in results.entries} | ({"masks"} if pictures else set())
+    kinds |= set(results.outlines.said if results.outlines else ())
     print(f"results are in {results.folder}: {', '.join(sorted(kinds))}, coverage.csv, coverage.json")

@@ -50,8 +50,10 @@ def read_coco(path, images=None, content=None) -> Annotations:
     items = {}
     for number, entry in pictures.items():
         item = make_item(entry, shapes[number], path, roots)
+        if item.name in items and items[item.name].image != item.image:    # x.png beside x.jpg
+            item = item._replace(name=item.name + item.image.suffix)
         if item.name in items:
-            raise InputError(f"{path}: two images are called {shown(item.name)} but for the ending; rename one")
+            raise InputError(f"{path}: the image {shown(item.name)} stands there twice; delete one")
         items[item.name] = item
     return Annotations(class_list(names.values(), str(path)), list(items.values()))
 

@@ -24,6 +24,7 @@ MAX_FILE = 1 << 30       # bytes; instances_train2017.json of COCO has 0.45e9
 MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30    # OpenCV's limits: what is larger could not be read for training either
 MAX_COORDINATE = 1e6
 MAX_NAME = 200
+FOREIGN_BYTES = re.compile("[\udc80-\udcff]")    # of file names that are no UTF-8, as Python keeps them
 
 
 class Embedded(NamedTuple):
@@ -158,7 +159,7 @@ def find_picture(text, roots, place: str):
     paths of the old one. A path that is absolute or leads upwards counts as its file name, so nothing outside
     `roots` is opened. Raises InputError for a name that no file can have.
     """
-    if not isinstance(text, str) or not text.strip() or has_control(text):
+    if not isinstance(text, str) or not text.strip() or has_control(FOREIGN_BYTES.sub("", text)):
         raise InputError(f"{place}: {shown(text)} is no picture's file name")
     relative = PurePosixPath(text.replace("\\", "/"))    # Windows writes backslashes
     alone = PurePosixPath(relative.name)

@@ -13,7 +13,7 @@ import numpy as np
 from src.console import InputError
 from src.data.annotations.item import BACKGROUND_NAMES, IGNORE, class_numbers
 from src.data.annotations.raster import Bitmap, Shape, draw_on
-from src.files import write_whole
+from src.files import sealed, write_whole
 
 TOLERANCES = (1.0, 0.5, 0.25, 0.0)    # pixels by which a simplified outline may leave the true one, coarsest first
 AGREEMENT = 0.99    # share of the picture's pixels that must keep their class when the shapes are drawn again
@@ -40,17 +40,24 @@ class Region(NamedTuple):
         return outline[:, 0] / 2 + 0.25 + (self.left, self.top)
 
 
+def values_of(labels: np.ndarray) -> list:
+    """The numbers in a class map, each once."""
+    return np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256])).tolist()
+
+
 def regions(labels: np.ndarray) -> list:
     """The regions of a class map (H, W) uint8, by the area within their outline, largest first."""
     found = []
-    for value in np.unique(labels).tolist():
-        _, numbers, boxes, _ = cv2.connectedComponentsWithStats((labels == value).astype(np.uint8), connectivity=4)
+    for value in values_of(labels):
+        is_value = cv2.inRange(labels, value, value)
+        x, y, width, height = cv2.boundingRect(is_value)    # most classes fill a part of the picture only
+        _, numbers, boxes, _ = cv2.connectedComponentsWithStats(is_value[y:y + height, x:x + width], connectivity=4)
         for number, (left, top, width, height, _) in enumerate(boxes[1:].tolist(), 1):
             inside = numbers[top:top + height, left:left + width] == number
             twice = inside.repeat(2, axis=0).repeat(2, axis=1).astype(np.uint8)
             contours, _ = cv2.findContours(twice, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
             outer = max(contours, key=cv2.contourArea)    # the others are holes
-            found.append(Region(value, left, top, inside, outer, len(contours) > 1))
+            found.append(Region(value, x + left, y + top, inside, outer, len(contours) > 1))
     return sorted(found, key=lambda region: cv2.contourArea(region.outline), reverse=True)
 
 
@@ -58,7 +65,7 @@ def names_of(labels: np.ndarray, classes, ignore_label: int) -> dict:
     """Number -> name that labelme understands, of the numbers in a class map. Raises InputError for one without."""
     names = dict(enumerate("_background_" if name in BACKGROUND_NAMES else name for name in classes))
     names[ignore_label] = IGNORE
-    unknown = [value for value in np.unique(labels).tolist() if value not in names]
+    unknown = [value for value in values_of(labels) if value not in names]
     if unknown:
         raise InputError(f"the class map holds {unknown[0]}, and there are {len(classes)} classes; give --class_names")
     return names
@@ -98,26 +105,38 @@ def write_labelme(path, labels: np.ndarray, classes, image: str, ignore_label: i
                "shapes": [{"label": shape.label, "points": shape.data.tolist(), "group_id": None,
                            "description": "", "shape_type": "polygon", "flags": {}} for shape in shapes],
                "imagePath": image, "imageData": None, "imageHeight": labels.shape[0], "imageWidth": labels.shape[1]}
-    write_whole(path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+    write_whole(path, sealed(json.dumps(content, ensure_ascii=False)))
 
 
-def write_coco(path, pictures, classes, ignore_label: int = 255) -> None:
-    """Write class maps as one COCO file. `pictures` yields (file name, (H, W) uint8), one at a time if it likes.
+class CocoFile:
+    """A COCO file in the making: class maps come in any order and from any thread, and are kept as encoded shapes.
 
-    Categories keep the classes' numbers; pixels to ignore become the category __ignore__ with iscrowd. Errors as
-    those of write_labelme.
+    Categories keep the classes' numbers; pixels to ignore become the category __ignore__ with iscrowd. Pictures stand
+    in the order of their names.
     """
-    images, annotations, ignored = [], [], False
-    for number, (name, labels) in enumerate(pictures, 1):
-        images.append({"id": number, "file_name": name, "width": labels.shape[1], "height": labels.shape[0]})
-        for entry in coco_annotations(labels, classes, ignore_label):
-            annotations.append({"id": len(annotations) + 1, "image_id": number, **entry})
-            ignored = ignored or bool(entry["iscrowd"])
-    categories = [{"id": number, "name": name} for number, name in enumerate(classes)
-                  if name not in BACKGROUND_NAMES and number != ignore_label]
-    categories += [{"id": ignore_label, "name": IGNORE}] if ignored else []
-    content = {"images": images, "annotations": annotations, "categories": categories}
-    write_whole(path, json.dumps(content, ensure_ascii=False).encode())
+
+    def __init__(self, classes, ignore_label: int = 255):
+        self.classes, self.ignore_label = classes, ignore_label
+        self.found = {}    # name of a picture -> ((H, W), its annotations as JSON, without their ids)
+
+    def add(self, name: str, labels: np.ndarray) -> None:
+        """Add the class map (H, W) uint8 of the picture called `name`. Raises InputError as write_labelme does."""
+        entries = coco_annotations(labels, self.classes, self.ignore_label)
+        self.found[name] = labels.shape, [json.dumps(entry) for entry in entries]
+
+    def write(self, path) -> None:
+        """Write the file. Raises RunError if it cannot be written."""
+        images, annotations = [], []
+        for image, (name, ((height, width), entries)) in enumerate(sorted(self.found.items()), 1):
+            images.append({"id": image, "file_name": name, "width": width, "height": height})
+            annotations += [f'{{"id": {number}, "image_id": {image}, {entry[1:]}'
+                            for number, entry in enumerate(entries, len(annotations) + 1)]
+        names = [(number, name) for number, name in enumerate(self.classes)
+                 if name not in BACKGROUND_NAMES and number != self.ignore_label]
+        names += [(self.ignore_label, IGNORE)] * any('"iscrowd": 1' in entry for entry in annotations)
+        head = {"images": images, "categories": [{"id": number, "name": name} for number, name in names]}
+        text = json.dumps(head, ensure_ascii=False)[:-1]
+        write_whole(path, sealed(f'{text}, "annotations": [{", ".join(annotations)}]}}'))
 
 
 def coco_annotations(labels: np.ndarray, classes, ignore_label: int) -> list:
@@ -142,9 +161,9 @@ def coco_annotations(labels: np.ndarray, classes, ignore_label: int) -> list:
 
 def as_bitmap(region: Region, size: tuple) -> Bitmap:
     """The region in a picture of size (H, W), as COCO counts it: down the columns."""
-    whole = np.zeros(size, np.uint8)
-    whole[region.top:region.top + region.inside.shape[0],
-          region.left:region.left + region.inside.shape[1]] = region.inside
-    pixels = whole.T.ravel()
-    turns = np.flatnonzero(np.diff(pixels, prepend=0))    # the first run is of pixels outside, so it may be empty
-    return Bitmap(np.diff([0, *turns.tolist(), pixels.size]), 0, 0, size[1], size[0], True)
+    left, (rows, columns) = region.left, region.inside.shape
+    strip = np.zeros((columns, size[0]), np.uint8)    # the columns that the region reaches, as rows
+    strip[:, region.top:region.top + rows] = region.inside.T
+    turns = np.flatnonzero(np.diff(strip.ravel(), prepend=np.uint8(0), append=np.uint8(0))) + left * size[0]
+    ends = [0, *turns[turns < size[0] * size[1]].tolist(), size[0] * size[1]]    # the first run may be empty
+    return Bitmap(np.diff(ends), 0, 0, size[1], size[0], True)
