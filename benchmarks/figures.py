@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 PROGRAMS = ("train", "eval", "predict", "export", "eval_onnx", "convert_resnet101", "src/data/get_dataset_lst",
             "src/data/build_seg_data", "src/data/check_data", "src/data/sample", "src/tools/plot", "src/tools/summary",
-            "src/tools/postprocess", "src/tools/get_multicards_json", "src/tools/launch")
+            "src/tools/model_info", "src/tools/postprocess", "src/tools/get_multicards_json", "src/tools/launch")
 
 
 class Side(NamedTuple):

@@ -124,7 +124,7 @@ def test_help_is_quick_grouped_and_complete(shell, program):
             assert f"(default: {option.default})" in text
 
 
-@pytest.mark.parametrize("program", ["summary", "plot"])
+@pytest.mark.parametrize("program", ["summary", "plot", "model_info"])
 def test_help_of_the_small_programs(shell, program):
     result = shell(sys.executable, ROOT / f"src/tools/{program}.py", "--help")
     assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and result.err == ""

@@ -102,3 +102,10 @@ def test_what_needs_mindspore_says_so_in_one_line(program, options, bare, data, 
     result = bare(program, *more, *options)
     assert result.code == 2 and result.err.count("\n") == 1, result
     assert "MindSpore is not installed" in result.err and "pip install" in result.err
+
+
+def test_what_a_model_file_holds(bare, trained, exported):
+    for path in (trained / CHECKPOINT, exported()):
+        assert "background, ball" in ran(bare("src/tools/model_info.py", path))
+    said = ran(bare("src/tools/model_info.py", trained / CHECKPOINT, "--benchmark"))
+    assert "MindSpore is not installed" in said and " passes" in said.split("onnxruntime ")[1].splitlines()[0], said

@@ -161,3 +161,30 @@ def make_block(place: str, in_channels: int, width: int, stride: int, dilation: 
                  Conv(f"{place}.conv2", width, width, 3, stride, dilation, norm=f"{place}.bn2"),
                  Conv(f"{place}.conv3", width, out, 1, norm=f"{place}.bn3"),
                  shortcut if project else None)
+
+
+def multiply_adds(network: Architecture, side: int) -> int:
+    """Multiplications, each with an addition, of all convolutions for one picture of side x side pixels.
+
+    What else is computed (BatchNorm, resizing, softmax) is below 1 % and not counted, as PyTorch's FlopCounterMode
+    does not count it; its FLOPs are twice this number.
+    """
+    side = strided(side, network.stem.stride)
+    total = products(network.stem, side)
+    side = strided(side, 2)    # max pool
+    for block in (block for layer in network.layers for block in layer):
+        total += products(block.conv1, side)
+        side = strided(side, block.conv2.stride)
+        total += sum(products(conv, side) for conv in (block.conv2, block.conv3, block.downsample) if conv)
+    head = (*network.branches, network.project, network.classifier)
+    return total + sum(products(conv, side) for conv in head) + products(network.pooling, 1)
+
+
+def strided(side: int, stride: int) -> int:
+    """Side of the output of a convolution or pool that keeps the size at stride 1."""
+    return (side - 1) // stride + 1
+
+
+def products(conv: Conv, side: int) -> int:
+    """Multiplications of a convolution with side x side outputs."""
+    return conv.in_channels * conv.out_channels * conv.kernel ** 2 * side ** 2
