@@ -105,6 +105,13 @@ def input_sides(cores: int) -> dict:
             "decoding": Side("decoding alone", "inputs:decoding", held)}
 
 
+def augmentation_sides() -> dict:
+    colours, angle = {"photometric": [0.4, 0.4, 0.4, 0.1]}, {"rotate": 10.0}
+    return {key: Side(title, "inputs:ours", {"cores": 1, **options}) for key, title, options in (
+        ("plain", "as published", {}), ("photometric", "--photometric 0.4 0.4 0.4 0.1", colours),
+        ("rotate", "--rotate 10", angle), ("both", "both", {**colours, **angle}))}
+
+
 def lists(name: str, share: float) -> Figure:
     sides = {"ours": Side("get_dataset_lst.py and build_seg_data.py", "lists:full_set",
                           {"side": "programs", "share": share}),
@@ -204,6 +211,8 @@ FIGURES = {figure.name: figure for figure in (
              (Target("ratio", "zoo", most), *more)) for word, title, cores, most, more in (
                  ("one_core", "one core", 1, 0.33, ()),
                  ("all_cores", "all cores", 0, 0.4, (Target("ratio", "torchvision", 0.67),)))),
+    Figure("augmentation", "training input with colours changed and rotation, one core", augmentation_sides(),
+           f"640 pictures, batch 32, crop 513; {TURNS}", beside=False),
     lists("lists", 1.0), lists("lists_small", 0.12),
     Figure("check_data", "check_data.py on as many pairs as VOC's train and val have",
            {"ours": Side("check_data.py", "commands:check_data")}, COMMAND, rounds=3, cold=True),

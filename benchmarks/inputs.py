@@ -47,16 +47,16 @@ def epochs(start, workers: int = 0):
     return turn
 
 
-def dataset_of(job: Job):
+def dataset_of(job: Job, **more):
     from src.data.dataset import Augmentation, create_dataset
-    augmentation = Augmentation(job.crop, *SCALES, MEAN)
+    augmentation = Augmentation(job.crop, *SCALES, MEAN, **more)
     return create_dataset(data_file(job), Labels(job.classes, 255, ()), augmentation, batch_of(job), seed=1,
                           workers=cores())[0]
 
 
-def ours(job: Job):
-    """The batches that train.py gets."""
-    dataset = dataset_of(job)
+def ours(job: Job, **more):
+    """The batches that train.py gets; `more` are fields of Augmentation."""
+    dataset = dataset_of(job, **more)
     return epochs(lambda: dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
 
 

@@ -27,6 +27,7 @@ OTHER_NAMES = {
     "data": ("data_file", "data_lst", "sources"), "source": ("sources",), "num_workers": ("workers",),
     "classes": ("num_classes",), "nc": ("num_classes",), "device": ("device_target",), "gpus": ("device_id",),
     "weights": CHECKPOINT, "checkpoint": CHECKPOINT, "pretrained": ("ckpt_pre_trained",),
+    "color_jitter": ("photometric",), "degrees": ("rotate",),
     "work_dir": ("train_dir",), "save_dir": ("train_dir", "output_dir"),
 }
 

@@ -10,6 +10,7 @@ import mindspore.dataset as ds
 import numpy as np
 
 from src.console import InputError
+from src.data.augmentation import augment, draw_extra
 from src.data.labels import Labels
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_pair
@@ -20,12 +21,16 @@ AHEAD = 2    # batches in the making, so that no thread waits for a batch's last
 
 
 class Augmentation(NamedTuple):
-    """What is done to a sample: resized by a random factor, padded with the mean, cropped, flipped at random."""
+    """What is done to a sample: resized by a random factor, padded with the mean, cropped, flipped at random; and for
+    small data sets recoloured and turned.
+    """
 
     crop_size: int    # side of the result, pixels
     min_scale: float
     max_scale: float
     mean: tuple    # of each channel, blue green red, 0 to 255
+    photometric: tuple = (0.0, 0.0, 0.0, 0.0)    # strength of brightness, contrast, saturation and hue
+    rotate: float = 0.0    # largest angle, degrees
 
 
 class Record(NamedTuple):
@@ -84,6 +89,8 @@ class TrainingTransform:
         self.seed, self.labels, self.crop_size = seed, labels, augmentation.crop_size
         self.scales = (augmentation.min_scale, augmentation.max_scale)
         self.fill = np.rint(augmentation.mean).astype(np.uint8)
+        self.strengths = augmentation.photometric, augmentation.rotate
+        self.draws_extra = any([*augmentation.photometric, augmentation.rotate])
         self.errors = []
 
     def __call__(self, record: Record, out: tuple) -> None:
@@ -103,9 +110,12 @@ class TrainingTransform:
         image, mask = decode_pair((record.data, record.label), names, self.labels, strict=False)
         rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
-        train_transform(image, mask, draw, self.crop_size, self.fill, self.labels.ignore_label,
-                        (out_image, out_label))
         out_key[...] = rng.integers(2 ** 31)
+        how = self.crop_size, self.fill, self.labels.ignore_label, (out_image, out_label)
+        if self.draws_extra:    # last, so that the published draws stay what they are
+            augment(image, mask, draw, draw_extra(rng, *self.strengths), *how)
+        else:
+            train_transform(image, mask, draw, *how)
 
 
 class Batches:

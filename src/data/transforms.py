@@ -34,7 +34,7 @@ def draw_transform(rng: np.random.Generator, height: int, width: int, crop_size:
 
 
 def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: int,
-                    fill, ignore_label: int, out=None) -> tuple:
+                    fill, ignore_label: int, out=None, recolour=None) -> tuple:
     """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset.
 
     Only the part of the resized picture that the crop keeps is computed. Normalisation is left to the network:
@@ -48,6 +48,7 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
         fill: three uint8 values for the padding right and below, the rounded mean (0 once normalised).
         ignore_label: the mask's padding.
         out: arrays of the result's shapes to write to, such as a sample's place in a batch; new ones for None.
+        recolour: what is done to the part that the crop keeps, (rows, columns, 3) uint8, before it is padded.
 
     Returns:
         image (3, crop, crop) uint8 and mask (crop, crop) uint8, contiguous.
@@ -56,11 +57,12 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
     rows = min(crop_size, size[0] - draw.offset_h)
     columns = min(crop_size, size[1] - draw.offset_w)
     window = (draw.offset_h, draw.offset_w, rows, columns)
-    out_image, out_mask = out or (np.empty((3, crop_size, crop_size), np.uint8),
-                                  np.empty((crop_size, crop_size), np.uint8))
+    out_image, out_mask = out or empty_pair(crop_size)
     left = crop_size - columns if draw.flip else 0    # the padding is mirrored too
 
     part = resize_window(image, size, window)
+    if recolour:
+        part = recolour(part)
     cv2.split(cv2.flip(part, 1) if draw.flip else part, list(out_image[:, :rows, left:left + columns]))
     resize_mask_window(mask, size, window, draw.flip, out_mask[:rows, left:left + columns])
     for plane, value in zip((*out_image, out_mask), (*fill, ignore_label)):
@@ -68,6 +70,11 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
         plane[:rows, :left] = value
         plane[:rows, left + columns:] = value
     return out_image, out_mask
+
+
+def empty_pair(crop_size: int) -> tuple:
+    """Arrays for a sample: picture (3, crop, crop) and mask (crop, crop), uint8."""
+    return np.empty((3, crop_size, crop_size), np.uint8), np.empty((crop_size, crop_size), np.uint8)
 
 
 def resize_window(image: np.ndarray, size: tuple, window: tuple) -> np.ndarray:

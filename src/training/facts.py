@@ -8,7 +8,7 @@ from src.data.labels import Labels
 from src.metadata import describe
 
 # Options that shape the result: those of these groups of default_config.yaml, and three that other programs have too.
-RECIPE_GROUPS = ("Training data", "Start of training", "Optimisation", "Unbalanced classes")
+RECIPE_GROUPS = ("Training data", "Start of training", "Optimisation", "Unbalanced classes", "Small data sets")
 RECIPE_OPTIONS = ("seed", "batch_size", "freeze_bn")
 
 

@@ -72,6 +72,9 @@ def check_options(config) -> None:
     """Raises InputError for options that fit alone but not together; notes what is unusual."""
     if config.max_scale < config.min_scale:
         raise InputError(f"--max_scale {config.max_scale}: smaller than --min_scale {config.min_scale}")
+    if config.photometric[3] > 0.5:
+        raise InputError(f"--photometric: a hue of {config.photometric[3]} turns is more than half a turn; "
+                         "0.1 is usual")
     pixels = config.batch_size * config.crop_size ** 2
     if config.ohem and config.ohem_min_kept >= pixels:
         warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "
@@ -98,7 +101,8 @@ def make_dataset(config, labels: Labels, device, start: tuple) -> tuple:
     Args:
         start: (epoch, steps of it to leave out).
     """
-    augmentation = Augmentation(config.crop_size, config.min_scale, config.max_scale, config.image_mean)
+    augmentation = Augmentation(config.crop_size, config.min_scale, config.max_scale, config.image_mean,
+                                config.photometric, config.rotate)
     return create_dataset(config.data_file, labels, augmentation, config.batch_size, seed=config.seed,
                           shard=(device.rank, device.size), start=start, workers=config.workers)
 
