@@ -28,6 +28,7 @@ OTHER_NAMES = {
     "classes": ("num_classes",), "nc": ("num_classes",), "device": ("device_target",), "gpus": ("device_id",),
     "weights": CHECKPOINT, "checkpoint": CHECKPOINT, "pretrained": ("ckpt_pre_trained",),
     "color_jitter": ("photometric",), "degrees": ("rotate",),
+    "warmup_iters": ("warmup_steps",), "freeze": ("freeze_backbone",),
     "work_dir": ("train_dir",), "save_dir": ("train_dir", "output_dir"),
 }
 

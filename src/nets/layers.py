@@ -53,3 +53,13 @@ class KeyedDropout(nn.Cell):
             bits = ops.bitwise_and(bits * factor, 0x7FFFFFFF)
             bits = ops.bitwise_xor(bits, bits // shift)
         return x * ops.cast(bits >= self.threshold, x.dtype) / (1 - self.p)
+
+
+def freeze(cell: nn.Cell) -> None:
+    """Leave a cell as it is in training: no gradient for its parameters, and its BatchNorm uses its moving statistics,
+    which stay."""
+    for parameter in cell.get_parameters():
+        parameter.requires_grad = False
+    for _, part in cell.cells_and_names():
+        if isinstance(part, nn.BatchNorm2d):
+            part.use_batch_statistics = False

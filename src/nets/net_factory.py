@@ -9,6 +9,7 @@ from mindspore.nn.utils import no_init_parameters
 
 from src.nets.architecture import Architecture, architecture
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
+from src.nets.layers import freeze
 
 
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
@@ -39,6 +40,14 @@ def zero_init_residual(network) -> None:
     for name, parameter in network.parameters_and_names():
         if name.endswith(".bn3.gamma"):
             parameter.set_data(Tensor(np.zeros(parameter.shape, np.float32)))
+
+
+def freeze_backbone(network, layers: int) -> None:
+    """Leave the stem (its convolution and BatchNorm) and layer1 to layer`layers` as they are in training, BatchNorm's
+    moving statistics included."""
+    resnet = network.resnet
+    for cell in (resnet.conv1, resnet.bn1, *(getattr(resnet, f"layer{number + 1}") for number in range(layers))):
+        freeze(cell)
 
 
 def normalisation(mean, std) -> tuple:

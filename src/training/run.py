@@ -75,6 +75,9 @@ def check_options(config) -> None:
     if config.photometric[3] > 0.5:
         raise InputError(f"--photometric: a hue of {config.photometric[3]} turns is more than half a turn; "
                          "0.1 is usual")
+    if config.freeze_backbone and not (config.ckpt_pre_trained or config.resume):
+        raise InputError(f"--freeze_backbone {config.freeze_backbone}: the layers would keep random weights; "
+                         "--ckpt_pre_trained gives them trained ones")
     pixels = config.batch_size * config.crop_size ** 2
     if config.ohem and config.ohem_min_kept >= pixels:
         warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "

@@ -10,6 +10,14 @@ from src.weights.loading import set_parameters
 from src.weights.manifest import MANIFEST, read_manifest
 from src.weights.names import shorten
 
+# Entry of a checkpoint that is there with certain options only -> those options.
+OPTIONS_OF = {
+    "scale_sense": "--loss_scale_type or --drop_overflow_update",    # src/training/amp.py
+    "learning_rate_group_0": "--classifier_lr_factor",
+    **{f"moments.network.resnet.{place}conv1.weight": "--freeze_backbone"
+       for place in ("", "layer1.0.", "layer2.0.", "layer3.0.", "layer4.0.")},
+}
+
 
 class Position(NamedTuple):
     """A step of a run; each number counts from 1."""
@@ -108,8 +116,9 @@ def restore(cell, path, steps: int) -> None:
                          f"{own['learning_rate'].shape[0]}; give the same --train_epochs, --batch_size and data, or, "
                          f"to train on for other epochs, --ckpt_pre_trained {path} without --resume and with another "
                          "--train_dir: the learning rate begins again")
-    if ("scale_sense" in values) != ("scale_sense" in own):    # src/training/amp.py
-        raise InputError(f"--resume {path}: was trained with another --loss_scale_type or --drop_overflow_update")
+    for entry, options in OPTIONS_OF.items():
+        if (entry in values) != (entry in own):
+            raise InputError(f"--resume {path}: was trained with another {options}")
     if wrong:
         raise InputError(f"--resume {path}: does not fit this run: {shorten(wrong)}")
     set_parameters(own, {name: values[name] for name in own})
