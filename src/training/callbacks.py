@@ -61,6 +61,11 @@ class Metrics:
         """Step -> mean IoU, None where nothing could be scored, of each evaluation so far."""
         return {record["global_step"]: record["mean_iou"] for record in self.records() if "mean_iou" in record}
 
+    def evaluations_since_best(self) -> int:
+        """How many evaluations came after the one with the highest mean IoU, the first of equal ones."""
+        scores = [-1.0 if score is None else score for _, score in sorted(self.evaluations().items())]
+        return len(scores) - 1 - scores.index(max(scores))
+
     def close(self):
         self.file.close()
         if self.summary:
@@ -163,6 +168,11 @@ class CheckpointSaver(Callback):
         if passed or position.step == self.schedule.total:
             self.save(params.train_network, position)
 
+    def save_once(self, cell, position):
+        """Save unless this step is saved already."""
+        if self.last != position.step:
+            self.save(cell, position)
+
     def save(self, cell, position):
         self.last = position.step
         path = self.train_dir / f"{self.model}-{position.epoch}_{position.step_of_epoch}.ckpt"
@@ -201,8 +211,7 @@ class StopOnSignal(Callback):
 
     def save_and_end(self, cell, position):
         """Raises Preempted, or KeyboardInterrupt after Ctrl-C, once the state after that step is saved."""
-        if self.saver.last != position.step:
-            self.saver.save(cell, position)
+        self.saver.save_once(cell, position)
         end = f"saved {self.saver.saved[-1]}; --resume auto goes on from it"
         if self.signum == signal.SIGINT:
             raise KeyboardInterrupt(end)

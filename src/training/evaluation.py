@@ -57,6 +57,8 @@ class EvaluationInTraining(Callback):
 
     Args:
         mean_iou: (look) -> mean IoU over the whole list, as make_evaluation returns it; called on every device.
+        every: epochs from one evaluation to the next.
+        patience: evaluations without a better one that end the run, 0 for no end before the last epoch.
         schedule: src.training.state.Schedule.
         metrics: on rank 0, which writes, the run's Metrics; None elsewhere.
         best_path, facts: where the best network goes, and what its checkpoint says of it.
@@ -64,22 +66,28 @@ class EvaluationInTraining(Callback):
         device: src.device.Device.
     """
 
-    def __init__(self, mean_iou, every, schedule, metrics, best_path, facts, stop, device):
+    def __init__(self, mean_iou, every, patience, schedule, metrics, best_path, facts, stop, device):
         super().__init__()
-        self.mean_iou, self.every, self.schedule, self.metrics = mean_iou, every, schedule, metrics
+        self.mean_iou, self.every, self.patience = mean_iou, every, patience
+        self.schedule, self.metrics = schedule, metrics
         self.best_path, self.facts, self.stop, self.device = best_path, facts, stop, device
+        self.ended_at = 0    # step after which the run ended early
 
     def on_train_epoch_end(self, run_context):
         params = run_context.original_args()
         position = self.schedule.position(params)
         if self.is_due(position.epoch):
             self.evaluate(params.train_network, position)
+            if self.ends_early(position.step):
+                run_context.request_stop()
+                if self.stop.saver:
+                    self.stop.saver.save_once(params.train_network, position)
 
     def is_due(self, epoch: int) -> bool:
         return not epoch % self.every or epoch == self.schedule.epochs
 
     def make_up(self, cell) -> None:
-        """Do the evaluation that was due where the run was cut, before the run goes on from there."""
+        """Do the evaluation that was due where the run was cut, before it goes on from there, unless it had ended."""
         position = self.schedule.position_of(self.schedule.done)
         if not (self.schedule.done and position.step_of_epoch == self.schedule.steps_per_epoch
                 and self.is_due(position.epoch)):
@@ -88,6 +96,21 @@ class EvaluationInTraining(Callback):
                                                        and self.best_path.is_file())
         if sum_over_ranks(np.array([int(is_missing)]), self.device)[0]:    # all take part, and rank 0 alone knows
             self.evaluate(cell, position)
+        self.ends_early(position.step)
+
+    def ends_early(self, step: int) -> bool:
+        """Whether the run ends after this step by --patience, which is said; every device gets the same answer."""
+        if not self.patience or step == self.schedule.total:
+            return False
+        is_over = self.metrics is not None and self.metrics.evaluations_since_best() >= self.patience
+        if not sum_over_ranks(np.array([int(is_over)]), self.device)[0]:    # rank 0 alone knows
+            return False
+        self.ended_at = step
+        if self.metrics is not None:
+            print(f"step {step} of {self.schedule.total}: no better mean IoU in {self.patience} evaluations, so "
+                  f"--patience ends the run; the best network is {self.best_path}, and --resume auto with a larger "
+                  "--patience goes on", flush=True)
+        return True
 
     def evaluate(self, cell, position) -> None:
         """Evaluate after that step, note it, keep the network if it is the best."""

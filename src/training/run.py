@@ -58,11 +58,12 @@ def train(config) -> None:
     start = time.perf_counter()
     if evaluation:
         evaluation.make_up(model.train_network)
-    run_phases(config, labels, device, schedule, model, callbacks)
+    run_phases(config, labels, device, schedule, model, callbacks, evaluation)
     if device.rank == 0:
         metrics.close()
         draw_curves(Path(config.train_dir))
-        print(f"trained to step {schedule.total} in {time.perf_counter() - start:.1f} s; "
+        reached = evaluation and evaluation.ended_at or schedule.total
+        print(f"trained to step {reached} in {time.perf_counter() - start:.1f} s; "
               f"files are in {config.train_dir}")
     if evaluation:
         evaluation.check()
@@ -78,6 +79,8 @@ def check_options(config) -> None:
     if config.freeze_backbone and not (config.ckpt_pre_trained or config.resume):
         raise InputError(f"--freeze_backbone {config.freeze_backbone}: the layers would keep random weights; "
                          "--ckpt_pre_trained gives them trained ones")
+    if config.patience and not config.eval_data_lst:
+        raise InputError(f"--patience {config.patience}: needs --eval_data_lst, whose mean IoU it watches")
     pixels = config.batch_size * config.crop_size ** 2
     if config.ohem and config.ohem_min_kept >= pixels:
         warn(f"--ohem_min_kept {config.ohem_min_kept}: a step has {pixels} pixels, so all are trained and --ohem does "
@@ -137,15 +140,17 @@ def make_callbacks(config, device, schedule: state.Schedule, rates, facts: dict,
     stop = StopOnSignal(saver, schedule)
     if evaluate:
         best_path = train_dir / f"{config.model}-best.ckpt"
-        evaluation = EvaluationInTraining(evaluate, config.eval_epochs, schedule, metrics, best_path, facts, stop,
-                                          device)
+        evaluation = EvaluationInTraining(evaluate, config.eval_epochs, config.patience, schedule, metrics, best_path,
+                                          facts, stop, device)
         callbacks.append(evaluation)
     return [*callbacks, stop], metrics, evaluation
 
 
-def run_phases(config, labels: Labels, device, schedule: state.Schedule, model, callbacks: list) -> None:
-    """Train what is left of the run."""
+def run_phases(config, labels: Labels, device, schedule: state.Schedule, model, callbacks: list, evaluation) -> None:
+    """Train what is left of the run, or until its evaluation ends it."""
     for phase in schedule.phases():
+        if evaluation and evaluation.ended_at:
+            break
         dataset, transform = make_dataset(config, labels, device, (phase.first_epoch, phase.first_step))
         try:
             model.train(phase.end_epoch, dataset, callbacks=callbacks, dataset_sink_mode=device.target != "CPU",
