@@ -105,3 +105,16 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
     for old, new in zip(before, after):
         key = "loss" if "loss" in old else "mean_iou"
         assert new[key] == pytest.approx(old[key], rel=1e-5), old
+
+
+def test_two_workers_end_early_together(drawn, trained, two_workers, tmp_path):
+    """Rank 0 alone counts the evaluations; a rank that went on would wait for the other for ever."""
+    two_workers("train.py", *TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 5,
+                "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt", "--train_dir", tmp_path / "ckpt",
+                "--ckpt_pre_trained", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--base_lr", "1e-30", "--freeze_bn",
+                "--patience", 1)
+    lines = [json.loads(line) for line in (tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()]
+    assert [line["global_step"] for line in lines if "mean_iou" in line] == [3, 6] and len(lines) == 8
+    said = [path.read_text().count("so --patience ends the run")
+            for path in sorted((tmp_path / "msrun").glob("worker_*.log"))]
+    assert said == [1, 0]

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
+from src.loss.loss import BalancedCrossEntropyLoss, DiceLoss, SoftmaxCrossEntropyLoss, WithDice
 from tests.golden import DATA
 
 pytestmark = pytest.mark.usefixtures("pynative")
@@ -102,3 +102,84 @@ def test_balanced_gradient_reaches_hard_pixels_alone():
     assert not gradient[:, 0].any() and not gradient[:, 2].any()
     probability = 1 / (1 + np.exp(1))
     assert gradient[:, 1] == pytest.approx([probability - 1, 1 - probability], rel=1e-5)
+
+
+def dice_loss(logits, labels, ignore_label=255):
+    """DiceLoss in NumPy, class by class, in float64."""
+    probabilities, counted, losses = np.exp(log_softmax(logits)), labels != ignore_label, []
+    for number in range(logits.shape[1]):
+        p, truth = probabilities[:, number][counted], labels[counted] == number
+        if truth.any():
+            losses.append(1 - 2 * p[truth].sum() / ((p ** 2).sum() + truth.sum()))
+    return np.mean(losses)
+
+
+def dice_example():
+    """Logits of five classes, and labels without class 3 and with void rows."""
+    rng = np.random.default_rng(5)
+    logits = (3 * rng.standard_normal((2, 5, 7, 9))).astype(np.float32)
+    labels = np.array([0, 1, 2, 4], np.uint8)[rng.integers(0, 4, (2, 7, 9))]
+    labels[:, :2] = 255
+    return logits, labels
+
+
+@pytest.mark.parametrize("ignore_label", [255, 2])
+def test_dice_loss_against_numpy(ignore_label):
+    """Void pixels, an absent class, and a void label that is the number of a class."""
+    import mindspore as ms
+    logits, labels = dice_example()
+    labels[labels == 255] = ignore_label
+    loss = DiceLoss(ignore_label)(ms.Tensor(logits), ms.Tensor(labels))
+    assert float(loss) == pytest.approx(dice_loss(logits, labels, ignore_label), rel=1e-5)
+    assert loss.dtype == ms.float32 == DiceLoss()(ms.Tensor(logits.astype(np.float16)), ms.Tensor(labels)).dtype
+
+
+def test_dice_gradient_against_pytorch():
+    import mindspore as ms
+    torch = pytest.importorskip("torch")
+    logits, labels = dice_example()
+    leaf = torch.from_numpy(logits).double().requires_grad_()
+    counted = torch.from_numpy(labels != 255)
+    probabilities = leaf.softmax(1).permute(0, 2, 3, 1)[counted]    # (pixels, C)
+    truth = torch.nn.functional.one_hot(torch.from_numpy(labels).long()[counted], 5).double()
+    dice = 2 * (probabilities * truth).sum(0) / ((probabilities ** 2).sum(0) + (truth ** 2).sum(0))
+    (1 - dice)[truth.sum(0) > 0].mean().backward()
+    _, gradient = ms.value_and_grad(DiceLoss(), 0)(ms.Tensor(logits), ms.Tensor(labels))
+    expected = leaf.grad.numpy()
+    assert np.abs(gradient.asnumpy() - expected).max() <= 2e-5 * np.abs(expected).max(), "of logits up to 10"
+    assert not gradient.asnumpy()[:, :, :2].any(), "void pixels"
+
+
+def test_dice_loss_of_a_million_pixels():
+    """Small probabilities of many pixels add up, which they do not in a plain float32 sum."""
+    import mindspore as ms
+    logits = np.zeros((1, 3, 1024, 1024), np.float32)
+    logits[:, 0] = 7.0
+    labels = np.zeros((1, 1024, 1024), np.uint8)
+    labels[:, :100, :100] = 1
+    loss = DiceLoss()(ms.Tensor(logits), ms.Tensor(labels))
+    assert float(loss) == pytest.approx(dice_loss(logits, labels), rel=1e-5)
+
+
+def test_dice_loss_of_ignored_pixels_is_zero():
+    import mindspore as ms
+    logits = ms.Tensor(np.random.default_rng(0).standard_normal((1, 3, 4, 4)).astype(np.float32))
+    labels = ms.Tensor(np.full((1, 4, 4), 255, np.uint8))
+    loss, gradient = ms.value_and_grad(DiceLoss(), 0)(logits, labels)
+    assert float(loss) == 0 and not np.any(gradient.asnumpy())
+
+
+def test_a_perfect_answer_has_no_dice_loss():
+    import mindspore as ms
+    labels = np.random.default_rng(0).integers(0, 3, (1, 8, 8)).astype(np.uint8)
+    logits = 50 * np.stack([labels == number for number in range(3)], 1).astype(np.float32)
+    assert float(DiceLoss()(ms.Tensor(logits), ms.Tensor(labels))) == pytest.approx(0, abs=1e-6)
+
+
+def test_dice_beside_weights_and_hard_pixels():
+    import mindspore as ms
+    logits, labels = dice_example()
+    weights = np.array([0.2, 3, 1, 0, 7], np.float32)
+    loss = WithDice(BalancedCrossEntropyLoss(255, weights, 0.7, 10), 0.5)(ms.Tensor(logits), ms.Tensor(labels))
+    expected = balanced(logits, labels, weights, 0.7, 10) + 0.5 * dice_loss(logits, labels)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)

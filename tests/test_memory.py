@@ -19,6 +19,13 @@ def test_needs_are_those_that_were_measured(model, batch, crop, classes, peak):
     assert memory.needed(model, batch, crop, classes) / 1e9 == pytest.approx(peak, rel=0.1)
 
 
+def test_dice_needs_more_and_the_largest_batch_is_smaller():
+    assert memory.needed("deeplab_v3_tiny_s16", 4, 513, 21) / 1e9 == pytest.approx(1.84, rel=0.1)
+    assert memory.needed("deeplab_v3_tiny_s16", 4, 513, 21, True) / 1e9 == pytest.approx(3.02, rel=0.1)
+    plain, dice = (memory.largest_batch("deeplab_v3_s16", 513, 21, 22e9, dice) for dice in (False, True))
+    assert 0 < dice < plain and memory.needed("deeplab_v3_s16", dice, 513, 21, True) <= 22e9
+
+
 def test_the_largest_batch_fits_and_one_more_does_not():
     for room in (6e9, 12e9, 22e9):
         batch = memory.largest_batch("deeplab_v3_s16", 513, 21, room)

@@ -6,6 +6,7 @@ size: whatever train.py draws, it trains on these pixels.
 """
 import importlib.util
 import json
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +25,22 @@ BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", 
 # How far float32 may be from float64, relative. Six sets of pictures in both modes came to 5e-7, 3e-3, 2e-3 and 7e-7.
 # Most momenta were within 1e-5, but rounding can take an activation across a ReLU's corner and change its gradient.
 LIMITS = {"losses": 3e-6, "momenta": 1e-2, "weights": 1e-2, "statistics": 1e-5}
+
+
+class Run(NamedTuple):
+    """Options of train.py that both sides follow."""
+
+    freeze_bn: bool = False
+    classifier_lr_factor: float = 1.0
+    freeze_backbone: int = 0
+    warmup_steps: int = 0
+    dice: float = 0.0
+
+    def arguments(self) -> list:
+        return [f"--{name}={value}" for name, value in self._asdict().items() if value != Run()._asdict()[name]]
+
+
+RUNS = {"trained": Run(), "frozen": Run(freeze_bn=True), "small sets": Run(False, 10.0, 2, 2, 0.5)}
 
 
 def mirrored(half):
@@ -57,30 +74,47 @@ def make_network():
     return network, tensors
 
 
-def set_mode(network, freeze_bn):
-    """Training mode without dropout; with freeze_bn BatchNorm keeps its statistics and trains its factors."""
+def set_mode(network, run):
+    """Training mode without dropout; with freeze_bn BatchNorm keeps its statistics and trains its factors, what
+    freeze_backbone counts keeps everything."""
     network.train()
     network.aspp.training = False    # of its own forward pass, where dropout is, not of its layers
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.train(not freeze_bn)
+            layer.train(not run.freeze_bn)
+    backbone = network.resnet
+    for part in (backbone.conv1, backbone.bn1, *list(backbone.children())[2:2 + run.freeze_backbone]):
+        if run.freeze_backbone:
+            part.eval().requires_grad_(False)
 
 
-def train_torch(network, tensors, images, labels, freeze_bn):
+def torch_loss(logits, labels, dice):
+    """Cross entropy and `dice` times the Dice loss of the classes that are there."""
+    counted = labels != VOID
+    probabilities = logits.softmax(1).permute(0, 2, 3, 1)[counted]    # (pixels, C)
+    truth = torch.nn.functional.one_hot(labels[counted], CLASSES).double()
+    overlap = 2 * (probabilities * truth).sum(0) / ((probabilities ** 2).sum(0) + truth.sum(0))
+    return (torch.nn.functional.cross_entropy(logits, labels, ignore_index=VOID)
+            + dice * (1 - overlap)[truth.sum(0) > 0].mean())
+
+
+def train_torch(network, tensors, images, labels, run):
     """Losses of the three steps, as the recipe is published; and the optimizer's momenta by published name."""
-    set_mode(network, freeze_bn)
+    set_mode(network, run)
     pixels = (torch.from_numpy(images).double() - torch.tensor(MEAN).double()) / torch.tensor(STD).double()
     pixels, labels = pixels.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
     trained = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
-    exempt = [name for name in trained if name.endswith((".gamma", ".beta"))]
-    optimizer = torch.optim.SGD([{"params": [trained[name] for name in exempt], "weight_decay": 0},
-                                 {"params": [trained[name] for name in trained if name not in exempt]}],
+    optimizer = torch.optim.SGD([{"params": [tensor],
+                                  "weight_decay": 0 if name.endswith((".gamma", ".beta")) else WEIGHT_DECAY,
+                                  "factor": run.classifier_lr_factor if ".aspp.conv2." in name else 1}
+                                 for name, tensor in trained.items()],
                                 lr=BASE_LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     losses = []
     for step in range(STEPS):
+        rate = BASE_LR / 2 * (1 + np.cos(np.pi * step / STEPS)) * min(1, (step + 1) / max(1, run.warmup_steps))
         for group in optimizer.param_groups:
-            group["lr"] = BASE_LR / 2 * (1 + np.cos(np.pi * step / STEPS))
-        loss = torch.nn.functional.cross_entropy(network(pixels), labels, ignore_index=VOID)
+            group["lr"] = rate * group["factor"]
+        loss = torch_loss(network(pixels), labels, run.dice)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -88,7 +122,7 @@ def train_torch(network, tensors, images, labels, freeze_bn):
     return losses, {name: optimizer.state[tensor]["momentum_buffer"] for name, tensor in trained.items()}
 
 
-def train_mindspore(folder, start, images, labels, freeze_bn):
+def train_mindspore(folder, start, images, labels, run):
     """What a user does: list file, MindRecord, train.py. Losses of its steps, values of its last checkpoint by name."""
     import mindspore as ms
 
@@ -106,7 +140,7 @@ def train_mindspore(folder, start, images, labels, freeze_bn):
     train.main(["--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--num_classes", str(CLASSES),
                 "--data_file", str(folder / "a.mindrecord"), "--crop_size", str(SIDE), "--batch_size", str(COUNT),
                 "--min_scale", "1", "--max_scale", "1", "--train_epochs", str(STEPS), "--base_lr", str(BASE_LR),
-                "--freeze_bn", str(freeze_bn), "--ckpt_pre_trained", str(folder / "start.ckpt"),
+                *run.arguments(), "--ckpt_pre_trained", str(folder / "start.ckpt"),
                 "--train_dir", str(folder / "run")])
     lines = (folder / "run/metrics.jsonl").read_text().splitlines()
     last = ms.load_checkpoint(str(folder / f"run/deeplab_v3_tiny_s16-{STEPS}_1.ckpt"))
@@ -127,16 +161,17 @@ def moved_apart(got, expected, start):
     return max(0, apart(got.astype(np.float64) - start, expected - start) - rounding)
 
 
-@pytest.mark.parametrize("freeze_bn", [False, True], ids=["trained", "frozen"])
-def test_three_steps(tmp_path, monkeypatch, freeze_bn):
+@pytest.mark.parametrize("name", RUNS)
+def test_three_steps(tmp_path, monkeypatch, name):
     monkeypatch.setattr("src.nets.deeplab_v3.aspp.DROPOUT", 0.0)    # its draws cannot be the same on both sides
-    images, labels = make_pairs()
+    (images, labels), run = make_pairs(), RUNS[name]
     network, tensors = make_network()
     start = {name: tensor.detach().numpy().astype(np.float32) for name, tensor in tensors.items()}
-    expected, momenta = train_torch(network, tensors, images, labels, freeze_bn)
-    losses, last = train_mindspore(tmp_path, start, images, labels, freeze_bn)
+    expected, momenta = train_torch(network, tensors, images, labels, run)
+    losses, last = train_mindspore(tmp_path, start, images, labels, run)
     ends = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
     assert len(losses) == STEPS
+    assert {name for name in last if name.startswith("moments.")} == {f"moments.{name}" for name in momenta}
     found = {"losses": np.abs(np.divide(losses, expected) - 1).max(),
              "momenta": max(apart(last[f"moments.{name}"], momenta[name].numpy()) for name in momenta),
              "weights": max(moved_apart(last[name], ends[name], start[name]) for name in momenta),

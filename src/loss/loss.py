@@ -67,3 +67,46 @@ class BalancedCrossEntropyLoss(nn.Cell):
         hardest, _ = ops.topk(ranked, min(self.min_kept, ranked.shape[0]))
         least = ops.minimum(hardest[-1], self.hard_above)    # the easiest pixel that still counts
         return ops.cast(loss >= least, mstype.float32)
+
+
+class DiceLoss(nn.Cell):
+    """Soft Dice loss (Milletari et al. 2016, V-Net, section 3) of logits (N, C, H, W) and labels (N, H, W) -> float32.
+
+    For a class with probabilities p and truth g, 1 or 0, 1 - 2 sum(p g) / (sum(p^2) + sum(g^2)), summed over the
+    batch's pixels that are not labelled ignore_label; then the mean over the classes that any of these pixels has, or 0
+    if there is no such pixel.
+    """
+
+    def __init__(self, ignore_label=255):
+        super().__init__()
+        self.ignore_label = ignore_label
+
+    def construct(self, logits, labels):
+        count, classes, height, width = logits.shape
+        logits = ops.cast(logits, mstype.float32).transpose(0, 2, 3, 1).reshape(-1, classes)    # (N * H * W, C)
+        labels = ops.cast(labels, mstype.int32).reshape(-1, 1)    # (N * H * W, 1)
+        counted = labels != self.ignore_label
+        labels = ops.select(counted, labels, ops.full_like(labels, -1))    # of no class
+        truth = ops.cast(labels == ops.arange(0, classes, dtype=mstype.int32), mstype.float32)    # (N * H * W, C)
+        probabilities = ops.exp(ops.log_softmax(logits, -1)) * ops.cast(counted, mstype.float32)
+        shape = (count, height, width, classes)
+        sizes, squares = self.total(truth, shape), self.total(probabilities * probabilities, shape)    # (C,) each
+        present = ops.cast(sizes > 0, mstype.float32)
+        # The sizes of classes that are present are 1 at least.
+        dice = 2 * self.total(probabilities * truth, shape) / ops.maximum(squares + sizes, 1.0)
+        return (present * (1 - dice)).sum() / ops.maximum(present.sum(), 1.0)
+
+    def total(self, values, shape):
+        """Sum of (N * H * W, C) over pixels, axis by axis: float32 loses small addends to a sum of millions."""
+        return values.reshape(shape).sum(2).sum(1).sum(0)
+
+
+class WithDice(nn.Cell):
+    """cross_entropy + weight * DiceLoss; class weights and hard pixels are matters of the former alone."""
+
+    def __init__(self, cross_entropy, weight: float, ignore_label=255):
+        super().__init__()
+        self.cross_entropy, self.dice, self.weight = cross_entropy, DiceLoss(ignore_label), weight
+
+    def construct(self, logits, labels):
+        return self.cross_entropy(logits, labels) + self.weight * self.dice(logits, labels)

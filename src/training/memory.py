@@ -24,19 +24,20 @@ class Need(NamedTuple):
 # s8 2x257 4.6, 4x257 6.5 (3); tiny_s16 2x513 1.04, 8x513 1.61 (3); tiny_s8 4x513 1.84 (3).
 TABLE = {"deeplab_v3_s16": Need(2.4e9, 4.8e3, 3.28e3), "deeplab_v3_s8": Need(2.4e9, 4.8e3, 14.5e3),
          "deeplab_v3_tiny_s16": Need(0.85e9, 0, 0.25e3), "deeplab_v3_tiny_s8": Need(0.85e9, 0, 0.84e3)}
-PER_CLASS = 37    # bytes for each pixel of each picture and class: scores, probabilities and their gradients
+# Bytes for each pixel of each picture and class: scores, probabilities and their gradients; what the Dice loss adds.
+PER_CLASS, DICE = 37, 55
 
 
-def needed(model: str, batch_size: int, crop_size: int, num_classes: int) -> float:
+def needed(model: str, batch_size: int, crop_size: int, num_classes: int, dice: bool = False) -> float:
     """Bytes that a training takes at its peak, the process itself included."""
-    need, pixels = TABLE[model], crop_size ** 2
-    return need.base + need.crop * pixels + batch_size * pixels * (need.picture + PER_CLASS * num_classes)
+    need, pixels, per_class = TABLE[model], crop_size ** 2, PER_CLASS + DICE * dice
+    return need.base + need.crop * pixels + batch_size * pixels * (need.picture + per_class * num_classes)
 
 
-def largest_batch(model: str, crop_size: int, num_classes: int, room: float) -> int:
+def largest_batch(model: str, crop_size: int, num_classes: int, room: float, dice: bool = False) -> int:
     """The largest batch that `room` bytes are enough for, 0 where one picture is too much."""
-    least = needed(model, 0, crop_size, num_classes)
-    return max(0, int((room - least) / (needed(model, 1, crop_size, num_classes) - least)))
+    least = needed(model, 0, crop_size, num_classes, dice)
+    return max(0, int((room - least) / (needed(model, 1, crop_size, num_classes, dice) - least)))
 
 
 def numbers_of(path) -> dict:
@@ -88,10 +89,11 @@ def check_memory(config, num_classes: int) -> None:
     """Raises InputError if the batch does not fit, naming the largest that does; warns with --ignore_memory."""
     own = numbers_of("/proc/self/status").get("VmRSS", 0) * 1024
     free, where = free_memory()
-    need = needed(config.model, config.batch_size, config.crop_size, num_classes) - own
+    dice = bool(config.dice)
+    need = needed(config.model, config.batch_size, config.crop_size, num_classes, dice) - own
     if need <= free:
         return
-    batch = largest_batch(config.model, config.crop_size, num_classes, SURE * (free + own))
+    batch = largest_batch(config.model, config.crop_size, num_classes, SURE * (free + own), dice)
     hint = f"--batch_size {batch} fits" if batch else "a smaller --crop_size or --model deeplab_v3_tiny_s16 needs less"
     text = (f"--batch_size {config.batch_size}: {config.model} at --crop_size {config.crop_size} takes about "
             f"{need / GB:.1f} GB more on a CPU, and {max(free, 0) / GB:.1f} GB are {where}; {hint}")

@@ -1,0 +1,187 @@
+"""Options for small data sets as users give them to train.py: what they refuse, freeze, end, and how runs resume."""
+import json
+
+import numpy as np
+import pytest
+
+import train
+from src.config import parse_args
+from src.data.labels import Labels
+from src.device import Device, open_device
+from src.training.callbacks import Metrics
+from src.training.evaluation import EvaluationInTraining
+from src.training.state import Schedule
+from src.weights import checkpoint
+from tests.conftest import TINY
+from tests.test_resume import cut_after, figures
+
+LAST = "deeplab_v3_tiny_s16-2_3.ckpt"
+BAD = [
+    (["--photometric", "0.4"], "photometric takes 4 values, not 1"),
+    (["--photometric", "0.4", "0.4", "0.4", "1.5"], "photometric must be <= 1, not 1.5"),
+    (["--photometric", "0.4", "0.4", "0.4", "0.6"], "--photometric: a hue of 0.6 turns is more than half a turn"),
+    (["--rotate", "200"], "rotate must be <= 180, not 200"),
+    (["--classifier_lr_factor", "0"], "classifier_lr_factor must be > 0, not 0"),
+    (["--freeze_backbone", "5"], "freeze_backbone must be <= 4, not 5"),
+    (["--freeze_backbone", "2"], "--freeze_backbone 2: the layers would keep random weights; --ckpt_pre_trained"),
+    (["--warmup_steps", "7"], "--warmup_steps 7: longer than the run of 6 steps"),
+    (["--patience", "2"], "--patience 2: needs --eval_data_lst"),
+    (["--dice", "-1"], "dice must be >= 0, not -1"),
+]
+
+
+@pytest.fixture
+def options(drawn, tmp_path):
+    return [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt", "--train_epochs", 2,
+            "--base_lr", "0.05"]
+
+
+@pytest.mark.parametrize("changes, part", BAD, ids=[" ".join(changes)[:40] for changes, _ in BAD])
+def test_bad_input_is_a_line_before_anything_is_written(options, run, tmp_path, changes, part):
+    result = run(train.main, *options, *changes)
+    assert result.code == 2 and part in result.err, result.err
+    assert len([line for line in result.err.splitlines() if line.startswith("error: ")]) == 1
+    assert not list(tmp_path.glob("ckpt/[!.]*")), "nothing but the folder's lock"
+
+
+@pytest.fixture(scope="module")
+def everything(drawn, trained, tmp_path_factory):
+    """(options, train_dir) of six steps with all of the options at once, evaluated after each epoch."""
+    folder = tmp_path_factory.mktemp("everything") / "ckpt"
+    options = [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 2, "--base_lr", "0.01",
+               "--save_steps", 2, "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt",
+               "--ckpt_pre_trained", trained / LAST, "--filter_weight", "--photometric", 0.4, 0.4, 0.4, 0.1,
+               "--rotate", 15, "--classifier_lr_factor", 10, "--freeze_backbone", 1, "--warmup_steps", 3,
+               "--patience", 5, "--dice", 0.5, "--class_weights", "auto", "--ohem", 0.7, "--ohem_min_kept", 1000]
+    train.main([*map(str, options), "--train_dir", str(folder)])
+    return options, folder
+
+
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_cut_run_with_everything_ends_with_the_same_bits(everything, run, tmp_path, step):
+    """In the middle of an epoch of three steps, during the warm-up and after it."""
+    options, uncut = everything
+    folder = cut_after(uncut, step, tmp_path / "cut")
+    result = run(train.main, *options, "--train_dir", folder, "--resume", "auto")
+    assert result.code == 0 and f"{step} of 6 steps are done" in result.out, result.err
+    assert figures(folder) == figures(uncut) and len(figures(folder)) == 6
+    assert figures(folder, "mean_iou") == figures(uncut, "mean_iou")
+    ends = [checkpoint.read(place / LAST, "").arrays for place in (folder, uncut)]
+    assert ends[0].keys() == ends[1].keys() and len(ends[0]) > 100
+    assert [name for name in ends[0] if not np.array_equal(ends[0][name], ends[1][name])] == []
+
+
+def test_what_a_run_with_everything_leaves(everything, trained):
+    _, folder = everything
+    end, start = (checkpoint.read(place / LAST, "") for place in (folder, trained))
+    for name, value in end.arrays.items():
+        if name.startswith("network."):
+            frozen = name.startswith(("network.resnet.conv1.", "network.resnet.bn1.", "network.resnet.layer1."))
+            assert np.array_equal(value, start.arrays[name]) == frozen, name
+    rates = [json.loads(line)["lr"] for line in (folder / "metrics.jsonl").read_text().splitlines() if "lr" in line]
+    assert rates[0] == pytest.approx(0.01 / 3) and rates[2] > rates[1] > rates[0] and rates[5] < rates[3] < rates[2]
+    assert end.arrays["learning_rate_group_0"] == pytest.approx(10 * np.array(rates), rel=1e-6)
+    assert end.facts["recipe"].items() >= {
+        "photometric": [0.4, 0.4, 0.4, 0.1], "rotate": 15.0, "classifier_lr_factor": 10.0, "freeze_backbone": 1,
+        "warmup_steps": 3, "patience": 5, "dice": 0.5}.items()
+
+
+@pytest.mark.parametrize("changes, said", [
+    (["--classifier_lr_factor", 1], "was trained with another --classifier_lr_factor"),
+    (["--freeze_backbone", 0], "was trained with another --freeze_backbone"),
+    (["--freeze_backbone", 3], "was trained with another --freeze_backbone"),
+    (["--train_epochs", 5], "was made for 6 steps, not 15")], ids=str)
+def test_a_run_is_not_resumed_with_other_parts_trained(everything, run, tmp_path, changes, said):
+    options, uncut = everything
+    folder = cut_after(uncut, 4, tmp_path / "cut")
+    result = run(train.main, *options, "--train_dir", folder, "--resume", "auto", *changes)
+    assert result.code == 2 and said in result.err, result.err
+
+
+def built(options, *more):
+    """(model, network) as train.py builds them."""
+    from src.training.model import build_model
+    config = parse_args("train", "", [str(option) for option in (*options, *more)])
+    return build_model(config, Labels(6, 255, ()), open_device("CPU"), np.linspace(0.1, 0.5, 5))
+
+
+def test_frozen_parts():
+    parts = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
+    for layers in range(5):
+        model, network = built(TINY, "--freeze_backbone", layers)
+        trained = {parameter.name for parameter in model._optimizer.parameters}
+        kept = parts[:layers and layers + 2]
+        found = {part for part in parts if not any(name.startswith(f"network.resnet.{part}.") for name in trained)}
+        assert found == set(kept) and any(".aspp." in name for name in trained)
+        for name, cell in network.cells_and_names():
+            if hasattr(cell, "use_batch_statistics"):
+                frozen = name.startswith(tuple(f"resnet.{part}" for part in kept)) if kept else False
+                assert cell.use_batch_statistics is (False if frozen else None), name
+
+
+def test_the_classifiers_rate_and_everybodys_weight_decay(options):
+    plain, grouped = (built(options, "--classifier_lr_factor", factor).model._optimizer for factor in (1, 10))
+    assert [parameter.name for parameter in grouped.parameters] == [parameter.name for parameter in plain.parameters]
+    assert grouped.decay_flags == plain.decay_flags and False in plain.decay_flags
+    decay = {float(value) for value, decays in zip(grouped.weight_decay, grouped.decay_flags) if decays}
+    assert decay == {float(plain.weight_decay)}
+    for parameter in grouped.parameters:
+        factor = 10 if parameter.name.startswith("network.aspp.conv2.") else 1
+        rates = grouped.get_lr_parameter(parameter).asnumpy()
+        assert rates == pytest.approx(factor * np.linspace(0.1, 0.5, 5), rel=1e-6), parameter.name
+
+
+@pytest.fixture
+def standing(options, drawn, trained):
+    """Options of a run whose weights stay, so that no evaluation is better than the first."""
+    return [*options, "--base_lr", "1e-30", "--freeze_bn", "--ckpt_pre_trained", trained / LAST, "--train_epochs", 10,
+            "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt", "--save_steps", 4]
+
+
+def test_patience_ends_a_run_which_resumes_as_it_says(standing, run, tmp_path):
+    folder = tmp_path / "ckpt"
+    result = run(train.main, *standing, "--patience", 2)
+    assert result.code == 0 and "trained to step 9 in" in result.out, result.err
+    assert "step 9 of 30: no better mean IoU in 2 evaluations, so --patience ends the run" in result.out
+    assert list(figures(folder, "mean_iou")) == [3, 6, 9] and len(figures(folder)) == 9
+    assert checkpoint.read(folder / "deeplab_v3_tiny_s16-best.ckpt", "").facts["step"] == 3
+    assert (folder / "deeplab_v3_tiny_s16-3_3.ckpt").is_file() and (folder / "curves.png").is_file()
+
+    cut = cut_after(folder, 8, tmp_path / "cut")    # within the epoch after which the run ends
+    (cut / "deeplab_v3_tiny_s16-best.ckpt").write_bytes((folder / "deeplab_v3_tiny_s16-best.ckpt").read_bytes())
+    again = run(train.main, *standing, "--patience", 2, "--resume", "auto", "--train_dir", cut)
+    assert again.code == 0 and "8 of 30 steps are done" in again.out and "trained to step 9 in" in again.out, again.err
+
+    ended = run(train.main, *standing, "--patience", 2, "--resume", "auto")
+    assert ended.code == 0 and "9 of 30 steps are done" in ended.out and "loss is" not in ended.out, ended.err
+    assert "so --patience ends the run" in ended.out and "--resume auto with a larger --patience goes on" in ended.out
+
+    longer = run(train.main, *standing, "--patience", 3, "--resume", "auto")
+    assert longer.code == 0 and "step 12 of 30: no better mean IoU in 3 evaluations" in longer.out, longer.err
+    assert list(figures(folder, "mean_iou")) == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("scores, since", [
+    ([0.1], 0), ([0.1, 0.2], 0), ([0.2, 0.1, 0.1], 2), ([0.1, 0.2, 0.2], 1), ([None, 0.1], 0), ([None, None], 1),
+    ([0.2, None], 1)])
+def test_evaluations_since_the_best_decide(tmp_path, capsys, scores, since):
+    metrics = Metrics(tmp_path, "", 0)
+    for number, score in enumerate(scores, 1):
+        metrics.write({"global_step": 3 * number, "mean_iou": score})
+    assert metrics.evaluations_since_best() == since
+    for patience in (0, 1, 2, 3):
+        watch = EvaluationInTraining(None, 1, patience, Schedule(3, 9), metrics, "best.ckpt", {}, None,
+                                     Device("CPU", 0, 1))
+        assert watch.ends_early(12) == (0 < patience <= since) and watch.ended_at == 12 * (0 < patience <= since)
+        assert not watch.ends_early(27), "the last step ends nothing early"
+    assert capsys.readouterr().out.count("step 12 of 27: no better mean IoU in") == since
+
+
+def test_losses_with_dice_are_chosen_by_the_option():
+    from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss, WithDice
+    from src.training.model import make_loss
+    for more, kind in (([], SoftmaxCrossEntropyLoss), (["--ohem", "0.7"], BalancedCrossEntropyLoss)):
+        assert type(make_loss(parse_args("train", "", more), Labels(6, 255, ()))) is kind
+        loss = make_loss(parse_args("train", "", [*more, "--dice", "0.3"]), Labels(6, 9, ()))
+        assert type(loss) is WithDice and type(loss.cross_entropy) is kind and loss.weight == 0.3
+        assert loss.dice.ignore_label == loss.cross_entropy.ignore_label == 9
