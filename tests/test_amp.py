@@ -43,7 +43,7 @@ def half(cell) -> bool:
 @pytest.mark.parametrize("target, level, convolution, norm", [
     ("CPU", "auto", False, False), ("CPU", "O2", True, False), ("CPU", "O3", True, True),
     ("Ascend", "auto", True, True), ("Ascend", "O2", True, False), ("Ascend", "O0", False, False),
-    ("GPU", "auto", True, True)])
+    ("GPU", "auto", True, False), ("GPU", "O3", True, True)])
 def test_the_levels_set_the_flags_of_the_cells(target, level, convolution, norm):
     from mindspore import nn
     model = build(target, "--amp_level", level)
