@@ -59,6 +59,19 @@ def test_the_levels_set_the_flags_of_the_cells(target, level, convolution, norm)
     assert loss["fp32"] and not loss["fp16"], "whatever the level"
 
 
+@pytest.mark.parametrize("target, dropout", [
+    ("CPU", ["KeyedDropout"]), ("Ascend", ["UnkeyedDropout", "Dropout"]), ("GPU", ["UnkeyedDropout", "Dropout"])])
+def test_accelerators_train_with_mindspores_own_dropout(target, dropout):
+    import mindspore as ms
+    step = build(target, "--amp_level", "O0").train_network
+    names = [type(cell).__name__ for _, cell in step.cells_and_names()]
+    assert [name for name in names if "Dropout" in name] == dropout
+    rng = np.random.default_rng(0)
+    batch = [ms.Tensor(rng.integers(0, 6, shape).astype(kind)) for shape, kind in
+             (((2, 3, 65, 65), np.uint8), ((2, 65, 65), np.uint8), ((2,), np.int32))]
+    assert math.isfinite(float(step.set_train()(*batch).asnumpy())), "the graph does without the key"
+
+
 def test_the_levels_leave_the_names_of_the_parameters():
     names = [sorted(value.name for value in build("CPU", "--amp_level", level).train_network.get_parameters())
              for level in ("O0", "O2", "O3")]

@@ -53,3 +53,18 @@ class KeyedDropout(nn.Cell):
             bits = ops.bitwise_and(bits * factor, 0x7FFFFFFF)
             bits = ops.bitwise_xor(bits, bits // shift)
         return x * ops.cast(bits >= self.threshold, x.dtype) / (1 - self.p)
+
+
+class UnkeyedDropout(nn.Cell):
+    """MindSpore's own dropout, as published, with the inputs of KeyedDropout.
+
+    For Ascend and GPU: KeyedDropout needs int32 products that wrap around, which no page promises there. Its masks
+    cannot be repeated, so a resumed run drops others than the uncut run, and as many.
+    """
+
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p=p)
+
+    def construct(self, x, key):
+        return self.drop(x)

@@ -9,6 +9,7 @@ from mindspore.nn.utils import no_init_parameters
 
 from src.nets.architecture import Architecture, architecture
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
+from src.nets.layers import UnkeyedDropout
 
 
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
@@ -39,6 +40,11 @@ def zero_init_residual(network) -> None:
     for name, parameter in network.parameters_and_names():
         if name.endswith(".bn3.gamma"):
             parameter.set_data(Tensor(np.zeros(parameter.shape, np.float32)))
+
+
+def use_unkeyed_dropout(network) -> None:
+    """Let MindSpore draw what is dropped, for devices where KeyedDropout is not safe."""
+    network.aspp.drop = UnkeyedDropout(network.aspp.drop.p)
 
 
 def normalisation(mean, std) -> tuple:
