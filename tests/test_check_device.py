@@ -84,7 +84,7 @@ def test_what_is_missing_is_named_with_its_fix(ascend, monkeypatch):
     monkeypatch.setenv("ASCEND_HOME_PATH", str(ascend))
     assert "set_env.sh" in check_device.cann_row(place).fix
     monkeypatch.delenv("ASCEND_HOME_PATH")
-    assert check_device.cann_row(place).fix.startswith("source /usr/local/Ascend/ascend-toolkit/set_env.sh")
+    assert check_device.cann_row(place).fix.startswith("source /usr/local/Ascend/cann/set_env.sh")
     monkeypatch.setenv("PATH", str(ascend))
     assert check_device.smi_row(place).text == "npu-smi: No such file or directory"
     assert "HwHiAiUser" in check_device.devices_row(place._replace(devices=[0, 1, 2])).fix, "no device 2 can be opened"
