@@ -98,7 +98,7 @@ def cann_row(place: Place) -> Row:
     if home:
         return Row(f"no version in {home}/compiler/version.info", "source set_env.sh of CANN: it sets ASCEND_HOME_PATH")
     return Row("ASCEND_HOME_PATH is not set", "source /usr/local/Ascend/cann/set_env.sh (before CANN 8.5: "
-                                              "ascend-toolkit/set_env.sh) in each shell, or install CANN (docs/ascend.md)")
+                                              "ascend-toolkit/set_env.sh) in each shell; is CANN installed at all?")
 
 
 def driver_row(place: Place) -> Row:
