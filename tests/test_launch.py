@@ -171,8 +171,8 @@ def test_cores_are_shared_evenly_by_neighbours(cores, count, shares):
 @pytest.mark.parametrize("options, shares", [(["--bind_core"], True), (["--bind_core", "False"], False), ([], False)])
 def test_bound_ranks_run_on_their_cores(options, shares, table, shell, tmp_path):
     (tmp_path / "rank.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
-    result = shell(*LAUNCH, "--rank_table", table, "--device_target", "Ascend", "--log_dir", tmp_path / "logs", *options,
-                   "--", tmp_path / "rank.py")
+    result = shell(*LAUNCH, "--rank_table", table, "--device_target", "Ascend", *options,
+                   "--log_dir", tmp_path / "logs", "--", tmp_path / "rank.py")
     assert result.code == 0, result
     own = tuple(sorted(os.sched_getaffinity(0)))
     found = [tuple(map(int, (tmp_path / f"logs/device{rank}/log").read_text().split())) for rank in (0, 1)]

@@ -183,12 +183,12 @@ def hccl_row(place: Place) -> Row:
     table = ["--rank_table", Path(place.rank_table).resolve()] if is_alone else ["--ranks", ranks]
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        code, out, err = run([sys.executable, "src/tools/launch.py", *table, "--device_target", place.target,
+        code, _, err = run([sys.executable, "src/tools/launch.py", *table, "--device_target", place.target,
                               "--log_dir", folder, "--", "-c", PART, "meet", place.target])
     if code:
         return Row(last_line(err), "ranks do not meet: have the devices addresses (hccn_tool -i 0 -ip -g)? Is another "
                                    "training running? One device may train alone")
-    return Row(f"{last_line(out)} in {time.monotonic() - start:.0f} s")
+    return Row(f"{ranks} ranks met and summed up in {time.monotonic() - start:.0f} s")
 
 
 def run_check(argv) -> None:
@@ -204,7 +204,6 @@ def meet(argv) -> None:
     total = device.all_reduce(np.ones(1, np.float32))[0]
     if total != place.size:
         raise RunError(f"{place.size} ranks sum up to {total:g}")
-    print(f"{place.size} ranks met and summed up")
 
 
 ROWS = {"MindSpore": mindspore_row, "CANN": cann_row, "driver": driver_row, "devices": devices_row, "npu-smi": smi_row,
