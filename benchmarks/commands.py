@@ -131,7 +131,7 @@ def check_data(job: Job, images: int = 2913):
     return turn
 
 
-def scaling(job: Job, workers: int):
+def scaling(job: Job, workers: int, bind: bool = False):
     """train.py by launch.py, a core for each worker, crop 97, batch 8: seconds of a picture, without first steps."""
     cores = sorted(os.sched_getaffinity(0))
     if workers > len(cores):
@@ -142,10 +142,10 @@ def scaling(job: Job, workers: int):
     def turn():
         with tempfile.TemporaryDirectory(dir=job.folder) as folder:
             os.sched_setaffinity(0, cores[:workers])
-            program("src/tools/launch.py", "--ranks", workers, "--device_target", "CPU", "--log_dir", f"{folder}/logs",
-                    "--", "train.py", "--is_distributed", "--device_target", "CPU", "--data_file", data_file,
-                    "--train_dir", f"{folder}/ckpt", "--model", job.network("s16"), "--crop_size", crop, "--batch_size",
-                    batch, "--train_epochs", 1)
+            program("src/tools/launch.py", "--ranks", workers, "--device_target", "CPU", "--bind_core", bind,
+                    "--log_dir", f"{folder}/logs", "--", "train.py", "--is_distributed", "--device_target", "CPU",
+                    "--data_file", data_file, "--train_dir", f"{folder}/ckpt", "--model", job.network("s16"),
+                    "--crop_size", crop, "--batch_size", batch, "--train_epochs", 1)
             lines = [json.loads(line) for line in Path(folder, "ckpt/metrics.jsonl").read_text().splitlines()]
             rate = statistics.median(line["images_per_s"] for line in lines[2:])
             return {"s": 1 / rate, "mb": None}

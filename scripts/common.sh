@@ -214,7 +214,7 @@ run_ranks() {
     local launch
     given --rank_table "${rank_table_file:-}" --ranks "${RANK_SIZE:-}" --nodes "${NODES:-}" \
         --node_rank "${NODE_RANK:-}" --master_addr "${MASTER_ADDR:-}" --master_port "${MASTER_PORT:-}" \
-        --device_target "${DEVICE_TARGET:-}"
+        --device_target "${DEVICE_TARGET:-}" --bind_core "${BIND_CORE:-}"
     launch=("$PYTHON" "$ROOT/src/tools/launch.py" --log_dir "$1" "${GIVEN[@]}")
     if ((DRY_RUN)); then launch+=(--dry_run); fi
     exec "${launch[@]}" -- "$ROOT/$2" --is_distributed "${@:3}"

@@ -7,6 +7,7 @@
 # Paths may also be environment variables of the same name, or be set at the top of this file; "" leaves one out.
 # With a rank table its devices are used. Without one, RANK_SIZE devices (default 8 per machine) meet at MASTER_ADDR and
 # MASTER_PORT. For several machines set NODES, and NODE_RANK on each of them. On a CPU use a small RANK_SIZE, such as 2.
+# BIND_CORE=True gives each rank its own share of the cores of the machine.
 # Logs of the ranks and checkpoints go to s8_voc_train in the current folder, or to TRAIN_PATH.
 rank_table_file="${RANK_TABLE_FILE:-}"
 data_file="${DATA_FILE:-}"

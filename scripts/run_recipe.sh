@@ -9,7 +9,7 @@
 #   DATA_ROOT, DATA_LST          pictures and list of the evaluations
 #
 # Arguments may also be environment variables of the same name, or be set at the top of this file; "" leaves one out.
-# RANK_SIZE, NODES, ... as for run_distribute_train_s16_r1.sh. Results go to WORK_PATH (default: the current folder). If
+# RANK_SIZE, NODES, BIND_CORE as for run_distribute_train_s16_r1.sh. Results go to WORK_PATH (default: the current folder). If
 # started again there, it skips what is finished and resumes an interrupted stage. RECIPES=DIR uses a changed copy of
 # scripts/recipes, such as scripts/recipes/a2 for Atlas A2, which has no third stage and needs no VOCTRAIN_FILE.
 rank_table_file="${RANK_TABLE_FILE:-}"

@@ -15,7 +15,8 @@ from src import cuda
 from src.console import InputError, first_line
 
 ASCEND_DEVICES = "/dev/davinci*"    # what the driver makes of an Ascend
-CANN = "install CANN and the MindSpore that fits it, source set_env.sh (docs/ascend.md), or give --device_target CPU"
+CANN = ("src/tools/check_device.py says what is missing: install CANN and the MindSpore that fits it, source "
+        "set_env.sh (docs/ascend.md), or give --device_target CPU")
 
 
 class Device(NamedTuple):

@@ -10,7 +10,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
-os.environ.setdefault("GLOG_v", "3")
 # MindSpore asks for protobuf's Python implementation, which must be settled before onnx is imported; programs import
 # MindSpore first, tests in any order.
 PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
@@ -18,6 +17,9 @@ os.environ[PROTOBUF] = "python"
 sys.path.insert(0, str(ROOT))
 
 from src.console import run_program
+from src.device import prepare_environment
+
+prepare_environment()    # as programs do, before any test imports MindSpore
 
 
 def entries(folder) -> list:

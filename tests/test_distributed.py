@@ -1,28 +1,28 @@
 """Two workers on a CPU: equal to one worker on the same samples, in training and in evaluation."""
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from src.tools.launch import free_port
 from tests.conftest import ROOT, TINY
+from tests.test_launch import alive, wait_until
+from tests.test_resume import figures
 
 MSRUN = Path(sys.executable).with_name("msrun")
+PATH = f"{MSRUN.parent}:{os.environ['PATH']}"    # msrun starts whatever "python" it finds
 
 
 @pytest.fixture
 def two_workers(shell, tmp_path):
     """two_workers(program, options...) -> Result of msrun with two local workers."""
     def call(program, *options):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        result = shell(MSRUN, "--worker_num=2", "--local_worker_num=2", f"--master_port={port}",
+        result = shell(MSRUN, "--worker_num=2", "--local_worker_num=2", f"--master_port={free_port()}",
                        f"--log_dir={tmp_path / 'msrun'}", "--join=True", ROOT / program, *options, "--is_distributed",
-                       PATH=f"{MSRUN.parent}:{os.environ['PATH']}")    # msrun starts whatever "python" it finds
+                       PATH=PATH)
         logs = "".join(path.read_text() for path in sorted((tmp_path / "msrun").glob("worker_*.log")))
         assert result.code == 0, logs[-3000:]
         return logs
@@ -65,6 +65,29 @@ def test_two_workers_train_as_one(plain_record, two_workers, shell, tmp_path):
     assert set(one) == set(two) and len(one) > 90
     for name in one:
         assert np.abs(one[name] - two[name]).max() <= 1e-5 * max(1, np.abs(one[name]).max()), name
+
+
+def test_plain_msrun_trains_as_the_launcher_does(drawn, shell, tmp_path):
+    """The command of docs/ascend.md with two workers; msrun returns at once and leaves its workers to themselves."""
+    # msrun binds cores, so sums may be rounded otherwise; BatchNorm's statistics of few values would magnify that.
+    options = [*TINY, "--batch_size", 4, "--train_epochs", 1, "--save_steps", 3, "--freeze_bn", "--base_lr", "0.05"]
+    launched = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", "", drawn / "train.mindrecord0", "", "--",
+                     *options, RANK_SIZE="2", TRAIN_PATH=str(tmp_path / "launched"))
+    assert launched.code == 0, launched
+    folder = tmp_path / "plain/ckpt"
+    result = shell(MSRUN, "--bind_core=True", "--worker_num=2", "--local_worker_num=2", f"--master_port={free_port()}",
+                   ROOT / "train.py", "--is_distributed", "--config_path", ROOT / "scripts/recipes/s16_r1.yaml",
+                   "--data_file", drawn / "train.mindrecord0", "--train_dir", folder, *options, PATH=PATH)
+    assert result.code == 0, result
+    wait_until(lambda: not alive(str(folder)), 180)
+    log = (tmp_path / "worker_0.log").read_text()
+    assert "trained to step 3" in log, log[-3000:]
+    losses = [figures(place) for place in (tmp_path / "launched/ckpt", folder)]
+    assert len(losses[0]) == 3 and losses[1] == pytest.approx(losses[0], rel=1e-5)
+    launched, plain = weights(tmp_path / "launched/ckpt"), weights(folder)
+    assert set(launched) == set(plain) and len(plain) > 90
+    for name in plain:
+        assert np.abs(plain[name] - launched[name]).max() <= 1e-5 * max(1, np.abs(plain[name]).max()), name
 
 
 def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_workers, shell, tmp_path):

@@ -161,6 +161,33 @@ def test_auto_connects_by_a_table_only_where_an_ascend_is(devices, meet, monkeyp
     assert len(lines) == (3 if meet else 2) and ("MS_ROLE=MS_SCHED" in lines[-1]) is meet, lines
 
 
+@pytest.mark.parametrize("cores, count, shares", [
+    ((0, 1, 2, 3), 2, [(0, 1), (2, 3)]), ((4, 5, 6, 7, 8), 2, [(4, 5), (6, 7, 8)]), ((1, 3, 5), 1, [(1, 3, 5)]),
+    ((0, 1), 3, [(0,), (0,), (1,)]), ((), 2, [(), ()])])
+def test_cores_are_shared_evenly_by_neighbours(cores, count, shares):
+    assert [launch.share(cores, place, count) for place in range(count)] == shares
+
+
+@pytest.mark.parametrize("options, shares", [(["--bind_core"], True), (["--bind_core", "False"], False), ([], False)])
+def test_bound_ranks_run_on_their_cores(options, shares, table, shell, tmp_path):
+    (tmp_path / "rank.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
+    result = shell(*LAUNCH, "--rank_table", table, "--device_target", "Ascend", *options,
+                   "--log_dir", tmp_path / "logs", "--", tmp_path / "rank.py")
+    assert result.code == 0, result
+    own = tuple(sorted(os.sched_getaffinity(0)))
+    found = [tuple(map(int, (tmp_path / f"logs/device{rank}/log").read_text().split())) for rank in (0, 1)]
+    assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if shares else [own, own])
+
+
+def test_the_launchers_bind_by_an_environment_variable(table, shell):
+    first = ",".join(map(str, launch.share(tuple(sorted(os.sched_getaffinity(0))), 0, 2)))
+    for value, bound in (("True", True), ("", False)):
+        result = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE=value)
+        assert (f"taskset -c {first} " in result.out.splitlines()[0]) is bound, result
+    wrong = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE="yes")
+    assert wrong.code == 2 and "--bind_core" in wrong.err, wrong
+
+
 BAD = [
     ({"RANK_SIZE": "3", "NODES": "2"}, None, "RANK_SIZE 3: cannot be spread evenly over NODES 2"),
     ({"NODES": "2", "NODE_RANK": "0"}, None, "set MASTER_ADDR"),

@@ -8,6 +8,7 @@ from src.nets.net_factory import (
     TrainingNetwork,
     create_inference,
     create_network,
+    use_unkeyed_dropout,
     zero_init_residual,
 )
 from src.weights.folding import fold
@@ -138,6 +139,20 @@ def test_dropout_drops_seventy_percent_in_training_only():
         assert abs((first * second).mean()) / 0.21 < 0.01, axis
     assert np.array_equal(drop(ones, ms.Tensor([7, 123456789], ms.int32)).asnumpy(), out)
     assert not np.array_equal(drop(ones, ms.Tensor([8, 123456789], ms.int32)).asnumpy()[0], out[0])
+
+
+def test_the_dropout_of_accelerators_drops_as_many():
+    """MindSpore's own, forced on a CPU; it takes a key as the other does, and leaves it."""
+    import mindspore as ms
+    network = create_network("deeplab_v3_tiny_s16")
+    use_unkeyed_dropout(network)
+    drop, ones = network.aspp.drop, ms.Tensor(np.ones((2, 32, 64, 64), np.float32))
+    network.set_train(False)
+    assert (drop(ones, None).asnumpy() == 1).all()
+    network.set_train(True)
+    out = drop(ones, ms.Tensor([7, 8], ms.int32)).asnumpy()
+    assert np.unique(out).tolist() == pytest.approx([0, 1 / 0.3], rel=1e-5)
+    assert np.abs((out > 0).mean((1, 2, 3)) - 0.3).max() < 0.005
 
 
 def test_training_normalises_bytes_as_evaluation_does():

@@ -178,7 +178,8 @@ def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_
     Raises:
         InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
     """
-    cores = os.cpu_count() or 1
+    # A rank that is bound to its share of the cores has fewer than the machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(workers or cores, cores)
     cv2.setNumThreads(1)    # the workers are the parallelism
     ds.config.set_prefetch_size(PREFETCH)

@@ -63,3 +63,18 @@ def freeze(cell: nn.Cell) -> None:
     for _, part in cell.cells_and_names():
         if isinstance(part, nn.BatchNorm2d):
             part.use_batch_statistics = False
+
+
+class UnkeyedDropout(nn.Cell):
+    """MindSpore's own dropout, as published, with the inputs of KeyedDropout.
+
+    For Ascend and GPU: KeyedDropout needs int32 products that wrap around, which no page promises there. Its masks
+    cannot be repeated, so a resumed run drops others than the uncut run, and as many.
+    """
+
+    def __init__(self, p):
+        super().__init__()
+        self.drop = nn.Dropout(p=p)
+
+    def construct(self, x, key):
+        return self.drop(x)

@@ -9,7 +9,7 @@ from mindspore.nn.utils import no_init_parameters
 
 from src.nets.architecture import Architecture, architecture
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
-from src.nets.layers import freeze
+from src.nets.layers import UnkeyedDropout, freeze
 
 
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
@@ -48,6 +48,11 @@ def freeze_backbone(network, layers: int) -> None:
     resnet = network.resnet
     for cell in (resnet.conv1, resnet.bn1, *(getattr(resnet, f"layer{number + 1}") for number in range(layers))):
         freeze(cell)
+
+
+def use_unkeyed_dropout(network) -> None:
+    """Let MindSpore draw what is dropped, for devices where KeyedDropout is not safe."""
+    network.aspp.drop = UnkeyedDropout(network.aspp.drop.p)
 
 
 def normalisation(mean, std) -> tuple:

@@ -30,12 +30,13 @@ PR_SET_PDEATHSIG = 1
 
 
 class Process(NamedTuple):
-    """A process to start: what to call it, where it logs, what is added to the environment, its command."""
+    """A process to start: what to call it, where it logs, what is added to the environment, its command, its cores."""
 
     name: str
     log: Path
     environment: dict
     command: list
+    cores: tuple = ()    # all that this launcher may use, where it is empty
 
 
 def is_local(address: str) -> bool:
@@ -101,6 +102,12 @@ def ranks_of_count(options) -> tuple:
     return [(node * each + device, device) for device in range(each)], count, options.master_addr or "127.0.0.1"
 
 
+def share(cores: tuple, place: int, count: int) -> tuple:
+    """The cores of the rank at `place` of `count`: neighbours, evenly; ranks share one where there are too few."""
+    first, end = (number * len(cores) // count for number in (place, place + 1))
+    return cores[first:max(end, first + 1)]
+
+
 def plan(options) -> list:
     """The processes of this machine: its ranks, and the scheduler on the first machine where ranks meet through one."""
     ranks, count, master = (ranks_of_table if options.rank_table else ranks_of_count)(options)
@@ -117,12 +124,14 @@ def plan(options) -> list:
         shared |= {"MS_WORKER_NUM": str(count), "MS_SCHED_HOST": "127.0.0.1" if alone else master,
                    "MS_SCHED_PORT": str(port), "MS_TOPO_TIMEOUT": os.environ.get("MS_TOPO_TIMEOUT", "600")}
     command = [sys.executable, *options.command]
+    cores = tuple(sorted(os.sched_getaffinity(0))) if options.bind_core == "True" else ()
     processes = []
-    for rank, device in ranks:
+    for place, (rank, device) in enumerate(ranks):
         own = {"RANK_ID": str(rank), "DEVICE_ID": str(device)}
         if meet:
             own |= {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank)}
-        processes.append(Process(f"rank {rank}", Path(options.log_dir, f"device{rank}", "log"), shared | own, command))
+        processes.append(Process(f"rank {rank}", Path(options.log_dir, f"device{rank}", "log"), shared | own, command,
+                                 share(cores, place, len(ranks))))
     if meet and ranks[0][0] == 0:
         processes.append(Process("scheduler", Path(options.log_dir, "scheduler", "log"),
                                  shared | {"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, [sys.executable, "-c", SCHEDULER]))
@@ -147,10 +156,16 @@ def start(process: Process) -> subprocess.Popen:
     left_over = ("MS_ROLE", "MS_NODE_ID", "MS_SCHED_HOST", "MS_SCHED_PORT", "MS_WORKER_NUM", "RANK_TABLE_FILE")
     inherited = {name: value for name, value in os.environ.items() if name not in left_over}
     libc = ctypes.CDLL(None)
+
+    def prepare():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if process.cores:
+            os.sched_setaffinity(0, process.cores)    # before anything counts cores for its threads
+
     with log:
         return subprocess.Popen(process.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                 env=inherited | process.environment, start_new_session=True,
-                                preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+                                preexec_fn=prepare)
 
 
 def send(running: list, signum) -> None:
@@ -263,6 +278,9 @@ def main(argv=None):
     parser.add_argument("--log_dir", metavar="DIR", required=True, help="rank N logs to DIR/deviceN/log")
     parser.add_argument("--grace", metavar="SECONDS", type=float, default=60,
                         help="time that ranks have to save after SIGTERM or Ctrl-C (default: %(default)g)")
+    parser.add_argument("--bind_core", metavar="True|False", nargs="?", const="True", default="False",
+                        choices=("True", "False"), help="each rank runs on its share of the cores only, neighbours, as "
+                                                        "msrun's option does (default: %(default)s)")
     parser.add_argument("--dry_run", action="store_true", help="print the commands")
     parser.add_argument("command", metavar="PROGRAM ...", nargs="+", help="after --: program.py and its options")
     options = parser.parse_args(argv)
@@ -272,7 +290,8 @@ def main(argv=None):
     if options.dry_run:
         for process in processes:
             values = [f"{name}={shlex.quote(value)}" for name, value in process.environment.items()]
-            print(*values, shlex.join(process.command), ">", shlex.quote(str(process.log)))
+            bound = ["taskset", "-c", ",".join(map(str, process.cores))] if process.cores else []
+            print(*values, shlex.join([*bound, *process.command]), ">", shlex.quote(str(process.log)))
         return
     claim_folder(options.log_dir, "--log_dir")
     sys.exit(Watch(processes, options.grace).run())

@@ -42,16 +42,18 @@ def primitives(cell, *inputs) -> Counter:
 
 
 def training_primitives(network: str, options: list) -> Counter:
-    """Primitives of the step that train.py runs with these options."""
+    """Primitives of the step that train.py runs with these options: the CPU's step, with the dropout of an Ascend."""
     import mindspore as ms
 
+    from src.nets.net_factory import use_unkeyed_dropout
     from src.training.model import build_model
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "weights.txt").write_text("1\n" * 21)
         options = [str(Path(folder, option)) if option == "weights.txt" else option for option in options]
         config = parse_args("train", "", ["--model", network, *options])
-        model = build_model(config, make_labels(21, 255), open_device("CPU"), np.full(3, 0.1)).model
-    return primitives(model.train_network, ms.Tensor(np.zeros((BATCH, 3, SIZE, SIZE), np.uint8)),
+        model, cell = build_model(config, make_labels(21, 255), open_device("CPU"), np.full(3, 0.1))
+        use_unkeyed_dropout(cell)
+    return primitives(model.train_network.set_train(), ms.Tensor(np.zeros((BATCH, 3, SIZE, SIZE), np.uint8)),
                       ms.Tensor(np.zeros((BATCH, SIZE, SIZE), np.uint8)), ms.Tensor(np.zeros(BATCH, np.int32)))
 
 

@@ -1,8 +1,8 @@
 """Mixed precision: which cells compute in float16, how the loss is scaled, what becomes of a step that overflows.
 
-As published: float16 throughout but for the loss (O3), a fixed scale, and a step that overflows trains like any other.
-The Ascend 910 saturates, so one overflow is harmless there; Atlas A2 and GPUs compute inf and NaN, which the optimizer
-would write into the weights. LossScaledStep leaves such steps out.
+As published for Ascend: float16 throughout but for the loss (O3), a fixed scale, and a step that overflows trains like
+any other. The Ascend 910 saturates, so one overflow is harmless there; Atlas A2 and GPUs compute inf and NaN, which the
+optimizer would write into the weights. LossScaledStep leaves such steps out.
 """
 import math
 
@@ -11,6 +11,7 @@ from mindspore import nn, ops
 
 from src.console import InputError, RunError
 
+AUTO = {"Ascend": "O3", "GPU": "O2", "CPU": "O0"}    # level of --amp_level auto; Ascend's and the CPU's are published
 JIT_LEVELS = ("", "O0", "O1", "O2")
 DROPPED = "dropped_steps"    # parameter of the step, so that checkpoints hold it
 ENDLESS = 100    # dropped steps in succession that end a run
@@ -28,10 +29,10 @@ def mixed_precision(training, level: str, target: str) -> None:
     """Set where the cells of a TrainingNetwork compute in float16, in place; the loss stays float32 always.
 
     Args:
-        level: O0 nowhere; O2 all but BatchNorm; O3 everywhere; auto as published: O0 on a CPU, O3 elsewhere.
+        level: O0 nowhere; O2 all but BatchNorm; O3 everywhere; auto as AUTO says for the target.
     """
     if level == "auto":
-        level = "O0" if target == "CPU" else "O3"
+        level = AUTO[target]
     if level == "O2":
         ms.amp.auto_mixed_precision(training, "O2")    # in place; the cell it returns only widens the loss
     elif level == "O3":

@@ -10,7 +10,13 @@ from src.data.labels import Labels
 from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss, WithDice
 from src.nets.architecture import PREFIX
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
-from src.nets.net_factory import TrainingNetwork, create_network, freeze_backbone, zero_init_residual
+from src.nets.net_factory import (
+    TrainingNetwork,
+    create_network,
+    freeze_backbone,
+    use_unkeyed_dropout,
+    zero_init_residual,
+)
 from src.training import amp
 from src.weights.loading import load_pretrained
 
@@ -37,6 +43,8 @@ def build_model(config, labels: Labels, device, rates: np.ndarray) -> Trainee:
         freeze_backbone(network, config.freeze_backbone)
     if config.zero_init_residual:
         zero_init_residual(network)
+    if device.target != "CPU":
+        use_unkeyed_dropout(network)
     training = TrainingNetwork(network, make_loss(config, labels), config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
         print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight, config.allow_nonfinite))
