@@ -18,7 +18,7 @@ from benchmarks.prepare import ROOT, VOC, Job, Unavailable, environment, program
 
 
 def timed(*command, cwd=ROOT, good=(0,), **more) -> dict:
-    """Seconds, peak MB and console of a command. Raises RuntimeError unless it ends with one of the codes `good`."""
+    """Seconds, peak MB, processor seconds and console of a command. Raises RuntimeError for a code not in `good`."""
     with tempfile.TemporaryFile("w+") as console:
         start = time.perf_counter()
         process = subprocess.Popen([str(part) for part in command], cwd=cwd, env=environment(**more), stdout=console,
@@ -30,7 +30,7 @@ def timed(*command, cwd=ROOT, good=(0,), **more) -> dict:
         said = console.read()
     if process.returncode not in good:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with {process.returncode}: {said[-2000:]}")
-    return {"s": seconds, "mb": usage.ru_maxrss / 1024, "console": said}
+    return {"s": seconds, "mb": usage.ru_maxrss / 1024, "cpu": usage.ru_utime + usage.ru_stime, "console": said}
 
 
 def measured(*command, **more) -> dict:
@@ -109,17 +109,56 @@ def train_start(job: Job):
     return turn
 
 
+def repeated(job: Job, folder: Path, images: int) -> int:
+    """Pairs for list.txt in `folder`, as links to the pictures there are, over and over; returns how many."""
+    masks = sorted((voc(job) / VOC / "SegmentationClass").glob("*.png"))
+    count = job.fewer(images, 8)
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        mask = masks[number % len(masks)]
+        for link, target in ((f"{number}.jpg", mask.parent.parent / f"JPEGImages/{mask.stem}.jpg"),
+                             (f"{number}.png", mask)):
+            if not (folder / link).exists():    # of another side of the figure
+                (folder / link).symlink_to(target)
+    (folder / "list.txt").write_text("".join(f"{number}.jpg {number}.png\n" for number in range(count)))
+    return count
+
+
+WITHOUT = """import sys
+from functools import partial
+from src.console import run_program
+from src.data import build_seg_data, workers
+from src.data.findings import Summary
+from src.data.pictures import read_pair
+def check_pairs(pairs, labels, config):
+    read = partial(decode, config.data_root, labels)
+    list(workers.in_processes(read, pairs, config.workers))
+    return Summary()
+def decode(data_root, labels, pair):
+    read_pair(data_root, pair, labels)
+build_seg_data.check_pairs = check_pairs
+sys.exit(run_program(build_seg_data.main))"""
+
+
+def build(job: Job, side: str, images: int = 2913):
+    """build_seg_data.py as it is, or `without` its look at what masks hold: each pair is decoded and compared with its
+    labels, no more. The seconds are those of the processors."""
+    root = Path(job.folder, "built")
+    count = repeated(job, root, images)
+    program = ["-c", WITHOUT] if side == "without" else ["src/data/build_seg_data.py"]
+
+    def turn():
+        with tempfile.TemporaryDirectory(dir=job.folder) as folder:
+            found = timed(sys.executable, *program, "--data_root", root, "--data_lst", root / "list.txt", "--dst_path",
+                          f"{folder}/r.mindrecord", "--num_classes", job.classes)
+        return {"s": found["cpu"], "mb": found["mb"], "images": count}
+    return turn
+
+
 def check_data(job: Job, images: int = 2913):
     """check_data.py on as many pairs as VOC's train and val have; fewer pictures are repeated by links."""
     root = Path(job.folder, "checked")
-    masks = sorted((voc(job) / VOC / "SegmentationClass").glob("*.png"))
-    count = job.fewer(images, 8)
-    root.mkdir(exist_ok=True)
-    for number in range(count):
-        mask = masks[number % len(masks)]
-        (root / f"{number}.jpg").symlink_to(mask.parent.parent / f"JPEGImages/{mask.stem}.jpg")
-        (root / f"{number}.png").symlink_to(mask)
-    (root / "list.txt").write_text("".join(f"{number}.jpg {number}.png\n" for number in range(count)))
+    count = repeated(job, root, images)
     command = [sys.executable, "src/data/check_data.py", "--data_root", root, "--data_lst", root / "list.txt",
                "--check_dir", root / "check", "--num_classes", job.classes]
 

@@ -25,6 +25,7 @@ sys.path[0] = str(ROOT)    # in place of this folder
 from benchmarks import machine
 from benchmarks.figures import FIGURES, Side
 from benchmarks.prepare import VOC, Job, environment
+from src.console import RunError, run_program
 
 RESULTS = ROOT / "benchmarks/results"
 REQUIREMENTS = "pip install -r benchmarks/requirements.txt"
@@ -232,16 +233,16 @@ def parse(argv):
     return options
 
 
-def main(argv=None) -> int:
+def main(argv=None) -> None:
     options = parse(argv)
     if options.list:
         list_figures()
-        return 0
-    if options.tables:
+    elif options.tables:
         from benchmarks.tables import write_tables
-        return write_tables(options.results or RESULTS)
-    return 1 if run(options) else 0
+        write_tables(options.results or RESULTS)
+    elif failed := run(options):
+        raise RunError(f"{failed} of the figures could not be measured")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(main, has_own_signals=True))    # Ctrl-C goes to the sides, too

@@ -51,6 +51,8 @@ def claim_file(path, option: str = "") -> None:
     target = Path(os.path.realpath(path))
     where = f"{option} {path}".strip()
     check_folder(target.parent, where)
+    if not target.parent.exists():
+        ENDING.callback(remove_empty, target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from src.signals import INTERRUPTED, Stopped, hear_signals, ignore_signals
 
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)    # no program's fault, and they may name no file
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)    # no bug, and they may name no file
 ENDING = contextlib.ExitStack()    # what a run gives back when it ends, however it does; see src/claims.py
 STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
@@ -132,8 +132,8 @@ def styled(text: str, style: str, stream=None) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What MindSpore says of an error before its pages of call stack."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" -")]    # some stand between dashes
+    """What MindSpore says of an error before its pages of call stack; some of it stands between lines of dashes."""
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))]
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

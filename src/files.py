@@ -4,10 +4,13 @@ An output is refused where it would replace an input, a folder, a device, or wha
 folders and files, so that two runs never share one, are in src/claims.py.
 """
 import contextlib
+import functools
 import json
 import os
 import re
+import shutil
 import stat
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -17,7 +20,7 @@ MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture an
 HEAD = 4096    # bytes of a file that are looked at for it
 LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
 SEAL = b'{"made_by": "%s %08x",\n'    # the first line of files that people change
-ASIDE = re.compile(r"\..*\.(\d+)\.aside(\.\w+)?")
+ASIDE = re.compile(r"\..*\.(\d+)\.aside(\.\w+)?")    # of process (1); files and folders
 
 UMASK = os.umask(0)    # it can only be read by setting it, which must not happen while threads write
 os.umask(UMASK)
@@ -163,7 +166,7 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
     aside = aside_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target.parent, aside.name.rsplit(f".{os.getpid()}.aside", 1)[0])
+        sweep(target.parent, beginning_of(target))
         yield aside
         aside.chmod(rights_of(target))
         with open(aside, "rb") as file:
@@ -181,22 +184,47 @@ def write_whole(path, data: bytes, option: str = "", kind: str = "") -> None:
         aside.write_bytes(data)
 
 
-def aside_of(target: Path) -> Path:
-    """Where this process writes what becomes `target`: the name's beginning, its checksum, the process, the ending.
+def beginning_of(target: Path) -> str:
+    """How the names begin of what becomes `target`: its own name, cut so that it is not too long, and a checksum."""
+    return f".{target.stem[:30]}.{zlib.crc32(os.fsencode(target.name)):08x}."
 
-    The name is cut, for a long one must not become too long, and the ending kept, for some writers look at it.
-    """
+
+def aside_of(target: Path) -> Path:
+    """Where this process writes what becomes `target`; the ending is kept, for some writers look at it."""
     ending = target.suffix if re.fullmatch(r"\.\w{1,8}", target.suffix) else ""
-    checksum = zlib.crc32(os.fsencode(target.name))
-    return target.with_name(f".{target.stem[:30]}.{checksum:08x}.{os.getpid()}.aside{ending}")
+    return target.with_name(f"{beginning_of(target)}{os.getpid()}.aside{ending}")
+
+
+@contextlib.contextmanager
+def folder_aside(target: Path):
+    """Yield a new folder beside `target`, for its user alone, to make it in; removed at the end, as are those of
+    processes that died. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target.parent, beginning_of(target))
+    aside = Path(tempfile.mkdtemp(prefix=f"{beginning_of(target)}{os.getpid()}.aside.", dir=target.parent))
+    try:
+        yield aside
+    finally:
+        remove(aside)
+
+
+def temporary_folder():
+    """`folder_aside` where the system has its temporary files."""
+    return folder_aside(Path(tempfile.gettempdir(), "deeplab_v3"))
 
 
 def sweep(folder: Path, beginning: str = ".") -> None:
     """Remove what dead processes were writing in a folder, under names with this beginning."""
-    for name in os.listdir(folder):
-        found = name.startswith(beginning) and ASIDE.fullmatch(name)
-        if found and not is_alive(int(found[1])):
-            remove(folder / name)
+    for name in left_in(os.path.abspath(folder)):
+        if name.startswith(beginning) and not is_alive(int(ASIDE.fullmatch(name)[1])):
+            remove(Path(folder, name))
+
+
+@functools.lru_cache(maxsize=1000)
+def left_in(folder: str) -> list:
+    """Names of what processes were writing in a folder when this one first looked: thousands of masks in one folder
+    are written without listing it as often."""
+    return [name for name in os.listdir(folder) if ASIDE.fullmatch(name)]
 
 
 def is_alive(pid: int) -> bool:
@@ -219,6 +247,8 @@ def rights_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there; whatever prevents it is no reason to fail."""
+    """Remove a file or folder, if it is there; whatever prevents it is no reason to fail."""
+    if path.is_dir() and not path.is_symlink():
+        return shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

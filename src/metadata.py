@@ -68,8 +68,15 @@ def warn_once(text: str) -> None:
     warn(text)
 
 
-def checked(facts: dict, source, tell=warn_once) -> dict:
-    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them."""
+def checked(facts: dict, source, settled=(), tell=warn_once) -> dict:
+    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them.
+
+    Args:
+        settled: options that need no fact: the user gave them, or the program has none of that name.
+
+    Raises:
+        InputError: a fact of OPTIONS, which changes results, cannot be used; names the options that say it instead.
+    """
     kept, options = {}, read_options()
     for name, value in facts.items():
         try:
@@ -82,8 +89,22 @@ def checked(facts: dict, source, tell=warn_once) -> dict:
                 kept[name] = value
         except (InputError, TypeError):
             said = printable(value) if isinstance(value, str) else shown(value)
-            tell(f"{source}: says {printable(name)} is {said}, which cannot be used and is left out")
+            line = f"{source}: says {printable(name)} is {said}, which cannot be used"
+            if set(OPTIONS.get(name, ())) - set(settled):
+                raise InputError(f"{line}; give {spelled(name)}") from None
+            tell(f"{line} and is left out")
     return kept
+
+
+def spelled(fact: str) -> str:
+    """The options of a fact as the programs call them."""
+    options = [read_options()[name] for name in OPTIONS[fact]]
+    return " or ".join(dict.fromkeys(option.spelled(program) for option in options for program in option.programs))
+
+
+def settled_by(config) -> set:
+    """The options of OPTIONS that the user gave, and those that the program does not have."""
+    return {*config.given, *(name for names in OPTIONS.values() for name in names if not hasattr(config, name))}
 
 
 def to_texts(facts: dict) -> dict:

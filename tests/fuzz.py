@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import faulthandler
 import io
+import itertools
 import json
 import random
 import resource
@@ -217,12 +218,17 @@ def picture_kinds(folder: Path) -> dict:
     masks.append(cv2.imencode(".png", mask.astype(np.uint16))[1].tobytes())
     (folder / "good.png").write_bytes(pictures[1])
     (folder / "goodm.png").write_bytes(masks[0])
+    levels = 0, 127, 254
+    coloured = rng.choice(levels, (9, 11, 3)).astype(np.uint8)
+    table = {colour: 1 for colour in [*itertools.product(levels, repeat=3), *((n, n, n) for n in range(256))]}
     labels = Labels(3, 255, ())
     return {
         "picture": Kind(pictures, folder / "p.png", lambda path: read_pair(
             folder, Pair(path.name, "goodm.png"), labels)),
         "mask": Kind(masks, folder / "q.png", lambda path: read_pair(folder, Pair("good.png", path.name), labels)),
         "mask of numbers": Kind(masks, folder / "n.png", lambda path: class_map(read_bytes(path), path, None)),
+        "mask of colours": Kind([encoded("png", coloured), encoded("bmp", coloured), *masks], folder / "k.png",
+                                lambda path: class_map(read_bytes(path), path, table)),
     }
 
 

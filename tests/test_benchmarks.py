@@ -13,9 +13,10 @@ from benchmarks import commands, machine, run, tables
 from benchmarks.figures import FIGURES, Side
 from benchmarks.prepare import Job
 from benchmarks.serve import ROOT
+from src.console import RunError
 from tests.conftest import PROTOBUF
 
-BY_PROSE = {"check_data", "scaling"}    # figures that stand in the text of a page, not in a table
+BY_PROSE = {"build_look", "check_data", "scaling"}    # figures that stand in the text of a page, not in a table
 SLOW = {"commands:quickstart"}    # minutes: tests/test_quickstart.py runs the script, a test below what reads its time
 OF_VOC = {"lists:full_set"}    # needs VOC and SBD; cannot be drawn
 
@@ -104,7 +105,7 @@ def job(tmp_path):
 def test_a_missing_peer_is_one_line(monkeypatch, tmp_path, capfd):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
-    assert run.main(["--smallest", "--results", str(tmp_path), "network_s16_batch4"]) == 0
+    run.main(["--smallest", "--results", str(tmp_path), "network_s16_batch4"])
     lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("left out")]
     assert lines == ["left out: PyTorch eager (torch is not installed; pip install -r benchmarks/requirements.txt)"]
     result = json.loads((tmp_path / "network_s16_batch4.json").read_text())
@@ -128,7 +129,8 @@ def test_a_side_that_fails_is_an_error(job, monkeypatch, capfd):
     dying.close()
     broken = FIGURES["around"]._replace(sides={"ours": Side("odd side", "networks:network", {"stride": "s99"})})
     monkeypatch.setitem(FIGURES, "around", broken)
-    assert run.main(["--smallest", "around"]) == 1
+    with pytest.raises(RunError, match="1 of the figures could not be measured"):
+        run.main(["--smallest", "around"])
     assert "around: odd side: ended with 1" in capfd.readouterr().err
 
 
@@ -239,3 +241,9 @@ def test_every_figure_is_on_a_page():
     names = {name for name in FIGURES if not name.startswith("growth_")}
     assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
     assert all(f"run.py {name}" in text for name in BY_PROSE)
+
+
+def test_the_end_of_a_pipe_is_no_traceback(tmp_path):
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; '{sys.executable}' '{ROOT}/benchmarks/run.py' --list | "
+                           "head -n 1"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("network_s16: "), done

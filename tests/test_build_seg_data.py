@@ -1,4 +1,8 @@
 """MindRecord from a list file: content, shards, checks before the first byte, nothing half finished."""
+import subprocess
+import sys
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ from PIL import Image
 
 from src.data import build_seg_data
 from src.drawing.palette import palette
+from tests.conftest import ROOT, entries
 
 
 def records(path):
@@ -97,7 +102,7 @@ def test_an_interrupted_build_leaves_nothing_that_looks_finished(pairs, run, mon
         raise KeyboardInterrupt
     monkeypatch.setattr("src.data.mindrecord.write_records", interrupted)
     assert build(run, pairs, "--num_shards", 1).code == 130
-    assert not list((pairs / "out dir").iterdir())
+    assert not (pairs / "out dir").exists()
 
 
 def test_palette_masks_and_rotated_pictures_are_taken(pairs, run):
@@ -116,7 +121,7 @@ def test_palette_masks_and_rotated_pictures_are_taken(pairs, run):
 def test_a_place_that_cannot_be_written(pairs, run):
     result = run(build_seg_data.main, "--data_root", pairs, "--data_lst", pairs / "list.txt", "--dst_path",
                  "/proc/x.mindrecord", "--num_shards", 1)
-    assert result.code == 1 and result.err.startswith("error: /proc/") and len(result.err.splitlines()) == 1
+    assert result.code == 2 and result.err.startswith("error: --dst_path /proc/") and len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("options, part", [(["--num_shards", "6"], "--num_shards 6: more than the 5 pairs"),
@@ -124,3 +129,77 @@ def test_a_place_that_cannot_be_written(pairs, run):
 def test_options_that_cannot_be(pairs, run, options, part):
     result = build(run, pairs, *options)
     assert result.code == 2 and part in result.err
+
+
+def killed(pairs, is_moment, *options) -> list:
+    """Kill -9 a build of many pairs once is_moment(process) holds; returns its children of that moment."""
+    (pairs / "many.txt").write_text((pairs / "list.txt").read_text() * 600)
+    process = subprocess.Popen([sys.executable, ROOT / "src/data/build_seg_data.py", "--data_root", pairs, "--data_lst",
+                                pairs / "many.txt", "--dst_path", pairs / "out dir/x.mindrecord", *options],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not is_moment(process):
+        assert process.poll() is None, "it ended before"
+        time.sleep(0.005)
+    found = children(process)
+    process.kill()
+    process.wait()
+    return found
+
+
+def children(process) -> list:
+    try:
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return []
+
+
+def is_running(pid) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_what_a_killed_build_leaves_is_swept_by_the_next(pairs, run):
+    def is_writing(_):
+        return any(path.stat().st_size for path in (pairs / "out dir").glob(".x*/*"))
+    killed(pairs, is_writing, "--num_shards", "2")
+    assert [path for path in (pairs / "out dir").iterdir() if path.is_dir()], "what it was writing"
+    result = build(run, pairs, "--num_shards", 1)
+    assert result.code == 0, result.err
+    assert entries(pairs / "out dir") == ["x.mindrecord", "x.mindrecord.db"]
+
+
+def test_the_processes_of_a_killed_build_end_and_let_go_of_its_lock(pairs, run):
+    workers = killed(pairs, lambda process: len(children(process)) > 1, "--workers", "2")
+    deadline = time.monotonic() + 60
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline, "they wait for work for ever"
+        time.sleep(0.05)
+    assert build(run, pairs, "--num_shards", 1).code == 0
+
+
+def test_two_builds_of_one_record(pairs, run, monkeypatch):
+    other = subprocess.Popen([sys.executable, "-c", f"""import sys, time; sys.path.insert(0, {str(ROOT)!r})
+from src.claims import claim_file
+claim_file(sys.argv[1])
+print("claimed", flush=True); time.sleep(60)""", pairs / "out dir/x.mindrecord"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "claimed\n"
+    result = build(run, pairs, "--num_shards", 1)
+    other.kill()
+    other.wait()
+    assert result.code == 2 and f"process {other.pid} is writing there" in result.err, result
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_work(pairs, run, monkeypatch):
+    monkeypatch.setattr(build_seg_data.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(build_seg_data, "check_pairs", None)
+    result = build(run, pairs, "--num_shards", 1)
+    assert result.code == 2 and "0.0 MB are free on this disk" in result.err and result.err.count("\n") == 1
+
+
+def test_an_input_is_never_replaced(pairs, run):
+    result = build(run, pairs, "--num_shards", 1, "--overwrite", name="list.txt")
+    assert result.code == 2 and "is the input" in result.err and "0.jpg" in (pairs / "list.txt").read_text()

@@ -7,7 +7,7 @@ import pytest
 
 import eval as evaluation
 from src.console import InputError
-from src.metadata import beside
+from src.metadata import OPTIONS, beside
 from src.models.model_file import kind_of, read_facts
 from src.nets.architecture import architecture
 from src.weights import checkpoint
@@ -144,6 +144,9 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
     assert time.perf_counter() - start < 60
 
 
+ALL = sum(OPTIONS.values(), ())    # as if every option was given
+
+
 @pytest.mark.parametrize("facts, kept", [
     ({"network": 7, "crop_size": "65", "num_classes": None}, {}),
     ({"network": "deeplab_v4", "crop_size": 1.5, "ignore_label": 256}, {}),
@@ -160,7 +163,7 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
 def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path, capsys):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", facts)
     start = time.perf_counter()
-    assert read_facts(tmp_path / "net.ckpt", "--ckpt_path") == kept | {"num_classes": 6}
+    assert read_facts(tmp_path / "net.ckpt", "--ckpt_path", ALL) == kept | {"num_classes": 6}
     assert time.perf_counter() - start < 2
     said = capsys.readouterr().err
     assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
@@ -168,8 +171,19 @@ def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path,
     assert len(said.splitlines()) == len(facts.keys() - silent), "one line for each"
 
 
+@pytest.mark.parametrize("name, value", [("network", "deeplab_v4"), ("crop_size", 1.5), ("ignore_label", 256),
+                                         ("mean", [1, 2]), ("std", [0, 1, 1]), ("atrous_rates", []),
+                                         ("num_classes", 1)])
+def test_facts_that_change_results_are_an_error(name, value, tmp_path, capsys):
+    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", {"class_names": 5, name: value})
+    with pytest.raises(InputError, match=f"net.ckpt: says {name} is .*, which cannot be used; give --"):
+        read_facts(tmp_path / "net.ckpt", "--ckpt_path")
+    assert "says class_names is 5, which cannot be used and is left out" in capsys.readouterr().err, "harmless"
+    assert name not in read_facts(tmp_path / "net.ckpt", "--ckpt_path", OPTIONS[name]) or name == "num_classes"
+
+
 def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tmp_path):
-    """The door itself: one line and exit code 2; a crop that no machine has the memory for is left out."""
+    """The door itself: one line and exit code 2; a crop that no machine has the memory for, too."""
     options = ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", tmp_path / "r.json"]
     weights = golden_weights(architecture(NAME, 6))
     for name, data in (("dims", entry(b"network.aspp.aspp1.x", (9,))), ("cut", whole.read_bytes()[:-9])):
@@ -178,6 +192,9 @@ def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tm
         assert result.code == 2 and result.err.count("\n") == 1, result
     checkpoint.write(weights, tmp_path / "huge.ckpt", {"network": NAME, "crop_size": 60000})
     result = run(evaluation.main, *options, "--ckpt_path", tmp_path / "huge.ckpt")
+    said = "says crop_size is 60000, which cannot be used; give --crop_size or --input_size\n"
+    assert result.code == 2 and result.err.endswith(said) and result.err.count("\n") == 1, result
+    result = run(evaluation.main, *options, "--ckpt_path", tmp_path / "huge.ckpt", "--crop_size", 65)
     assert result.code == 0 and "says crop_size is 60000, which cannot be used and is left out" in result.err, result
     (tmp_path / "r.json").unlink()
     weights["network.aspp.conv2.bias"][0] = np.nan

@@ -136,3 +136,12 @@ def test_an_array_that_memory_cannot_hold_is_one_line(run):
     result = run(lambda argv: np.zeros((1 << 30, 1 << 30), np.float32))
     assert result.code == 1 and result.err.count("\n") == 1, result
     assert result.err.startswith("error: not enough memory: Unable to allocate 4.00 EiB for an array")
+
+
+@pytest.mark.parametrize("text, line", [
+    ("", "ValueError"), ("----\n", "ValueError"),
+    ("\n------\n- Kernel select failed:\n------\n", "- Kernel select failed:"),
+    ("#### ***\n====\n  [ERROR] no space.\n", "[ERROR] no space"), ("中文。\n----", "中文。")])
+def test_the_first_line_that_says_something(text, line):
+    from src.console import first_line
+    assert first_line(ValueError(text)) == line

@@ -9,6 +9,7 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
+from src.console import InputError
 from src.metadata import checked, from_texts
 from tests.conftest import ROOT, TINY
 
@@ -131,7 +132,9 @@ def test_launcher(options, drawn, exported, shell, tmp_path):
 
 def test_metadata_of_other_programs_are_left_alone(capsys):
     texts = {"mean": "[1, 2, 3]", "std": "513x513", "crop_size": "", "num_classes": "null", "names": "{0: 'a'}"}
-    facts = checked(from_texts(texts), "a.onnx")
+    facts = checked(from_texts(texts), "a.onnx", ("image_std", "crop_size", "input_size", "num_classes"))
     assert facts == {"mean": [1, 2, 3], "names": "{0: 'a'}"}
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3 and said[0] == "warning: a.onnx: says std is 513x513, which cannot be used and is left out"
+    with pytest.raises(InputError, match="a.onnx: says std is 513x513, which cannot be used; give --image_std"):
+        checked(from_texts(texts), "a.onnx")

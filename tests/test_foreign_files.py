@@ -114,9 +114,14 @@ HOSTILE_FACTS = {
 def test_metadata_are_believed_where_an_option_would_be(tmp_path, name, text, capfd):
     (tmp_path / "a.onnx").write_bytes(onnx((name.encode(), text.encode()), (b"recipe", b'{"base_lr": 1}')))
     start = time.perf_counter()
-    facts = metadata.checked(metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", "")), tmp_path / "a.onnx")
+    texts = metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", ""))
+    facts = metadata.checked(texts, tmp_path / "a.onnx", metadata.OPTIONS.get(name, ()))
     assert time.perf_counter() - start < 5 and facts == {"recipe": {"base_lr": 1}}
     line = capfd.readouterr().err.rstrip("\n")
+    if name in metadata.OPTIONS:
+        with pytest.raises(InputError, match=f"says {name} is .*, which cannot be used; give --") as error:
+            metadata.checked(texts, tmp_path / "a.onnx")
+        line = str(error.value)
     assert f"says {name} is" in line and line.isprintable() and len(line) < 400
 
 

@@ -75,3 +75,15 @@ def test_broken_sbd_annotation_is_named(tmp_path):
     (tmp_path / "x.mat").write_bytes(b"MATLAB")
     with pytest.raises(get_dataset_lst.InputError, match="x.mat: not an SBD annotation"):
         get_dataset_lst.read_sbd_mask(tmp_path / "x.mat")
+
+
+def test_an_edited_list_of_voc_is_kept(drawn, run, tmp_path):
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets"):
+        (tmp_path / part).symlink_to(drawn / "VOCdevkit/VOC2012" / part)
+    assert run(get_dataset_lst.main, "--data_root", tmp_path).code == 0
+    assert run(get_dataset_lst.main, "--data_root", tmp_path).code == 0
+    path = tmp_path / "voc_val_lst.txt"
+    path.write_text(path.read_text().splitlines(True)[0])
+    result = run(get_dataset_lst.main, "--data_root", tmp_path)
+    assert result.code == 2 and "voc_val_lst.txt: is there already" in result.err and len(read_list(path)) == 1
+    assert run(get_dataset_lst.main, "--data_root", tmp_path, "--overwrite").code == 0 and len(read_list(path)) == 6

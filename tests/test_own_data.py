@@ -364,3 +364,46 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
 def test_options_that_do_not_fit(tmp_path, make, options, part):
     result = make(*(option.format(tmp_path) for option in options))
     assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result
+
+
+def edit(path):
+    path.write_text("".join(path.read_text().splitlines(True)[1:]))
+
+
+@pytest.mark.parametrize("change", [edit, lambda path: path.write_bytes(b"\xff\xfe\0"),
+                                    lambda path: path.write_text("a b c d\n")], ids=["edited", "no text", "no list"])
+def test_a_list_that_is_not_as_it_was_written_is_kept(tmp_path, lists, change):
+    write_folders(tmp_path, Image.fromarray)
+    assert lists().code == 0 and lists().code == 0, "running it twice stays easy"
+    before = (tmp_path / "train_lst.txt").read_bytes()
+    change(tmp_path / "train_lst.txt")
+    changed = (tmp_path / "train_lst.txt").read_bytes()
+    result = lists()
+    assert result.code == 2 and result.err.count("\n") == 1 and "--overwrite replaces it" in result.err, result
+    assert f"{tmp_path / 'train_lst.txt'}: is there already" in result.err
+    assert (tmp_path / "train_lst.txt").read_bytes() == changed
+    assert lists("--overwrite").code == 0 and (tmp_path / "train_lst.txt").read_bytes() == before
+
+
+def test_an_empty_list_holds_nothing_to_lose_and_a_folder_is_no_list(tmp_path, lists):
+    write_folders(tmp_path, Image.fromarray)
+    (tmp_path / "train_lst.txt").write_text("")
+    assert lists().code == 0 and len(read_list(tmp_path / "train_lst.txt")) == 4
+    (tmp_path / "val_lst.txt").unlink()
+    (tmp_path / "val_lst.txt").mkdir()
+    result = lists()
+    assert result.code == 2 and "val_lst.txt: is a folder, not a file" in result.err
+
+
+def test_lists_of_other_pictures_are_not_replaced(tmp_path, make):
+    for side in ("one", "two"):
+        write_folders(tmp_path / side, Image.fromarray)
+        for folder in sorted((tmp_path / side).glob("*/*")):
+            folder.rename(folder.with_name(f"{side} {folder.name}"))
+    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
+                      tmp_path) for side in ("one", "two")}
+    assert make(*options["one"]).code == 0
+    before = (tmp_path / "train_lst.txt").read_bytes()
+    result = make(*options["two"])
+    assert result.code == 2 and "train_lst.txt: is of other pictures, such as one/images/one sub" in result.err, result
+    assert (tmp_path / "train_lst.txt").read_bytes() == before and make(*options["two"], "--overwrite").code == 0

@@ -1,24 +1,26 @@
 """List file -> MindRecord shards that hold the encoded pictures and masks as they are, and what their classes are."""
+import contextlib
 import os
+import shutil
 import sys
-import tempfile
 import uuid
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.claims import claim_file
 from src.config import parse_args
-from src.console import InputError, run_program
+from src.console import InputError, RunError, first_line, run_program
 from src.data.facts import check_facts, facts_of, labels_beside, labels_of
 from src.data.findings import Summary, tell
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import limit_pixels
-from src.data.survey import jobs_of, look_at, survey
+from src.data.survey import jobs_of, look_over, some, survey
+from src.data.workers import in_processes
+from src.files import check_output, folder_aside
 
 
 def check_pairs(pairs: list, labels: Labels, config) -> Summary:
@@ -26,14 +28,23 @@ def check_pairs(pairs: list, labels: Labels, config) -> Summary:
 
     Raises InputError with the first problem and the number of all, or for labels that nothing could be learnt from.
     """
-    look = partial(look_at, labels=labels)
-    cv2.setNumThreads(1)    # the processes are the parallelism, and OpenCV's threads would not survive their fork
-    with ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=limit_pixels,
-                             initargs=(config.max_pixels,)) as pool:
-        looked = pool.map(look, jobs_of(pairs, config.data_root), chunksize=16)
-        summary, found = survey(looked, pairs, config.data_lst, labels)
+    look = partial(look_over, labels=labels)
+    limit_pixels(config.max_pixels)
+    looked = in_processes(look, some(jobs_of(pairs, config.data_root)), config.workers, chunksize=1)
+    summary, found = survey(looked, pairs, config.data_lst, labels)
     tell(found, config.ignore_findings)
     return summary
+
+
+def check_space(place: Path, pairs: list, data_root) -> None:
+    """Raises InputError where the disk of the folder `place` has less room than the files of the pairs take."""
+    needed, free = 0, shutil.disk_usage(place).free
+    for path in (Path(data_root, name) for pair in pairs for name in pair):
+        with contextlib.suppress(OSError, ValueError):    # what cannot be read is named by the look at it
+            needed += path.stat().st_size
+    if needed > free:
+        raise InputError(f"--dst_path {place}: {free / 1e6:.1f} MB are free on this disk, and the MindRecord takes "
+                         f"{needed / 1e6:.1f} MB; make room, or give another place")
 
 
 def shard_names(dst_path: Path, num_shards: int) -> list:
@@ -65,9 +76,14 @@ def build(config) -> list:
     present = [path for path in final if path.exists()]
     if present and not config.overwrite:
         raise InputError(f"--dst_path {present[0]}: exists; give another name, or --overwrite to replace it")
+    claim_file(dst_path, "--dst_path")
     pairs = read_list(config.data_lst, config.data_root)
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
+    inputs = [config.data_lst, config.class_names, *(Path(config.data_root, name) for pair in pairs for name in pair)]
+    for path in present:
+        check_output(path, "--dst_path", inputs=inputs)
+    check_space(final[0].parent, pairs, config.data_root)
     labels, facts = known_labels(config)
     summary = check_pairs(pairs, labels, config)
     if config.shuffle:
@@ -81,12 +97,13 @@ def write(final: list, pairs: list, config, facts: dict) -> None:
     """Write the shards in a folder beside their places, then rename them to `final`."""
     # MindSpore is heavy, and its threads do not survive the fork of the processes that check: so now, not at the top.
     from src.data.mindrecord import write_records
-    place = final[0].parent
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build_", dir=place) as folder:
-        write_records(Path(folder, Path(config.dst_path).name), pairs, config.data_root, config.num_shards, facts)
+    with folder_aside(Path(config.dst_path)) as folder:
+        try:
+            write_records(folder / Path(config.dst_path).name, pairs, config.data_root, config.num_shards, facts)
+        except RuntimeError as error:    # of MindSpore: a full disk, a name that it does not take
+            raise RunError(f"--dst_path {final[0]}: cannot be written ({first_line(error)})") from None
         for path in reversed(final):
-            os.replace(Path(folder, path.name), path)
+            os.replace(folder / path.name, path)
 
 
 def main(argv=None):

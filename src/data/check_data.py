@@ -17,7 +17,8 @@ from src.data.findings import KINDS, Finding, judge, judge_both, judge_names, su
 from src.data.labels import Labels
 from src.data.lists import printable, read_list
 from src.data.pictures import decode_image, decode_mask, limit_pixels
-from src.data.survey import Job, alike_pictures, in_threads, jobs_of, look_at, same_pictures
+from src.data.survey import Job, alike_pictures, jobs_of, look_at, same_pictures
+from src.data.workers import in_threads
 from src.drawing.encoding import fit
 from src.drawing.overlay import striped_overlay
 from src.drawing.sheets import draw_sheet, save_sheet
@@ -62,7 +63,6 @@ def read_known_labels(config) -> Labels:
 
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
     """Facts of every pair, by `workers` threads."""
-    cv2.setNumThreads(1)    # the threads are the parallelism
     look = partial(look_at, labels=labels, alike=True)
     found, total = [], sum(count for _, count, _ in sets.values())
     with progress(total, "check", "pair") as bar:

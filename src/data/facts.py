@@ -22,7 +22,7 @@ from src.foreign import read_text as read_bounded
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
-        "seen": dict}
+        "seen": dict, "lists": dict}
 MOST_LETTERS, MOST_CLASSES = 200, 255    # of a class name; of a data set
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
@@ -78,9 +78,19 @@ def read_facts(path) -> dict:
         raise InputError(f"{path}: not readable as YAML of a {FILE} ({error})") from None
 
 
-def write_facts(root: Path, facts: dict) -> None:
-    """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds."""
-    text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
+def lists_written(root: Path) -> dict:
+    """Name -> SHA-256 of each list file that get_dataset_lst.py wrote into the folder `root`, as it left it."""
+    return labels_beside(root / FILE)[0].get("lists", {})
+
+
+def write_facts(root: Path, facts: dict, lists=None) -> None:
+    """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds.
+
+    Args:
+        lists: of list files that were written there, as lists_written returns it.
+    """
+    lists = {**lists_written(root), **(lists or {})}
+    text = yaml.safe_dump({**facts, **({"lists": lists} if lists else {})}, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
     shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
     print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")

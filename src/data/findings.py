@@ -5,6 +5,7 @@ of a MindRecord, so that train.py need not look again.
 """
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,8 @@ KINDS = {
 SILENT = ("empty", "near", "repeat")    # of use in a report of check_data.py alone
 MOST_KEYS = 500_000    # pictures whose digests a header holds; MindSpore's headers end at 16 MB
 KEY_BYTES = 6
+KEY_STEP = 16    # every that many bytes of a picture's file are in its digest
+TABLES = ("pixels", "holding", "alone")    # the arrays of a Summary
 LARGE_HIDDEN = 0.05    # share of ignored pixels that may be a class
 
 
@@ -63,6 +66,12 @@ class Finding(NamedTuple):
     set: str
     item: str
     detail: str
+
+
+def file_key(data: bytes) -> bytes:
+    """Digest of an encoded picture, (KEY_BYTES,), of every 16th of its bytes and their number: all bytes take ten times
+    as long, and what differs in the others alone shows the same."""
+    return hashlib.sha256(b"%d " % len(data) + data[::KEY_STEP]).digest()[:KEY_BYTES]
 
 
 @dataclass
@@ -87,11 +96,18 @@ class Summary:
         if key:
             self.keys.add(key)
 
+    def include(self, other) -> None:
+        """Add what another Summary holds."""
+        self.masks, self.blended = self.masks + other.masks, self.blended + other.blended
+        for name in TABLES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.keys |= other.keys
+
     def to_json(self) -> dict:
         keys = b"".join(sorted(self.keys)) if len(self.keys) <= MOST_KEYS else b""
         return {"masks": self.masks, "blended": self.blended, "keys": base64.b64encode(keys).decode(),
                 **{name: {str(value): int(getattr(self, name)[value]) for value in np.flatnonzero(getattr(self, name))}
-                   for name in ("pixels", "holding", "alone")}}
+                   for name in TABLES}}
 
     @classmethod
     def from_json(cls, content):
@@ -99,7 +115,7 @@ class Summary:
         try:
             keys = base64.b64decode(content["keys"], validate=True)
             tables = {}
-            for name in ("pixels", "holding", "alone"):
+            for name in TABLES:
                 tables[name] = np.zeros(256, np.int64)
                 for value, count in content[name].items():
                     tables[name][int(value)] = int(count)

@@ -1,24 +1,25 @@
 """VOC and SBD folders, or your own pictures with masks or annotation files -> gray masks, lists and dataset.yaml."""
-import os
 import re
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, progress, run_program
-from src.data.facts import believe_ignore_label, facts_of_lists, write_facts
+from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
 from src.data.labels import CLASSES
-from src.data.lists import Pair, read_text, write_list
+from src.data.lists import Pair, check_lists, read_text, write_list
 from src.data.own_data import make_own_lists
-from src.data.pictures import decode_mask, limit, limit_pixels, png_bytes, read_bytes
+from src.data.pictures import decode_mask, limit_pixels, png_bytes, read_bytes
+from src.data.workers import in_processes
 from src.files import write_whole
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
+LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
 
 
 def read_ids(path: Path) -> list:
@@ -66,10 +67,9 @@ def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
     """Run write_gray for each (source, target) on all cores, say how many were new; (256,) pixels of each number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    with (ProcessPoolExecutor(workers or os.cpu_count(), initializer=limit_pixels, initargs=(limit["pixels"],)) as pool,
-          progress(len(jobs), what, "mask") as bar):
+    with progress(len(jobs), what, "mask") as bar:
         written, counts = 0, np.zeros(256, np.int64)
-        for new, own in pool.map(write_gray, jobs, chunksize=16):
+        for new, own in in_processes(write_gray, jobs, workers):
             written, counts = written + new, counts + own
             bar.update()
     print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} already right")
@@ -92,22 +92,22 @@ def make_lists(config) -> None:
     if set(train) & set(val):
         raise InputError(f"{sets}: {sorted(set(train) & set(val))[0]} is in train.txt and in val.txt")
     config = believe_ignore_label(config, root)
+    check_lists(map(root.joinpath, LISTS), lists_written(root), config.overwrite)
+    claim_file(root / FILE, "--data_root")
     images, gray = voc / "JPEGImages", voc / "SegmentationClassGray"
     counts = write_masks([(root / voc / "SegmentationClass" / f"{name}.png", root / gray / f"{name}.png")
                           for name in train + val], config.workers, "VOC")
-    lists = {"voc_train_lst.txt": pairs_of(train, images, gray), "voc_val_lst.txt": pairs_of(val, images, gray)}
+    lists = {LISTS[0]: pairs_of(train, images, gray), LISTS[1]: pairs_of(val, images, gray)}
     if (root / SBD).is_dir():
         extra, more = sbd_pairs(root, train, val, config.workers)
-        lists["vocaug_train_lst.txt"] = extra + lists["voc_train_lst.txt"]
+        lists[LISTS[2]] = extra + lists[LISTS[0]]
         counts += more
     else:
-        print(f"no SBD in {root / SBD}: vocaug_train_lst.txt is not written")
+        print(f"no SBD in {root / SBD}: {LISTS[2]} is not written")
     # Others keep data in VOC's folders; only its own pictures, called 2007_000032, have its classes.
     names = CLASSES if all(re.fullmatch(r"20\d\d_\d{6}", name) for name in train + val) else ()
     facts = facts_of_lists(config, root, counts, f"VOC folders in {root}", names)
-    for name, pairs in lists.items():
-        write_list(root, name, pairs)
-    write_facts(root, facts)
+    write_facts(root, facts, {name: write_list(root, name, pairs) for name, pairs in lists.items()})
 
 
 def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:

@@ -6,7 +6,8 @@ import threading
 
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})    # segments that hold the size (ITU T.81, table B.1)
 SCAN, END = 0xDA, b"\xff\xd9"
-SPOILT = re.compile(rb"(?:Corrupt JPEG data|Premature end of JPEG file)[^\n]*\n?")    # libjpeg's words for damage
+SPOILT = re.compile(rb"(?:Corrupt JPEG data|Premature end of JPEG file|Inconsistent progression sequence|"
+                    rb"Invalid SOS parameters)[^\n]*\n?")    # libjpeg's words for damage (jerror.h, JWRN)
 BEFORE_END = re.compile(rb"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 ONE_AT_A_TIME = threading.Lock()    # a process has one stderr
 
@@ -81,8 +82,9 @@ def with_stderr_aside(work) -> tuple:
         finally:
             os.dup2(own, 2)
         said = os.pread(aside, os.lseek(aside, 0, os.SEEK_CUR), 0)
-        with contextlib.suppress(OSError):
-            os.write(own, SPOILT.sub(b"", said))
+        if said:
+            with contextlib.suppress(OSError):
+                os.write(own, SPOILT.sub(b"", said))
         return result, said
     finally:
         os.close(aside)

@@ -1,11 +1,12 @@
 """List files: a line "image mask" for each pair, paths relative to data_root."""
+import hashlib
 import os
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
-from src.files import write_whole
+from src.files import check_output, write_whole
 
 BLANKS = " \t\r"    # between the fields of a line; other blanks of Unicode belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
@@ -169,12 +170,30 @@ def check_name(path) -> None:
                          "with a blank; rename it")
 
 
-def write_list(root: Path, name: str, pairs: list) -> None:
-    """Write the list file aside and rename it; every picture must exist, and no name hold what lists cannot say."""
+def check_lists(paths, written: dict, overwrite: bool) -> None:
+    """Raises InputError for a list that is there and not as get_dataset_lst.py left it: somebody edited it, it is
+    another's, or damaged; unless `overwrite` is given, or it is empty.
+
+    Args:
+        written: name -> SHA-256 of what was written, as dataset.yaml says.
+    """
+    for path in paths:
+        check_output(path)
+        content = read_plain(path, "list file") if path.exists() and not overwrite else b""
+        if content and hashlib.sha256(content).hexdigest() != written.get(path.name):
+            raise InputError(f"{path}: is there already, and not as this program wrote it (edited, another's or "
+                             "damaged); --overwrite replaces it, or move it away")
+
+
+def write_list(root: Path, name: str, pairs: list) -> str:
+    """Write the list file aside and rename it; every picture must exist, and no name hold what lists cannot say.
+    Returns its SHA-256."""
     for pair in pairs:
         for path in pair:
             check_name(path)
         if not (root / pair.image).is_file():
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
-    write_whole(root / name, "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape"))
+    content = "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape")
+    write_whole(root / name, content)
     print(f"{name}: {len(pairs)} pairs")
+    return hashlib.sha256(content).hexdigest()

@@ -1,8 +1,6 @@
 """Your own pictures, with masks or annotation files -> gray masks, list files and dataset.yaml."""
-import hashlib
 import io
 import os
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple, Union
@@ -10,19 +8,30 @@ from typing import Callable, NamedTuple, Union
 import numpy as np
 from PIL import Image
 
+from src.claims import claim_file
 from src.console import InputError, progress, warn
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
-from src.data.facts import FILE, believe_ignore_label, check_facts, facts_of, facts_of_lists, labels_beside, write_facts
-from src.data.findings import KEY_BYTES, judge, judge_both, summary_of, tell
+from src.data.facts import (
+    FILE,
+    believe_ignore_label,
+    check_facts,
+    facts_of,
+    facts_of_lists,
+    labels_beside,
+    lists_written,
+    write_facts,
+)
+from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
 from src.data.labels import Labels
-from src.data.lists import Pair, read_list, read_text, write_list
+from src.data.lists import Pair, check_lists, read_list, read_text, write_list
 from src.data.mask_values import read_colors, read_mask
-from src.data.pictures import check_sizes, decode_image, limit_pixels, png_bytes
+from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
 from src.data.survey import is_blended
+from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable
 
@@ -92,20 +101,25 @@ def listed(path, root: Path) -> str:
     return os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
 
 
-def check_targets(jobs: list, root: Path) -> None:
-    """Raises InputError where `root` cannot be written into, or a mask there is of another picture of an earlier run,
-    whose lists would pair it with the wrong mask from now on."""
+def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
+    """Raises InputError where `root` cannot be written into, its lists are edited or of other pictures, or a mask there
+    is of another picture of an earlier run, whose lists would pair it with the wrong mask from now on."""
     if root.exists() and not os.access(root, os.W_OK):
         raise InputError(f"{root}: cannot be written into; --out DIR takes masks, lists and {FILE}")
-    lists = [path for path in map(root.joinpath, LISTS) if path.is_file()]
-    owners = {pair.mask: pair.image for path in lists for pair in read_list(path)}
-    for job in jobs:
-        owner = owners.get(f"{GRAY}/{job.name}.png", "")
-        if (owner and isinstance(job.image, Path) and not owner.startswith(EMBEDDED) and Path(root, owner).is_file()
-                and owner != listed(job.image, root)):
-            raise InputError(f"{root / GRAY / job.name}.png: is the mask of {owner} from an earlier run; --val_images "
-                             f"and --val_masks take validation data in one run, --out DIR another folder; or delete "
-                             f"{' and '.join(map(str, lists))}")
+    written = lists_written(root)
+    check_lists(map(root.joinpath, LISTS), written, overwrite)
+    lists = [root / name for name in LISTS if name in written and (root / name).is_file()]
+    owners = {} if overwrite else {pair.mask: pair.image for path in lists for pair in read_list(path)}
+    images = {f"{GRAY}/{job.name}.png": job.image for job in jobs}
+    if owners and not owners.keys() & images.keys():
+        raise InputError(f"{lists[0]}: is of other pictures, such as {owners.popitem()[1]}; --out DIR takes another "
+                         "folder, --overwrite replaces it")
+    for mask, owner in owners.items():
+        image = images.get(mask)
+        if (isinstance(image, Path) and not owner.startswith(EMBEDDED) and Path(root, owner).is_file()
+                and owner != listed(image, root)):
+            raise InputError(f"{root / mask}: is the mask of {owner} from an earlier run; --val_images and --val_masks "
+                             "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
 def convert(job: Job, root: Path) -> tuple:
@@ -128,7 +142,7 @@ def convert(job: Job, root: Path) -> tuple:
         write_whole(picture, data)
     counts = np.bincount(labels.reshape(-1), minlength=256)
     return (Pair(listed(picture, root), listed(target, root)),
-            Seen(counts, is_blended(labels, counts), hashlib.sha256(data).digest()[:KEY_BYTES]))
+            Seen(counts, is_blended(labels, counts), file_key(data)))
 
 
 def convert_all(jobs: list, root: Path, config) -> dict:
@@ -137,9 +151,8 @@ def convert_all(jobs: list, root: Path, config) -> dict:
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
     done = {}
-    with (ProcessPoolExecutor(config.workers or os.cpu_count(), initializer=limit_pixels, initargs=(config.max_pixels,))
-          as pool, progress(len(jobs), "masks", "mask") as bar):
-        for job, result in zip(jobs, pool.map(partial(convert, root=root), jobs, chunksize=16)):
+    with progress(len(jobs), "masks", "mask") as bar:
+        for result, job in zip(in_processes(partial(convert, root=root), jobs, config.workers), jobs):
             done[job.name] = result
             bar.update()
     print(f"{root / GRAY}: {len(jobs)} gray masks")
@@ -234,7 +247,8 @@ def make_own_lists(config) -> None:
     jobs, classes = (jobs_of_annotations(places, config, known) if config.annotations else
                      jobs_of_masks(places, config))
     sides = split_names([job.name for job in jobs], config)
-    check_targets(jobs, root)
+    check_targets(jobs, root, config.overwrite)
+    claim_file(root / FILE)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
     whole = summary_of([seen for _, seen in done.values()])
@@ -245,6 +259,5 @@ def make_own_lists(config) -> None:
     report(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
-    for file, side in zip(LISTS, sides):
-        write_list(root, file, [done[name][0] for name in side])
-    write_facts(root, facts)
+    write_facts(root, facts, {file: write_list(root, file, [done[name][0] for name in side])
+                              for file, side in zip(LISTS, sides)})

@@ -1,11 +1,9 @@
 """What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
+import functools
 import hashlib
 import itertools
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +11,7 @@ import cv2
 import numpy as np
 
 from src.console import InputError, progress
-from src.data.findings import KEY_BYTES, KINDS, Finding, Summary, gray_levels, judge, judge_names
+from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names, summary_of
 from src.data.labels import HINT, Labels
 from src.data.pictures import (
     CLASS_MODES,
@@ -25,6 +23,7 @@ from src.data.pictures import (
     size_text,
     upright,
 )
+from src.data.workers import in_threads
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
@@ -35,6 +34,7 @@ SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
 MANY = 8    # values that are no class, from which on they are gray levels rather than classes
 BLOCK = 2048    # thumbnails compared at a time
+SOME = 16    # pairs looked at together
 
 
 class Job(NamedTuple):
@@ -82,7 +82,7 @@ def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
     names = job.image, job.mask
     data = [or_problem(facts, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
     if None not in data:
-        facts.file_key = hashlib.sha256(data[0]).digest()[:KEY_BYTES]
+        facts.file_key = file_key(data[0])
         if or_problem(facts, "size", job.mask, lambda: check_headers(data, names) or True) is None:
             return facts
     image = None if data[0] is None else or_problem(facts, "picture", job.image,
@@ -126,8 +126,8 @@ def read_mask(facts: Facts, data: bytes, name, labels: Labels):
         facts.counts = count_values(mask)
         if opened.format == "JPEG":
             facts.problems.append(("lossy", "JPEG"))
-        if opened.mode == "P":
-            facts.problems += palette_problems(facts.counts, np.reshape(opened.getpalette("RGB"), (-1, 3)), labels)
+        if opened.mode == "P" and not palette().tobytes().startswith(colours := bytes(opened.getpalette("RGB"))):
+            facts.problems += palette_problems(facts.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
     return mask
 
 
@@ -144,23 +144,32 @@ def count_values(mask: np.ndarray) -> np.ndarray:
 def is_blended(mask: np.ndarray, counts: np.ndarray) -> bool:
     """Whether at least two values of a mask occur (almost) only between a lower and a higher one: at edges that were
     blended. Classes have areas of their own; a thin border is one value, and noise is between everywhere."""
-    if np.count_nonzero(counts) < 4:
+    held = np.sort(counts[counts > 0])
+    if len(held) < 4:
         return False
     between = (cv2.erode(mask, SQUARE) < mask) & (mask < cv2.dilate(mask, SQUARE))
+    total = np.count_nonzero(between)
+    if total < BETWEEN * held[:2].sum() or 4 * total >= mask.size:    # too few for two values, or noise
+        return False
     edges = np.bincount(mask[between], minlength=256)
-    blends = (counts > 0) & (edges >= BETWEEN * counts)
-    return np.count_nonzero(blends) > 1 and 4 * edges.sum() < mask.size
+    return np.count_nonzero((counts > 0) & (edges >= BETWEEN * counts)) > 1
 
 
 def palette_problems(counts: np.ndarray, colours: np.ndarray, labels: Labels) -> list:
     """The colours are VOC's, but of other numbers: a colour mask that was saved with a palette of its own."""
-    classes = {tuple(palette()[number].tolist()): number for number in (255, *range(labels.num_classes))}
+    classes = numbers_of_colours(labels.num_classes)
     used = [int(value) for value in np.flatnonzero(counts) if value != labels.ignore_label and value < len(colours)]
     meant = {value: classes.get(tuple(colours[value].tolist())) for value in used}
     moved = [value for value, number in meant.items() if number != value]
     if not moved or None in meant.values():
         return []
     return [("permuted", f"number {moved[0]} has VOC's colour of {meant[moved[0]]}")]
+
+
+@functools.lru_cache
+def numbers_of_colours(num_classes: int) -> dict:
+    """VOC's colour (red, green, blue) -> number, of the classes and of 255."""
+    return {tuple(palette()[number].tolist()): number for number in (255, *range(num_classes))}
 
 
 def value_problems(counts: np.ndarray, labels: Labels) -> list:
@@ -182,11 +191,27 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
     return [("value", says + (f", holds {shown}" if len(wrong) > 1 else "") + many)]
 
 
+class Looks(NamedTuple):
+    """What look_at found of some pairs, together: small, for it travels between processes."""
+
+    summary: Summary
+    found: list    # (kind, mask, detail) that is no error
+    errors: list    # what training would end with
+
+
+def look_over(jobs: list, labels: Labels) -> Looks:
+    """`look_at` of each job."""
+    facts = [look_at(job, labels) for job in jobs]
+    return Looks(summary_of(facts), [(kind, one.job.mask, detail) for one in facts for kind, detail in one.problems
+                                     if kind in ("lossy", "permuted")],
+                 [error for one in facts if (error := one.error())])
+
+
 def survey(looked, pairs: list, source, labels: Labels) -> tuple:
     """(Summary, findings) of a whole list, for programs that go on to use it.
 
     Args:
-        looked: Facts of look_at, one for each of `pairs`.
+        looked: Looks of look_over, of all `pairs` together.
         source: the list file, as findings call it.
 
     Raises:
@@ -194,13 +219,11 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
     """
     source, summary, found, errors = str(source), Summary(), [], []
     with progress(len(pairs), "check", "pair") as bar:
-        for facts in looked:
-            bar.update()
-            errors += [error] if (error := facts.error()) else []
-            found += [Finding(kind, source, facts.job.mask, detail) for kind, detail in facts.problems
-                      if kind in ("lossy", "permuted")]
-            if facts.counts is not None:
-                summary.add(facts.counts, facts.blended, facts.file_key)
+        for looks, jobs in zip(looked, some(pairs)):
+            bar.update(len(jobs))
+            summary.include(looks.summary)
+            found += [Finding(kind, source, mask, detail) for kind, mask, detail in looks.found]
+            errors += looks.errors
     if errors:
         raise InputError(errors[0] + (f" (and {len(errors) - 1} more pairs with problems)" if errors[1:] else ""))
     return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels)]
@@ -208,25 +231,17 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
 
 def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:
     """`survey` of the pairs of a list file, by `workers` threads (0: one a core)."""
-    cv2.setNumThreads(1)    # the threads are the parallelism
-    return survey(in_threads(partial(look_at, labels=labels), jobs_of(pairs, data_root), workers or os.cpu_count()),
-                  pairs, source, labels)
+    look, workers = functools.partial(look_over, labels=labels), workers or os.cpu_count()
+    return survey(in_threads(look, some(jobs_of(pairs, data_root)), workers), pairs, source, labels)
+
+
+def some(items: list) -> list:
+    """The items in lists of SOME."""
+    return [items[start:start + SOME] for start in range(0, len(items), SOME)]
 
 
 def jobs_of(pairs: list, data_root, set_name: str = "") -> list:
     return [Job(set_name, index, image, mask, root=str(data_root)) for index, (image, mask) in enumerate(pairs)]
-
-
-def in_threads(function, items, workers: int):
-    """function(item) of each item, in order; decoding leaves Python's lock, and few items are in memory at a time."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 8 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def same_pictures(facts: list) -> list:

@@ -1,7 +1,6 @@
 """MINDIR and AIR through MindSpore's own exporter, with the facts in a JSON file beside a MINDIR."""
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import mindspore as ms
@@ -10,7 +9,7 @@ import numpy as np
 from src.console import InputError, first_line
 from src.device import resolve_target, use_device
 from src.export.mindir import to_version_1
-from src.files import write_whole
+from src.files import temporary_folder, write_whole
 from src.metadata import beside
 from src.nets.net_factory import create_inference
 
@@ -34,7 +33,7 @@ def write(config, network, facts: dict, path: Path) -> None:
 def export(cell, image, file_format: str, path: Path, rewrite=None) -> None:
     """Write `cell` with an input like `image`; `rewrite` may change a MINDIR's protobuf before."""
     changes = {"custom_func": rewrite} if rewrite and file_format == "MINDIR" else {}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         made = Path(folder, f"network.{file_format.lower()}")
         try:
             ms.export(cell, image, file_name=str(made), file_format=file_format, **changes)

@@ -7,7 +7,7 @@ from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import check_output, writing
-from src.metadata import beside, describe
+from src.metadata import beside, describe, settled_by
 from src.models.model import load_room, read_folded
 from src.models.model_file import read_facts, with_facts
 from src.nets.architecture import architecture
@@ -67,7 +67,7 @@ def target_path(config) -> Path:
 
 def facts_of(config) -> dict:
     """What the exported file will say: what the checkpoint says, the options, and the form of the input."""
-    said = read_facts(config.ckpt_file, "--ckpt_file")
+    said = read_facts(config.ckpt_file, "--ckpt_file", settled_by(config))
     num_classes = said.get("num_classes", config.num_classes)
     labels = make_labels(num_classes, config.ignore_label, config.class_names, said.get("class_names", ()))
     network = architecture(config.export_model, num_classes, config.atrous_rates)

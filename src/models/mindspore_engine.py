@@ -1,5 +1,4 @@
 """MindSpore as an engine: a checkpoint in its cells, or an exported MINDIR."""
-import tempfile
 from pathlib import Path
 
 import mindspore as ms
@@ -8,6 +7,7 @@ from mindspore import nn
 
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target, use_device
+from src.files import temporary_folder
 from src.foreign import printable
 from src.models import mindir_file
 from src.models.model import Loaded, Source
@@ -55,7 +55,7 @@ def steady(run):
 
 
 def load_mindir(source: Source) -> nn.Cell:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         named = Path(folder, "network.mindir")    # MindSpore takes no other ending, and no blanks
         named.symlink_to(source.path.absolute())
         try:

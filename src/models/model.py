@@ -121,7 +121,8 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     module, kinds, package = ENGINES[engine]
     if kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[kind]} files; leave the option out")
-    said = read_facts(path, option)
+    settled = {"num_classes", *(name for fact in known for name in metadata.OPTIONS.get(fact, ()))}
+    said = read_facts(path, option, settled)
     facts = defaults() | said | known
     network = read_folded(path, option, facts, allow_nonfinite) if kind == "checkpoint" else None
     if kind == "onnx":

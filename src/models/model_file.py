@@ -39,20 +39,24 @@ def kind_of(path, option: str) -> str:
     raise InputError(f"{option} {path}: {what}")
 
 
-def read_facts(path, option: str) -> dict:
-    """What a file says of its network, every value checked; empty where it says nothing."""
+def read_facts(path, option: str, settled=()) -> dict:
+    """What a file says of its network, every value checked; empty where it says nothing.
+
+    `settled` as metadata.checked takes it; what the network is like, an exported file need not say.
+    """
     kind = kind_of(path, option)
     if kind == "checkpoint":
-        return checkpoint_facts(Path(path), option)
+        return checkpoint_facts(Path(path), option, settled)
+    settled = {*settled, *metadata.OPTIONS["network"], *metadata.OPTIONS["atrous_rates"]}
     if kind == "mindir":
-        return metadata.checked(metadata.read_beside(path), path)
-    return metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path)
+        return metadata.checked(metadata.read_beside(path), path, settled)
+    return metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path, settled)
 
 
-def checkpoint_facts(path: Path, option: str) -> dict:
+def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
     """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
     found, translation = translated(path, option)
-    facts = metadata.checked(found.facts, path) if found.facts else facts_beside(path)
+    facts = metadata.checked(found.facts, path, settled) if found.facts else facts_beside(path)
     named = next((name for name in NETWORKS if path.name.startswith(name)), None)
     if named and "network" not in found.facts:
         facts["network"] = named
@@ -75,9 +79,9 @@ def facts_beside(path: Path) -> dict:
     if not isinstance(saved, dict):
         return {}
     said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
-    return metadata.checked(said, path, tell=lambda line: None)
+    return metadata.checked(said, path, sum(metadata.OPTIONS.values(), ()), tell=lambda line: None)
 
 
 def with_facts(config, path, option: str):
     """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
-    return metadata.believe_facts(config, read_facts(path, option), path)
+    return metadata.believe_facts(config, read_facts(path, option, metadata.settled_by(config)), path)

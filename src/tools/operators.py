@@ -1,6 +1,5 @@
 """Every primitive of the training graphs and of the inference graph, and how often each stands there."""
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from src.config import parse_args, read_options
 from src.console import run_program
 from src.data.labels import make_labels
 from src.device import open_device
+from src.files import temporary_folder
 from src.nets.architecture import architecture
 
 BATCH, SIZE = 2, 65
@@ -47,7 +47,7 @@ def training_primitives(network: str, options: list) -> Counter:
 
     from src.nets.net_factory import use_unkeyed_dropout
     from src.training.model import build_model
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         Path(folder, "weights.txt").write_text("1\n" * 21)
         options = [str(Path(folder, option)) if option == "weights.txt" else option for option in options]
         config = parse_args("train", "", ["--model", network, *options])

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import math
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from mindspore import Callback
 from src.console import InputError, Preempted, RunError, progress
 from src.files import write_whole
 from src.signals import on_signals
-from src.training.state import add_to_manifest, read_manifest
+from src.training.state import add_to_manifest, drop_from_manifest, read_manifest
 from src.weights import checkpoint
 
 
@@ -159,6 +160,7 @@ class CheckpointSaver(Callback):
         self.train_dir, self.model, self.save_steps = Path(train_dir), model, save_steps
         self.keep, self.schedule, self.facts, self.last = keep_checkpoint_max, schedule, facts, schedule.done
         self.saved = [self.train_dir / name for name in read_manifest(train_dir)]
+        self.drop_old()
 
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
@@ -178,10 +180,14 @@ class CheckpointSaver(Callback):
         path = self.train_dir / f"{self.model}-{position.epoch}_{position.step_of_epoch}.ckpt"
         checkpoint.save(cell, path, self.facts)
         self.saved = [earlier for earlier in self.saved if earlier != path] + [path]
+        add_to_manifest(path, position.step)
+        self.drop_old()
+
+    def drop_old(self):
+        """Keep the newest; what a run that was killed had not come to remove goes, too."""
         dropped, self.saved = self.saved[:-self.keep], self.saved[-self.keep:]
-        add_to_manifest(path, position.step, {kept.name for kept in self.saved})
-        for earlier in dropped:
-            earlier.unlink(missing_ok=True)
+        if dropped:
+            drop_from_manifest(dropped)
 
 
 class StopOnSignal(Callback):
@@ -197,6 +203,9 @@ class StopOnSignal(Callback):
         on_signals(self.tell)
 
     def tell(self, signum, _):
+        if self.signum is None and signum == signal.SIGINT and self.saver is not None:
+            with contextlib.suppress(OSError):    # not print, which may be what the signal interrupts
+                os.write(2, b"interrupted: the step is finished and saved; a second Ctrl-C does not wait\n")
         self.signum = self.signum or signum
 
     @property

@@ -68,11 +68,23 @@ class Schedule(NamedTuple):
         return Position(step, epoch + 1, before + 1)
 
 
-def add_to_manifest(path: Path, step: int, kept) -> None:
-    """Enter a checkpoint that is complete; entries that are not among the names `kept` are dropped."""
-    entries = {name: entry for name, entry in read_manifest(path.parent).items() if name in kept}
-    entries[path.name] = {"size": path.stat().st_size, "sha256": checkpoint.digest(path), "step": step}
-    write_whole(path.with_name(MANIFEST), json.dumps(entries, indent=1).encode())
+def add_to_manifest(path: Path, step: int) -> None:
+    """Enter a checkpoint that is complete."""
+    entry = {"size": path.stat().st_size, "sha256": checkpoint.digest(path), "step": step}
+    write_manifest(path.parent, {**read_manifest(path.parent), path.name: entry})
+
+
+def drop_from_manifest(paths: list) -> None:
+    """Remove checkpoints of one folder and then their entries, so that none is left that no entry names."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+    names = {path.name for path in paths}
+    entries = {name: entry for name, entry in read_manifest(paths[0].parent).items() if name not in names}
+    write_manifest(paths[0].parent, entries)
+
+
+def write_manifest(folder: Path, entries: dict) -> None:
+    write_whole(folder / MANIFEST, json.dumps(entries, indent=1).encode())
 
 
 def is_whole(path: Path, entry: dict) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError
-from src.metadata import believe_facts, checked
+from src.metadata import believe_facts, checked, settled_by
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest, write
 from src.weights.formats import read_arrays, write_safetensors
@@ -31,7 +31,7 @@ def read_source(config) -> tuple:
     """
     where = f"--src {config.src}"
     found = read_arrays(config.src, "--src")
-    config = believe_facts(config, checked(found.facts, config.src), config.src)
+    config = believe_facts(config, checked(found.facts, config.src, settled_by(config)), config.src)
     translation = translate(found.arrays, where)
     classifier = translation.weights.get(CLASSIFIER[0])
     shape = architecture(config.model, 21 if classifier is None else len(classifier), config.atrous_rates)
