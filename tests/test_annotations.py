@@ -131,7 +131,7 @@ def test_exif_orientation_turns_the_picture(tmp_path):
     assert only_mask(turned).shape == (WIDTH, HEIGHT)
     labelme(tmp_path, shape())
     picture(tmp_path / "a.png", orientation=6)
-    with pytest.raises(InputError, match="60x40, the picture .* is 40x60; .* EXIF"):
+    with pytest.raises(InputError, match="60x40, but the picture .* is 40x60; .* EXIF"):
         only_mask(tmp_path)
 
 

@@ -80,8 +80,8 @@ BAD = {
     "long label": (broken_labelme(label="x" * 201), "201 characters"),
     "control characters": (broken_labelme(label="ca\x1bt"), r"'ca\\x1bt' holds control characters"),
     "half a character": (broken_labelme(label="\ud800"), "control characters"),
-    "outside": (broken_labelme(points=[[60, 1], [70, 1], [70, 9]]), r"shape 1 \('cat'\): lies wholly outside .* 60x40"),
-    "above": (broken_labelme(points=[[0, -9], [9, -1], [5, -3]]), "lies wholly outside"),
+    "outside": (broken_labelme(points=[[60, 1], [70, 1], [70, 9]]), r"shape 1 \('cat'\): is completely outside .* 60x40"),
+    "above": (broken_labelme(points=[[0, -9], [9, -1], [5, -3]]), "is completely outside"),
     "mask of another size": (broken_labelme(points=[[0, 0], [9, 9]], shape_type="mask", mask=PNG), "5x5 pixels"),
     "mask larger than the picture": (broken_labelme(points=[[0, 0], [99, 1]], shape_type="mask", mask=base64_png(
         np.ones((2, 100), bool))), "larger than the picture"),
@@ -90,7 +90,7 @@ BAD = {
     "damaged mask": (broken_labelme(points=[[0, 0], [4, 4]], shape_type="mask", mask=PNG[:-40]),
                      "mask is damaged"),
     "not shapes": (lambda folder: labelme(folder, "x"), "shape 1: is not a labelme shape"),
-    "another size": (lambda folder: labelme(folder, shape(), imageWidth=61), "for 61x40, the picture .* is 60x40"),
+    "another size": (lambda folder: labelme(folder, shape(), imageWidth=61), "for 61x40, but the picture .* is 60x40"),
     "no size": (lambda folder: labelme(folder, shape(), imageWidth=-1), "no picture's size"),
     "one picture twice": (two_annotated, "b.json: annotates .*a.png, as .*a.json does"),
     "no picture": (missing, "no picture 'a.png' .* --images"),
@@ -107,16 +107,16 @@ BAD = {
     "bytes": (lambda folder: (folder / "a").write_bytes(b"\xff\xfe\x00") and folder / "a", "is not a text file"),
     "no file": (lambda folder: folder / "gone.json", "gone.json: No such file"),
     "zip": (with_text("a.zip", "PK"), "unpack it"),
-    "empty folder": (lambda folder: folder, "holds no annotations; known are"),
+    "empty folder": (lambda folder: folder, "contains no annotations; expected:"),
     "COCO two points": (coco_part(0, 0, 9, 9), "annotation 1: 2 points"),
     "COCO odd list": (coco_part(0, 0, 9, 9, 5), "not a list of x, y"),
     "COCO box alone": (lambda folder: coco(folder, {"bbox": [0, 0, 9, 9]}), "annotation 1: has no segmentation"),
-    "COCO outside": (coco_part(-9, 0, -1, 0, -5, 5), "image 3, annotation 1: lies wholly outside"),
+    "COCO outside": (coco_part(-9, 0, -1, 0, -5, 5), "image 3, annotation 1: is completely outside"),
     "COCO category": (coco_part(0, 0, 9, 9, 0, 9, category_id=8), "unknown category_id 8; the file has 7, 90"),
     "COCO category of another kind": (coco_part(0, 0, 9, 9, 0, 9, category_id=[7]), "unknown category_id"),
     "COCO image": (coco_part(0, 0, 9, 9, 0, 9, image_id=4), "unknown image_id 4"),
-    "COCO names": (lambda folder: coco(folder, categories=((1, "cat"), (2, "cat"))), "'cat' stands there twice"),
-    "COCO ids": (lambda folder: coco(folder, categories=((1, "cat"), (1, "dog"))), "category 2 has no id of its own"),
+    "COCO names": (lambda folder: coco(folder, categories=((1, "cat"), (2, "cat"))), "'cat' occurs twice"),
+    "COCO ids": (lambda folder: coco(folder, categories=((1, "cat"), (1, "dog"))), "category 2 has no unique id"),
     "COCO RLE size": (coco_rle([WIDTH * HEIGHT], (WIDTH, HEIGHT)), r"size \[60, 40\] .* \[40, 60\]"),
     "COCO RLE sum": (coco_rle([WIDTH * HEIGHT - 1]), "do not sum"),
     "COCO RLE negative": (coco_rle([WIDTH * HEIGHT + 1, -1]), "do not sum .* negative"),
@@ -127,7 +127,7 @@ BAD = {
     "COCO RLE fractions": (coco_rle([0.5]), "not whole numbers"),
     "COCO two names": (lambda folder: coco(folder, images=[
         {"id": i, "file_name": f"{i}/a.png", "width": WIDTH, "height": HEIGHT} for i in (1, 2)]),
-        "'a' but for the ending"),
+        "'a' without its extension"),
     "COCO without images": (lambda folder: coco(folder, images=None), "is not a COCO file"),
     "XML with DTD": (cvat_shape("", begin=BOMB), "annotations.xml, line 2: a DTD"),
     "broken XML": (with_text("annotations.xml", "<annotations>\n<image>"), "line 2: is not XML"),
@@ -141,7 +141,7 @@ BAD = {
     "CVAT two points": (cvat_shape(POLYGON.format("cat", "0,0;1,0")), "2 points"),
     "CVAT NaN": (cvat_shape(POLYGON.format("cat", "0,0;1,nan;2,2")), "NaN or beyond"),
     "CVAT text": (cvat_shape(POLYGON.format("cat", "0,0;1,x;2,2")), "not pairs of numbers"),
-    "CVAT outside": (cvat_shape(POLYGON.format("cat", "0,50;1,60;2,70")), "lies wholly outside"),
+    "CVAT outside": (cvat_shape(POLYGON.format("cat", "0,50;1,60;2,70")), "is completely outside"),
     "CVAT box": (cvat_shape('<box label="cat" xtl="0" ytl="0" xbr="9"/>'), "xtl ytl xbr ybr are not all numbers"),
     "CVAT RLE": (cvat_shape('<mask label="cat" rle="1, 2" left="0" top="0" width="2" height="2"/>'), "do not sum"),
     "CVAT large mask": (cvat_shape('<mask label="cat" rle="1000000000000" left="0" top="0" width="1000000" '
@@ -180,5 +180,5 @@ def test_files_are_bounded(tmp_path, monkeypatch):
 
 
 def test_more_classes_than_a_mask_holds(tmp_path):
-    with pytest.raises(InputError, match="256 classes, and an 8-bit mask holds 255"):
+    with pytest.raises(InputError, match="256 classes, but an 8-bit mask holds at most 255"):
         only_mask(labelme(tmp_path, shape()), *map(str, range(256)))

@@ -99,7 +99,7 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
     checkpoint.save(cell, path)    # read-only files of MindSpore would make this fail
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/a.ckpt: .*file is no folder"):
+    with pytest.raises(InputError, match="file/a.ckpt: .*file is not a folder"):
         checkpoint.save(cell, tmp_path / "file/a.ckpt")
     with pytest.raises(KeyError):    # whatever happens while it is written
         checkpoint.write({**values(), "last": None}, path)

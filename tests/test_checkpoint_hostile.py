@@ -178,7 +178,7 @@ def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tm
         assert result.code == 2 and result.err.count("\n") == 1, result
     checkpoint.write(weights, tmp_path / "huge.ckpt", {"network": NAME, "crop_size": 60000})
     result = run(evaluation.main, *options, "--ckpt_path", tmp_path / "huge.ckpt")
-    assert result.code == 0 and "says crop_size is 60000, which cannot be used and is left out" in result.err, result
+    assert result.code == 0 and "crop_size 60000 cannot be used and is ignored" in result.err, result
     (tmp_path / "r.json").unlink()
     weights["network.aspp.conv2.bias"][0] = np.nan
     checkpoint.write(weights, tmp_path / "nan.ckpt", {"network": NAME})

@@ -69,7 +69,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, capfd):
 
 def test_a_lock_is_never_somebody_elses_file(tmp_path):
     (tmp_path / claims.NAME).write_text("precious")
-    with pytest.raises(InputError, match="is not a lock of this program"):
+    with pytest.raises(InputError, match="is not a lock file of this program"):
         claims.claim_folder(tmp_path)
     assert (tmp_path / claims.NAME).read_text() == "precious"
     (tmp_path / "b").mkdir()

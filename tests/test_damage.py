@@ -154,7 +154,7 @@ def bomb(width, height):
 
 def test_sizes_are_compared_before_anything_is_decoded(monkeypatch):
     monkeypatch.setattr(pictures, "decode_image", None)    # would fail
-    with pytest.raises(InputError, match="^m: 9000x9000 where its picture a has 400x300"):
+    with pytest.raises(InputError, match="^m: 9000x9000 but its picture a has 400x300"):
         decode_pair((encoded(), bomb(9000, 9000)), ("a", "m"), LABELS)
     with pytest.raises(InputError, match="^m: 60000x60000, 3600 megapixels"):
         decode_pair((encoded(), bomb(60000, 60000)), ("a", "m"), LABELS)

@@ -90,7 +90,7 @@ def spoil_mask(folder, array):
     ("", None, "is empty"), ("a.jpg\n", None, "line 1: 1 fields"), ("a b c\n", None, "line 1: 3 fields"),
     ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
     ("a.jpg a.png\n", lambda f: (f / "a.png").write_bytes((f / "a.png").read_bytes()[:300]), "a.png: damaged mask"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 where its picture"),
+    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 but its picture"),
     ("a.jpg a.png\n", lambda f: spoil_mask(f, np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
     ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((40, 50, 3), np.uint8)), "a.png: mode RGB"),
 ])
@@ -138,4 +138,4 @@ def test_default_result_file_is_in_the_working_folder(options, shell, tmp_path):
 
 def test_a_result_that_cannot_be_written(options, run):
     result = run(evaluation.main, *options, "--result_file", "/dev/null/r.json")
-    assert result.code == 2 and "/dev/null/r.json: cannot be written, for /dev/null is no folder" in result.err
+    assert result.code == 2 and "/dev/null/r.json: cannot be written: /dev/null is not a folder" in result.err

@@ -134,4 +134,4 @@ def test_metadata_of_other_programs_are_left_alone(capsys):
     facts = checked(from_texts(texts), "a.onnx")
     assert facts == {"mean": [1, 2, 3], "names": "{0: 'a'}"}
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3 and said[0] == "warning: a.onnx: says std is 513x513, which cannot be used and is left out"
+    assert len(said) == 3 and said[0] == "warning: a.onnx: std 513x513 cannot be used and is ignored"

@@ -64,7 +64,7 @@ def test_what_is_no_plain_file_or_an_input_is_refused(tmp_path):
 @pytest.mark.parametrize("place", ["file/x", "file/deep/x"])
 def test_an_unwritable_place_is_found_before(place, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file is no folder"):
+    with pytest.raises(InputError, match="file is not a folder"):
         check_output(tmp_path / place, "--x")
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / place, b"")

@@ -35,7 +35,7 @@ HOSTILE_YAML = {
     "hexadecimal": ("crop_size: 0x" + "f" * 4000, "large"),
     "base 60": ("crop_size: 1" + ":1" * 100_000, "200001 characters"), "NaN": ("base_lr: .nan", "finite"),
     "infinity": ("image_mean: [.inf, 1, 1]", "finite"), "large": ("crop_size: 2000000001", "<= 8193"),
-    "twice": ("crop_size: 65\ncrop_size: 33\n", "stands there twice"), "code": ("a: !!python/object:os.x {}", "line 1"),
+    "twice": ("crop_size: 65\ncrop_size: 33\n", "occurs twice"), "code": ("a: !!python/object:os.x {}", "line 1"),
     "NUL": ('data_root: "a\\0b"', "NUL"), "larger": ("#" * (1 << 20) + "\na: 1", "larger than 1 MB"),
     "escapes": ('"\\e[31mred": 1', "unknown key ?[31mred"), "long key": ("k" * 900 + ": 1", "k..."),
     "bytes": ("data_root: !!binary aGk=", "takes str"), "set": ("data_root: !!set {a, b}", "takes str"),

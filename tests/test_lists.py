@@ -127,10 +127,10 @@ def test_old_line_ends(tmp_path):
 def test_a_list_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/null"):
-        with pytest.raises(InputError, match="is no file but a folder, pipe or device"):
+        with pytest.raises(InputError, match="is not a file but a folder, pipe or device"):
             read_list(path)
     (tmp_path / "l.txt").write_text("pipe pipe\n")
-    with pytest.raises(InputError, match="pipe: is no file but a folder, pipe or device"):
+    with pytest.raises(InputError, match="pipe: is not a file but a folder, pipe or device"):
         check_files(read_list(tmp_path / "l.txt"), tmp_path, "l.txt")
 
 
@@ -146,9 +146,9 @@ def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys
     os.mkfifo(real / "pipe.jpg")
     assert find_files(real, (".jpg",)) == [real / "b.jpg", real / "in/A.JPG", real / "link/c.jpg"]
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "3 files that systems leave about" in said
+    assert len(said.splitlines()) == 1 and "3 files of the operating system" in said
     assert "1 file of other kinds than .jpg, such as notes.txt" in said
-    assert "2 files that are pipes, devices or links to nothing" in said
+    assert "2 files that are pipes, devices or broken links" in said
 
 
 def test_predict_passes_over_what_systems_leave(tmp_path, run, exported):
@@ -158,7 +158,7 @@ def test_predict_passes_over_what_systems_leave(tmp_path, run, exported):
     (folder / "Thumbs.db").write_bytes(b"x")
     result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
                  "--output_dir", tmp_path / "out")
-    assert result.code == 0 and "passed over 2 files that systems leave about" in result.err
+    assert result.code == 0 and "skipped 2 files of the operating system" in result.err
 
 
 def test_masks_of_a_list_in_a_palette(tmp_path):

@@ -57,6 +57,6 @@ def test_pycocotools_reads_what_is_written(tmp_path):
 
 
 def test_a_number_without_a_class_is_not_written(tmp_path):
-    with pytest.raises(InputError, match="holds 7, and there are 2 classes"):
+    with pytest.raises(InputError, match="holds 7, but there are 2 classes"):
         write_labelme(tmp_path / "a.json", np.full((4, 4), 7, np.uint8), ["background", "a"], "a.png")
     assert not list(tmp_path.iterdir())

@@ -136,12 +136,12 @@ PROBLEMS = [
      "class 0 alone, beside 255, which is ignored"),
     ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
      "value 300 at row 0, column 1: class numbers go to 254"),
-    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 where its picture"),
+    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 but its picture"),
     ("damaged", Image.fromarray, lambda root: cut(root / "masks/sub 0/p0.png"), "p0.png: damaged mask"),
     ("no mask", Image.fromarray, lambda root: [p.rename(p.with_suffix(".jpg")) for p in root.glob("masks/*/*")],
      "no mask (.png .bmp .tif .tiff .gif) has the name of a picture"),
     ("two of one name", Image.fromarray, lambda root: cv2.imwrite(str(root / "images/sub 0/p0.jpg"),
-                                                                  np.zeros((3, 4, 3), np.uint8)), "have one name"),
+                                                                  np.zeros((3, 4, 3), np.uint8)), "have the same name"),
 ]
 
 
@@ -168,7 +168,7 @@ def test_what_is_left_out_is_said(tmp_path, lists):
 
 
 @pytest.mark.parametrize("text, part", [
-    ("1 2\n3 4 5\n", "line 2: '3 4 5' is neither"), ("0 0\n0 1\n", "line 2: 0 stands there twice"),
+    ("1 2\n3 4 5\n", "line 2: '3 4 5' is neither"), ("0 0\n0 1\n", "line 2: 0 occurs twice"),
     ("1 256\n", "line 1: '1 256' is neither"), ("0 0\n1 2 3 4\n", "one kind of line"), ("# none\n", "one kind of line"),
     ("a b\n", "line 1: 'a b' is neither")])
 def test_bad_tables(tmp_path, text, part):
@@ -320,7 +320,7 @@ def test_suffixes(tmp_path, lists):
     wrong = lists()
     assert wrong.code == 2 and "here with --mask_suffix _mask" in wrong.err
     assert lists("--mask_suffix", "_mask").code == 0 and (tmp_path / "masks_gray/sub 0/p0.png").is_file()
-    assert "no file's name ends in '_no'" in lists("--mask_suffix", "_no").err
+    assert "no file name (without extension) ends in '_no'" in lists("--mask_suffix", "_no").err
 
 
 def test_findings_end_it_unless_told_otherwise(tmp_path, lists):
@@ -360,7 +360,7 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
     (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "masks both, or --annotations both"),
     (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
     (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
-    (("--annotations", "{0}"), "holds no annotations")])
+    (("--annotations", "{0}"), "contains no annotations")])
 def test_options_that_do_not_fit(tmp_path, make, options, part):
     result = make(*(option.format(tmp_path) for option in options))
     assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result

@@ -132,7 +132,7 @@ def test_damaged_exif_turns_nothing():
 def test_a_picture_with_more_pixels_than_opencv_takes_is_named():
     header = struct.pack(">IIBBBBB", 70000, 70000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    with pytest.raises(InputError, match="a.png: 70000x70000, 4900 megapixels, and --max_pixels is 200000000"):
+    with pytest.raises(InputError, match="a.png: 70000x70000, 4900 megapixels, but --max_pixels is 200000000"):
         decode_image(b"\x89PNG\r\n\x1a\n" + chunk + encoded(np.zeros((2, 2), np.uint8), "PNG")[33:], "a.png")
 
 
@@ -194,7 +194,7 @@ def test_labels_outside_the_classes_are_named():
 def test_mask_of_another_size(tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((8, 9, 3), np.uint8))
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 8), np.uint8))
-    with pytest.raises(InputError, match="a.png: 8x9 where its picture .*a.jpg has 9x8"):
+    with pytest.raises(InputError, match="a.png: 8x9 but its picture .*a.jpg has 9x8"):
         read_pair(tmp_path, Pair("a.jpg", "a.png"), Labels(21, 255, ()))
 
 

@@ -91,7 +91,7 @@ def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, 
     assert masks == ["masks/a/x.png", "masks/b/x.jpg.png", "masks/b/x.png.png"]
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     again = run(predict.main, photos, *options, "--flip")
-    assert again.code == 2 and "is there already; --overwrite replaces it" in again.err, again
+    assert again.code == 2 and "exists; --overwrite replaces it" in again.err, again
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert run(predict.main, photos, *options, "--flip", "--overwrite").code == 0
     assert report_of(tmp_path / "out")["settings"]["flip"]
@@ -267,7 +267,7 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
             ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
-            ([good, "--output_dir", good], "is a file, no folder"),
+            ([good, "--output_dir", good], "is a file, not a folder"),
             ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])
         assert result.code == 2 and part in result.err, result

@@ -66,7 +66,7 @@ std::vector<std::string> Names(const Json &root, const std::string &path) {
       throw Wrong(path, "class_names", "a list of texts of up to 200 characters without control characters");
     }
     if (std::find(names.begin(), names.end(), item.text) != names.end()) {
-      throw InputError(path + ": the class name '" + item.text + "' stands there twice");
+      throw InputError(path + ": the class name '" + item.text + "' occurs twice");
     }
     names.push_back(item.text);
   }

@@ -110,7 +110,7 @@ class Parser {
     } while (Another("}"));
     std::vector<std::string> sorted = object->keys;
     std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) Fail("a key stands there twice");
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) Fail("a key occurs twice");
   }
 
   // The rest of a text, after its first quotation mark.

@@ -128,7 +128,7 @@ cv::Mat DecodeMask(const std::string &bytes, const std::string &name, cv::Size s
   const cv::Size own(static_cast<int>(png_get_image_width(png.png, png.info)),
                      static_cast<int>(png_get_image_height(png.png, png.info)));
   if (own != size) {
-    throw InputError(name + ": " + SizeText(own) + " where its picture " + image_name + " has " + SizeText(size));
+    throw InputError(name + ": " + SizeText(own) + " but its picture " + image_name + " has " + SizeText(size));
   }
   cv::Mat mask(own, CV_8U);
   std::vector<png_bytep> rows(static_cast<size_t>(mask.rows));

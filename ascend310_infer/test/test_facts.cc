@@ -99,7 +99,7 @@ void WrongFactsAreNamed() {
       {"{\"class_names\": [\"a\", \"b\\u0007\"]}", "class_names"},
       {"{\"class_names\": [\"a\", \"\\u009b\"]}", "class_names"},
       {"{\"class_names\": [\"a\", \"" + std::string(201, 'x') + "\"]}", "class_names"},
-      {"{\"class_names\": [\"a\", \"a\"]}", "the class name 'a' stands there twice"},
+      {"{\"class_names\": [\"a\", \"a\"]}", "the class name 'a' occurs twice"},
       {"{\"class_names\": [\"a\", \"b\"], \"num_classes\": 3}", "says 2 class_names, and num_classes 3"},
       {"{\"channel_order\": \"RGB\"}", "channel_order is not BGR"},
       {"{\"input_type\": \"uint8\"}", "input_type is not float32"},

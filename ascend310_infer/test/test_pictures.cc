@@ -74,7 +74,7 @@ void SizesAreComparedBeforeDecoding() {
   for (size_t place = 0; place < 4; ++place) bomb[29 + place] = static_cast<char>(check >> (24 - 8 * place));
   bomb += std::string("\0\0\0\0IDAT\x35\xAF\x06\x1E", 12);
   const auto decode = [&bomb] { segment::DecodeMask(bomb, "m.png", cv::Size(9, 7), "i.jpg"); };
-  CHECK(Thrown<InputError>(decode) == "m.png: 60000x60000 where its picture i.jpg has 9x7");
+  CHECK(Thrown<InputError>(decode) == "m.png: 60000x60000 but its picture i.jpg has 9x7");
 }
 
 void LabelsAreChecked() {

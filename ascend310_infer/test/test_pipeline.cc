@@ -108,7 +108,7 @@ void SizesMustAgree() {
   cv::imwrite(folder.Path("0_mask.png"), cv::Mat::zeros(50, 60, CV_8U));
   segment::ConfusionMatrix matrix(3, 255);
   const segment::Summary summary = folder.Run(1, &matrix);
-  CHECK(summary.images == 0 && Has(summary.bad.at(0), "0_mask.png: 60x50 where its picture"));
+  CHECK(summary.images == 0 && Has(summary.bad.at(0), "0_mask.png: 60x50 but its picture"));
 }
 
 void ErrorsReachTheCaller() {

@@ -1,4 +1,4 @@
-"""What can be wrong with a set of pictures and masks; the one judgement that every program which reads masks shares.
+"""Findings: problems of a set of pictures and masks, judged in the same way by every program that reads masks.
 
 A Summary holds what the masks of a set hold together. It is small, says nothing of labels, and travels in the header
 of a MindRecord, so that train.py need not look again.
@@ -16,7 +16,7 @@ from src.console import InputError, warn
 from src.data.labels import Labels
 from src.drawing.palette import palette
 
-# What can be wrong: kind -> (severity, what, hint). An error would break or spoil training.
+# Kind of finding -> (severity, description, hint). An error would break or spoil training.
 KINDS = {
     "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
     "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
@@ -57,7 +57,7 @@ LARGE_HIDDEN = 0.05    # share of ignored pixels that may be a class
 
 
 class Finding(NamedTuple):
-    """Something that is wrong: its kind (of KINDS), the set, the file or class that it is about, and details."""
+    """A problem: its kind (of KINDS), the set, the file or class, and details."""
 
     kind: str
     set: str
@@ -67,7 +67,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Summary:
-    """What the masks of a set hold together; arrays are (256,) int64, one entry for each mask value."""
+    """Totals over the masks of a set; arrays are (256,) int64, one entry for each mask value."""
 
     masks: int = 0
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
@@ -95,7 +95,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, content):
-        """The Summary that to_json wrote; None for anything else, for headers may be of any program."""
+        """The Summary that to_json wrote; None for anything else, since any program may have written the header."""
         try:
             keys = base64.b64decode(content["keys"], validate=True)
             tables = {}

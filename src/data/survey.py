@@ -1,4 +1,4 @@
-"""What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
+"""Check each pair of a data set, and find pictures that show the same."""
 import hashlib
 import itertools
 import os
@@ -38,7 +38,7 @@ BLOCK = 2048    # thumbnails compared at a time
 
 
 class Job(NamedTuple):
-    """A pair to look at: the set it is of, its place there, both names, and the encoded bytes or where they are."""
+    """A pair to check: its set, its place there, both names, and the encoded bytes or the folder to read them from."""
 
     set: str
     index: int
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
 @dataclass
 class Facts:
-    """What look_at found; what could not be read stays None."""
+    """Result of look_at; fields that could not be read stay None."""
 
     job: Job    # without its bytes
     problems: list = field(default_factory=list)    # (kind, detail); what they mean: findings.KINDS
@@ -66,7 +66,7 @@ class Facts:
     blended: bool = False    # the mask has values that occur at edges between others only
 
     def error(self) -> str:
-        """The first problem that training would end with, as errors say it, or ""."""
+        """The first problem that would stop training, as an error text, or ""."""
         for kind, detail in self.problems:
             if KINDS[kind][0] == "error":
                 name = self.job.image if kind == "picture" else self.job.mask
@@ -190,7 +190,7 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
         source: the list file, as findings call it.
 
     Raises:
-        InputError: a pair that training or evaluation would end with; says how many there are.
+        InputError: a pair that would stop training or evaluation; gives the number of such pairs.
     """
     source, summary, found, errors = str(source), Summary(), [], []
     with progress(len(pairs), "check", "pair") as bar:
