@@ -101,8 +101,8 @@ def test_a_missing_package_is_one_line_with_pips_command(engine, package, option
 
 
 @pytest.mark.parametrize("engine, hint", [("mindspore", "MindSpore computes in float32 here"),
-                                          ("onnxruntime", "ONNX Runtime computes what the file says"),
-                                          ("auto", "ONNX Runtime computes what the file says")])
+                                          ("onnxruntime", "ONNX Runtime uses that of the file"),
+                                          ("auto", "ONNX Runtime uses that of the file")])
 def test_bf16_with_another_engine_is_one_line(engine, hint, options, run):
     result = run(evaluation.main, *options, "--engine", engine, "--precision", "bf16")
     assert result.code == 2 and result.err == f"error: --precision bf16: {hint}; give --engine openvino\n", result

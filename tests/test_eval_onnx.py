@@ -92,11 +92,11 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
     for changes, part in (
             (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no checkpoint of MindSpore, no ONNX and"),
             (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a complete ONNX file"),
-            (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: is no model that ONNX Runtime can read"),
+            (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: ONNX Runtime cannot read this model"),
             (["--file_name", tmp_path / "no"], "no.onnx: no such file"),
-            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation network: one square"),
+            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is not a segmentation network: one square"),
             (["--num_classes", 21], "--num_classes 21: but "),
-            (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, and scale 0.5 of crop_size 65 needs 33x33"),
+            (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, but scale 0.5 of crop_size 65 needs 33x33"),
             (["--device_target", "GPU"], "--device_target GPU: ONNX Runtime cannot use it here; it needs"),
             (["--device_target", "Ascend"], "--device_target Ascend: ONNX Runtime cannot use it here; it needs"),
             (["--data_root", tmp_path], "no such file, though")):

@@ -255,7 +255,7 @@ def test_weights_beside_an_onnx_file_are_read(tmp_path, exported):
     inputs = np.zeros((1, 3, 65, 65), np.float32)
     assert np.array_equal(first.predict(inputs), second.predict(inputs))
     (tmp_path / "a.data").rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="no file in its folder"):
+    with pytest.raises(InputError, match="not a file in its folder"):
         open_model(tmp_path / "a.onnx", device="CPU")
 
 
@@ -288,7 +288,7 @@ def test_a_network_that_computes_something_else_is_named(tmp_path):
     from src.models.model import Loaded, Source, assemble, defaults
     source = Source(tmp_path / "a.onnx", "--model", "onnx", "a", defaults(), None)
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
-    with pytest.raises(RunError, match=r"gives \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
+    with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
         assemble(source, "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
         with pytest.raises(InputError, match="no segmentation network"):

@@ -174,7 +174,7 @@ def test_the_same_answer_as_evaluation_on_the_exported_file(infer, drawn, traine
     assert len(set(answers)) == 1, answers
     result = run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
                  tmp_path / "net1.mindir")
-    assert result.code == 2 and "net1.mindir: is a MINDIR of version 1, which MindSpore Lite reads" in result.err
+    assert result.code == 2 and "net1.mindir: is a MINDIR of version 1, which only MindSpore Lite reads" in result.err
 
 
 def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):

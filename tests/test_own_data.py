@@ -270,7 +270,7 @@ def test_other_labels_in_the_same_folder_bring_their_names(tmp_path, lists):
         result = lists("--labels", tmp_path / f"{names[0]}.txt")
         assert result.code == 0 and f"({', '.join(names.split())})" in result.out
     both = lists("--labels", "camvid", "--colors", tmp_path / "a.txt")
-    assert both.code == 2 and "give one of them" in both.err
+    assert both.code == 2 and "give only one of them" in both.err
 
 
 @pytest.mark.parametrize("folders, sizes", [
@@ -310,7 +310,7 @@ def test_a_folder_that_cannot_be_written_into(tmp_path, lists):
     tmp_path.chmod(0o555)
     result = lists()
     tmp_path.chmod(0o755)
-    assert result.code == 2 and "cannot be written into; --out DIR takes masks" in result.err
+    assert result.code == 2 and "cannot be written to; --out DIR writes masks" in result.err
 
 
 def test_suffixes(tmp_path, lists):
@@ -357,7 +357,7 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
 
 @pytest.mark.parametrize("options, part", [
     (("--annotations", "a", "--masks", "m"), "go together"), (("--val_images", "v"), "go together"),
-    (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "masks both, or --annotations both"),
+    (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "--masks for both, or --annotations for both"),
     (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
     (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
     (("--annotations", "{0}"), "contains no annotations")])

@@ -211,7 +211,7 @@ def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
     assert result.code == 0, result
     (entry,) = report_of(tmp_path / "out")["pictures"]
     assert 5 < entry["frames"] < 15
-    assert f"warning: {path}: announces 20 frames, and ends after {entry['frames']}" in result.err, result.err
+    assert f"warning: {path}: announces 20 frames but ends after {entry['frames']}" in result.err, result.err
 
 
 def test_a_video_that_cannot_be_written_whole_is_an_error(options, shell, tmp_path):
@@ -260,13 +260,13 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     good = photos / "a/x.jpg"
     for arguments, part in (
             ([tmp_path / "no.jpg"], "no.jpg: no such file or folder"), ([], "no pictures are given"),
-            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"), ([tmp_path / "empty"], "empty: holds no pictures"),
+            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"), ([tmp_path / "empty"], "empty: contains no pictures"),
             ([tmp_path / "blank.txt"], "lists no pictures"),
             ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
-            ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
+            ([good, "--model", good], "is not a MindSpore checkpoint, ONNX file or MINDIR"),
             ([good, "--output_dir", good], "is a file, not a folder"),
             ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])
@@ -280,7 +280,7 @@ def test_what_is_no_video_is_one_line(options, shell, tmp_path):
     """In a process of its own: FFmpeg would talk, too."""
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
     result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
-    assert result.code == 2 and "noise.mp4: is no video" in result.err and result.err.count("\n") == 1, result
+    assert result.code == 2 and "noise.mp4: is not a video" in result.err and result.err.count("\n") == 1, result
 
 
 def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
@@ -291,12 +291,12 @@ def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, t
     data = (tmp_path / "bad.avi").read_bytes()
     (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
     result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
-    assert result.code == 2 and "warning: " in result.err and "bad.avi: holds no frame" in result.err, result
+    assert result.code == 2 and "warning: " in result.err and "bad.avi: contains no frame" in result.err, result
     assert "error: 1 of 2 pictures and videos cannot be read; the others are done" in result.err
     assert [entry["picture"] for entry in report_of(tmp_path / "out")["pictures"]] == [f"{photos}/a/x.jpg"]
     assert len((tmp_path / "out/coverage.csv").read_text().splitlines()) == 2
     alone = run(predict.main, tmp_path / "bad.avi", *options, "--overwrite")
-    assert alone.code == 2 and alone.err.count("\n") == 1 and "holds no frame" in alone.err, alone
+    assert alone.code == 2 and alone.err.count("\n") == 1 and "contains no frame" in alone.err, alone
 
 
 def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):

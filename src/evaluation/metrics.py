@@ -1,4 +1,4 @@
-"""The confusion matrix of a whole set, and IoU from it."""
+"""The confusion matrix of a data set, and IoU from it."""
 import numpy as np
 
 
@@ -38,6 +38,6 @@ class ConfusionMatrix:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the scored pixels that are right; NaN if there are none."""
+        """Share of the scored pixels that are right; NaN without scored pixels."""
         total = self.counts.sum()
         return float(np.diag(self.counts).sum() / total) if total else float("nan")

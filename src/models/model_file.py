@@ -1,4 +1,4 @@
-"""What kind a model file is, and what it says of its network: read before anything is loaded."""
+"""The kind and the facts of a model file, read before the file is loaded."""
 from pathlib import Path
 
 from src import metadata
@@ -12,7 +12,7 @@ from src.weights.names import CLASSIFIER
 
 
 def kind_of(path, option: str) -> str:
-    """checkpoint, onnx or mindir, by the first bytes and not by the name.
+    """checkpoint, onnx or mindir, from the first bytes, not from the name.
 
     All three are protobufs. ONNX begins with a number (its version), a MINDIR with a text (its version), a checkpoint
     with a message whose first field is the text of a name.
@@ -35,12 +35,12 @@ def kind_of(path, option: str) -> str:
     if checkpoint.begins(head):
         return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
-    what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
+    what = checkpoint.OF_PYTORCH if is_torch else "is not a MindSpore checkpoint, ONNX file or MINDIR"
     raise InputError(f"{option} {path}: {what}")
 
 
 def read_facts(path, option: str) -> dict:
-    """What a file says of its network, every value checked; empty where it says nothing."""
+    """The facts in a file, every value checked; {} if it has none."""
     kind = kind_of(path, option)
     if kind == "checkpoint":
         return checkpoint_facts(Path(path), option)
@@ -50,7 +50,7 @@ def read_facts(path, option: str) -> dict:
 
 
 def checkpoint_facts(path: Path, option: str) -> dict:
-    """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
+    """The facts in a checkpoint, else those of config.yaml beside it and of its name; with its number of classes."""
     found, translation = translated(path, option)
     facts = metadata.checked(found.facts, path) if found.facts else facts_beside(path)
     named = next((name for name in NETWORKS if path.name.startswith(name)), None)
@@ -64,14 +64,14 @@ def checkpoint_facts(path: Path, option: str) -> dict:
 
 
 def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there.
+    """The facts in the config.yaml that earlier versions of train.py wrote beside a checkpoint; {} without it.
 
-    It may be another program's, so what cannot be used is passed over.
+    The file may be another program's, so invalid values are ignored.
     """
     try:
         saved = load_yaml(read_text(path.parent / "config.yaml"))
     except (OSError, Unreadable):
-        return {}    # not there, or somebody else's
+        return {}    # missing, or of another program
     if not isinstance(saved, dict):
         return {}
     said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
@@ -79,5 +79,5 @@ def facts_beside(path: Path) -> dict:
 
 
 def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
+    """The options with the facts of the file at `path` in place of defaults; see metadata.believe_facts."""
     return metadata.believe_facts(config, read_facts(path, option), path)

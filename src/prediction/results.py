@@ -1,4 +1,4 @@
-"""What predict.py writes: class maps as palette PNGs, overlays, and the coverage of each class as CSV and JSON."""
+"""Files of predict.py: class maps as palette PNGs, overlays, and the coverage of each class as CSV and JSON."""
 import csv
 import io
 import itertools
