@@ -86,7 +86,7 @@ BAD = {
     "mask of another size": (broken_labelme(points=[[0, 0], [9, 9]], shape_type="mask", mask=PNG), "5x5 pixels"),
     "mask larger than the picture": (broken_labelme(points=[[0, 0], [99, 1]], shape_type="mask", mask=base64_png(
         np.ones((2, 100), bool))), "larger than the picture"),
-    "mask that is no PNG": (broken_labelme(points=[[0, 0], [9, 9]], shape_type="mask", mask="!!"), "not a PNG in base64"),
+    "mask not a PNG": (broken_labelme(points=[[0, 0], [9, 9]], shape_type="mask", mask="!!"), "not a PNG in base64"),
     "mask that is missing": (broken_labelme(points=[[0, 0], [9, 9]], shape_type="mask"), "not a PNG in base64"),
     "damaged mask": (broken_labelme(points=[[0, 0], [4, 4]], shape_type="mask", mask=PNG[:-40]),
                      "mask is damaged"),

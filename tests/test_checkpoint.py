@@ -138,5 +138,5 @@ def test_notes_of_an_earlier_converter_are_believed(tmp_path):
 
 def test_a_backbone_alone_is_no_network_to_evaluate(tmp_path):
     arrays = {name: value for name, value in values().items() if "resnet" in name}
-    with pytest.raises(InputError, match="a backbone alone, without the classifier"):
+    with pytest.raises(InputError, match="only a backbone, without the classifier"):
         read(write(tmp_path / "a.ckpt", arrays))

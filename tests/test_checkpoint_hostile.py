@@ -57,24 +57,25 @@ def test_a_whole_entry_is_read(tmp_path):
     (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "an entry has no name or type"),
     (entry(kind=b"\xff\xfe"), "is not text"), (entry(name=b"\xff\xfe"), "a name is not text"),
     (entry(name=b"x" * 5000), "an entry has no name or type"), (entry(name=b""), "an entry has no name or type"),
-    (entry() + entry(b"b") + entry(), "'a' is there twice"),
+    (entry() + entry(b"b") + entry(), "'a' occurs twice"),
     (entry() + entry(dims=(3, 2)), "the parts of 'a' differ"),
     (entry() + entry(kind=b"Int32"), "the parts of 'a' differ"),
     (entry() + entry(), "'a' holds 48 bytes for shape (2, 3)"),
-    (entry(kind=b"str", content=b"abc"), "'a' is no text"),
-    (field(1, field(1, b"a") + field(3, b"")), "'a' is no tensor"),
-    (field(1, field(1, b"a") + number(2, 7)), "'a' is no tensor"),
+    (entry(kind=b"str", content=b"abc"), "'a' is not text"),
+    (field(1, field(1, b"a") + field(3, b"")), "'a' is not a tensor"),
+    (field(1, field(1, b"a") + number(2, 7)), "'a' is not a tensor"),
     (b"\x0a\xff\xff\xff\x7f" + entry()[2:], "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 9 + b"\x7f", "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 12, "a number of more than ten bytes"),
-    (entry() + b"\x0b", "wire type 3"), (entry() + number(1, 5), "no entry"), (entry() + field(9, b"x"), "no entry"),
+    (entry() + b"\x0b", "wire type 3"),
+    (entry() + number(1, 5), "not an entry"), (entry() + field(9, b"x"), "not an entry"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"{a}"), "is not JSON"),
-    (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not what train.py writes"),
+    (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not in train.py's form"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"\xff{}"), "is not JSON"),
     (entry(checkpoint.FACTS.encode(), (200000,), b"UInt8", b'{"a":' * 40000), "is nested too deeply"),
     (entry() + checkpoint.CRC + bytes(10), "its checksum differs"),
-    (b"", "is empty"), (b"\x0a", "is no MindSpore checkpoint"), (b"text\n" * 99, "is no MindSpore checkpoint"),
-    (b"\x08\x09\x12\x07pytorch", "is no MindSpore checkpoint"),
+    (b"", "is empty"), (b"\x0a", "is not a MindSpore checkpoint"), (b"text\n" * 99, "is not a MindSpore checkpoint"),
+    (b"\x08\x09\x12\x07pytorch", "is not a MindSpore checkpoint"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_lie_is_one_line(data, part, tmp_path):
     said = refused(tmp_path / "a.ckpt", data)
@@ -94,7 +95,7 @@ def test_what_is_no_file_or_another_kind_of_file_is_named(exported, tmp_path):
         checkpoint.read(tmp_path / "a", "--ckpt_path")
     with pytest.raises(InputError, match="no such file"):
         checkpoint.read(tmp_path, "--ckpt_path")    # a folder
-    assert "is no MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
+    assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
     assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "where an ONNX file is welcome, its name is no matter"
 
 

@@ -111,7 +111,7 @@ def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
     for changes, parts in (
             (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no checkpoint of MindSpore, no ONNX and"]),
             (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is no checkpoint of MindSpore, no ONNX and"]),
-            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["a backbone alone, without the classifier"]),
+            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["only a backbone, without the classifier"]),
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),

@@ -41,7 +41,7 @@ HOSTILE_CHECKPOINTS = {
     "broken facts": (value(checkpoint.FACTS.encode(), b'{"mean": }', (10,), b"UInt8"), "not JSON"),
     "checksum": (value(b"a") + b"crc_num" + b"\0" * 10, "checksum"),
     "twice": (value(b"a") + value(b"b") + value(b"a"), "tw"),
-    "number for a message": (value(b"a") + b"\x08\1", "no entry"), "empty": (b"", "empty"),
+    "number for a message": (value(b"a") + b"\x08\1", "not an entry"), "empty": (b"", "empty"),
 }
 
 
@@ -226,7 +226,7 @@ def test_pytorch_files_that_unfold(tmp_path):
     torch.save({"a": torch.zeros(3).to_sparse()}, tmp_path / "sparse.pth")
     torch.save({3: torch.zeros(3)}, tmp_path / "number.pth")
     for name, part in (("expanded", "larger than the file"), ("packed", "larger than the file"),
-                       ("sparse", "cannot be read"), ("number", "no table of named tensors")):
+                       ("sparse", "cannot be read"), ("number", "no state_dict")):
         with pytest.raises(InputError, match=part):
             formats.read_arrays(tmp_path / f"{name}.pth", "--src")
 

@@ -154,7 +154,7 @@ def check(program, command, result, data, work):
     if program == "get_dataset_lst.py":
         check_lists(command, result, data)
     if "--filter_weight" in command:
-        assert "whole network of train.py or the model zoo" in result.out
+        assert "complete network of train.py or the model zoo" in result.out
         assert "parameters loaded, the new classifier as initialised" in result.out
     if "--class_weights" in command:
         assert "class weights: " in result.out

@@ -260,7 +260,8 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     good = photos / "a/x.jpg"
     for arguments, part in (
             ([tmp_path / "no.jpg"], "no.jpg: no such file or folder"), ([], "no pictures are given"),
-            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"), ([tmp_path / "empty"], "empty: contains no pictures"),
+            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"),
+            ([tmp_path / "empty"], "empty: contains no pictures"),
             ([tmp_path / "blank.txt"], "lists no pictures"),
             ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),

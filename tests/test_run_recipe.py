@@ -69,7 +69,7 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
         assert (tmp_path / folder / "device1/log").is_file()
     for stage, before in (("s8_r1", "s16_aug_train/ckpt/deeplab_v3_tiny_s16"),
                           ("s8_r2", "s8_aug_train/ckpt/deeplab_v3_tiny_s8")):
-        assert f"{tmp_path / before}-1_3.ckpt: whole network" in logs[stage], "the last checkpoint is handed over"
+        assert f"{tmp_path / before}-1_3.ckpt: complete network" in logs[stage], "the last checkpoint is handed over"
     table = result.out[result.out.index("beside the published"):]
     rows = [line for line in table.splitlines() if line.startswith("deeplab_v3_tiny")]
     for (folder, published), row in zip(EVALUATIONS.items(), rows):

@@ -210,7 +210,7 @@ def test_filter_weight_starts_from_another_number_of_classes(options, trained, r
     checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
     short = [*options, "--ckpt_pre_trained", checkpoint, "--train_epochs", 1, "--batch_size", 24]
     whole = run(train.main, *short)
-    assert "whole network" in whole.out and " 0 left as initialised" in whole.out
+    assert "complete network" in whole.out and " 0 left as initialised" in whole.out
     short[short.index(checkpoint)] = save_network(9, tmp_path / "nine.ckpt")
     other = run(train.main, *short)
     assert other.code == 2 and "network.aspp.conv2.weight has shape (9, 32, 1, 1), not (6, 32, 1, 1)" in other.err
@@ -233,7 +233,7 @@ BAD = [
     (["--image_mean", "1", "2"], "image_mean takes 3 values, not 2"),
     (["--num_classes", "3"], "train.mindrecord0 says 6; leave the option out"),
     (["--train_dir", "/dev/null/ckpt"], "--train_dir /dev/null/ckpt: cannot be written"),
-    (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is no MindSpore checkpoint"),
+    (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is not a MindSpore checkpoint"),
     (["--ckpt_pre_trained", "missing.ckpt"], "missing.ckpt: no such file"),
     (["--device_target", "Ascend"], "--device_target Ascend"),
     (["--device_target", "GPU"], "--device_target GPU"),

@@ -1,6 +1,6 @@
-"""Whether a training on a CPU fits into memory: asked before the first step, since running out ends without a word.
+"""Check before the first step whether training on a CPU fits into memory: the kernel kills a process without a message.
 
-The needs are fitted to peaks that were measured on CPUs (MindSpore 2.8, float32; see TABLE), to about 10 %.
+The needs are fitted to measured peaks on CPUs (MindSpore 2.8, float32; see TABLE), with errors of about 10 %.
 """
 import resource
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from src.console import InputError, warn
 
 GB = 1e9
-SURE = 0.9    # of the memory that there is, what a batch that is called fitting takes at most
+SURE = 0.9    # a suggested batch takes at most this share of the free memory
 
 
 class Need(NamedTuple):
-    """Bytes: at all, for each pixel of the crop, and for each pixel of each picture of a batch."""
+    """Bytes: constant, per pixel of the crop, and per pixel of each picture of a batch."""
 
     base: float
     crop: float
@@ -24,17 +24,17 @@ class Need(NamedTuple):
 # s8 2x257 4.6, 4x257 6.5 (3); tiny_s16 2x513 1.04, 8x513 1.61 (3); tiny_s8 4x513 1.84 (3).
 TABLE = {"deeplab_v3_s16": Need(2.4e9, 4.8e3, 3.28e3), "deeplab_v3_s8": Need(2.4e9, 4.8e3, 14.5e3),
          "deeplab_v3_tiny_s16": Need(0.85e9, 0, 0.25e3), "deeplab_v3_tiny_s8": Need(0.85e9, 0, 0.84e3)}
-PER_CLASS = 37    # bytes for each pixel of each picture and class: scores, probabilities and their gradients
+PER_CLASS = 37    # bytes per pixel, picture and class: scores, probabilities and their gradients
 
 
 def needed(model: str, batch_size: int, crop_size: int, num_classes: int) -> float:
-    """Bytes that a training takes at its peak, the process itself included."""
+    """Peak bytes of a training, the process itself included."""
     need, pixels = TABLE[model], crop_size ** 2
     return need.base + need.crop * pixels + batch_size * pixels * (need.picture + PER_CLASS * num_classes)
 
 
 def largest_batch(model: str, crop_size: int, num_classes: int, room: float) -> int:
-    """The largest batch that `room` bytes are enough for, 0 where one picture is too much."""
+    """The largest batch that fits in `room` bytes, 0 if one picture does not."""
     least = needed(model, 0, crop_size, num_classes)
     return max(0, int((room - least) / (needed(model, 1, crop_size, num_classes) - least)))
 
@@ -50,7 +50,7 @@ def numbers_of(path) -> dict:
 
 
 def group_rooms(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")):
-    """Yield bytes that the control groups of this process, as of a container, leave it (cgroup v1 and v2)."""
+    """Yield the free bytes in the control groups of this process, such as a container's (cgroup v1 and v2)."""
     try:
         lines = [line.split(":", 2) for line in own.read_text().splitlines()]
     except OSError:
@@ -72,7 +72,7 @@ def group_rooms(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
 
 
 def free_memory() -> tuple:
-    """(bytes that this process can still take, what limits it); (inf, "") where the system does not say."""
+    """(bytes that this process can still take, text of the limit); (inf, "") where the system has no such figure."""
     rooms = [(float("inf"), "")]
     memory = numbers_of("/proc/meminfo")
     if "MemAvailable" in memory:
@@ -85,7 +85,7 @@ def free_memory() -> tuple:
 
 
 def check_memory(config, num_classes: int) -> None:
-    """Raises InputError if the batch does not fit, naming the largest that does; warns with --ignore_memory."""
+    """Raises InputError, with the largest batch that fits, if this one does not; only warns with --ignore_memory."""
     own = numbers_of("/proc/self/status").get("VmRSS", 0) * 1024
     free, where = free_memory()
     need = needed(config.model, config.batch_size, config.crop_size, num_classes) - own
