@@ -1,4 +1,4 @@
-"""MindRecord from a list file: content, shards, checks before the first byte, nothing half finished."""
+"""MindRecord from a list file: content, shards, checks before the first byte, no unfinished files."""
 import cv2
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_shuffle_and_seed(pairs, run):
     assert orders[1] == orders[2] != orders[0] and orders[3] != orders[1]
 
 
-def test_an_existing_record_stays_unless_told(pairs, run):
+def test_an_existing_record_is_kept_without_overwrite(pairs, run):
     assert build(run, pairs, "--num_shards", 1).code == 0
     again = build(run, pairs, "--num_shards", 1)
     assert again.code == 2 and "exists" in again.err and "--overwrite" in again.err

@@ -1,4 +1,4 @@
-"""--device_target GPU without CUDA: which libraries the plugin misses, read from the plugin itself."""
+"""--device_target GPU without CUDA: the libraries that the plugin does not find, read from the plugin itself."""
 import shutil
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_the_names_are_those_that_the_loader_asks_for():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Plugins of a few bytes that are linked with libraries that every Linux has, or none has."""
+    """Plugins of a few bytes, linked with libraries that every Linux has or that do not exist."""
     def make(**libraries):
         for number, names in libraries.items():
             path = tmp_path / f"libmindspore_gpu.so.{number.replace('_', '.').strip('v.')}"
@@ -54,7 +54,7 @@ def test_no_plugin(tmp_path):
     assert "contains no CUDA plugin" in cuda.hint(tmp_path)
 
 
-def test_programs_say_it(shell):
+def test_programs_give_the_hint(shell):
     program = "from src.device import open_device; open_device('GPU')"
     result = shell(sys.executable, "-c", program, cwd=Path(cuda.__file__).parents[1])
     if result.code == 0:

@@ -1,4 +1,4 @@
-"""Two workers on a CPU: equal to one worker on the same samples, in training and in evaluation."""
+"""Two workers on a CPU give the same results as one worker on the same samples, in training and in evaluation."""
 import json
 import os
 import socket
@@ -22,7 +22,7 @@ def two_workers(shell, tmp_path):
             port = free.getsockname()[1]
         result = shell(MSRUN, "--worker_num=2", "--local_worker_num=2", f"--master_port={port}",
                        f"--log_dir={tmp_path / 'msrun'}", "--join=True", ROOT / program, *options, "--is_distributed",
-                       PATH=f"{MSRUN.parent}:{os.environ['PATH']}")    # msrun starts whatever "python" it finds
+                       PATH=f"{MSRUN.parent}:{os.environ['PATH']}")    # msrun starts the first "python" that it finds
         logs = "".join(path.read_text() for path in sorted((tmp_path / "msrun").glob("worker_*.log")))
         assert result.code == 0, logs[-3000:]
         return logs
@@ -73,7 +73,7 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
     single = shell(sys.executable, ROOT / "eval.py", *options, "--result_file", tmp_path / "one.json",
                    "--overlay_dir", tmp_path / "overlays of one", "--overlay_max", 3)
     assert single.code == 0, single.err
-    for name in ("1_2", "2_3"):    # graphs are kept after the first; the second's pictures have another length
+    for name in ("1_2", "2_3"):    # the first compiles the graphs; the pictures of the second have another size
         result = shell("bash", ROOT / "scripts/run_eval_s16.sh", *options, "--ckpt_path",
                        trained / f"deeplab_v3_tiny_s16-{name}.ckpt", "--report", tmp_path / "report", "--overlay_dir",
                        tmp_path / "overlays of two", "--overlay_max", 3, RANK_SIZE="2", EVAL_PATH=str(tmp_path / "two"))

@@ -26,7 +26,7 @@ PARTS = ("src/", "scripts/", "tests/", "docs/", "benchmarks/", "ascend310_infer/
 
 
 def commands(page):
-    """Lines of indented or fenced blocks that start a program of the project, continued lines joined."""
+    """Lines of indented or fenced blocks that start a program of the project; continued lines are joined."""
     text = page.read_text().replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if re.match(r"([A-Z_]+=\S* )*(python|bash) \S+\.(py|sh)\b", line)]
@@ -70,7 +70,7 @@ def test_commands_are_taken_by_their_programs(page):
         assert (ROOT / program).exists(), command
         stem = Path(program).stem
         launched = next((name for start, name in LAUNCHED.items() if stem.startswith(start)), None)
-        if launched and program.endswith(".sh"):    # what stands before the first option is the launcher's
+        if launched and program.endswith(".sh"):    # arguments before the first option are the launcher's
             first = next((place for place, word in enumerate(arguments) if word.startswith("--")), len(arguments))
             stem, arguments = launched, arguments[first:]
         arguments = [word for word in arguments if word != "--help"]
@@ -80,11 +80,11 @@ def test_commands_are_taken_by_their_programs(page):
             del arguments[place:place + 2]
         known = any(stem in option.programs for option in options.values()) and not program.startswith("benchmarks/")
         if known:    # others have parsers and tests of their own
-            parse_args(stem, "", arguments)    # raises for what the program would refuse
+            parse_args(stem, "", arguments)    # raises if the program would refuse them
 
 
 def named(page):
-    """Commands of a page's blocks and tables: program and options, in order; what follows an option may differ."""
+    """Commands of a page's blocks and tables: program and options, in order; values of options may differ."""
     return [[word.split("=")[0] for word in shlex.split(line, comments=True)
              if word.startswith("--") or word.endswith((".py", ".sh"))] for line in [*commands(page), *spans(page)]]
 
@@ -147,7 +147,7 @@ def test_citation_can_be_read():
 
 
 def test_both_readmes_name_the_same():
-    """Commands, tables and links of the two pages, in their order; the text alone is in two languages."""
+    """Commands, tables and links of the two pages are equal, in their order; only the text is in two languages."""
     english, chinese = PAGES[:2]
     assert named(chinese) == named(english)
     texts = [page.read_text() for page in (english, chinese)]

@@ -1,4 +1,4 @@
-"""eval_onnx.py as users run it: the four modes agree with eval.py, MindSpore is never imported, errors."""
+"""eval_onnx.py from the command line: the four modes agree with eval.py, MindSpore is never imported, errors."""
 import json
 import sys
 
@@ -50,7 +50,7 @@ def test_fixed_and_nhwc_models_give_the_same(made, options, exported, run, tmp_p
 
 
 def test_pixel_model(options, exported, run, tmp_path):
-    """Its padding is the mean's nearest byte, so little may change."""
+    """Its padding is the byte nearest to the mean, so small differences are allowed."""
     found = []
     for model in (exported(), exported("--input_type", "uint8")):
         assert run(eval_onnx.main, *options, "--file_name", model).code == 0
@@ -74,7 +74,7 @@ def test_without_mindspore(options, shell, tmp_path):
 
 
 def foreign(tmp_path, shape):
-    """A model of one Identity, as other tools may have written it."""
+    """A model of one Identity, as from another tool."""
     value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in "ab"]
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["b"])], "g", value[:1], value[1:])
     onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=[onnx.helper.make_opsetid("", 18)]),

@@ -38,7 +38,7 @@ def test_onnx_with_metadata(options, checkpoint, drawn, run, tmp_path):
 
 
 def test_in_a_process_of_its_own(options, shell, tmp_path):
-    """MindSpore and onnx want protobuf set up differently; the order of their imports is part of the program."""
+    """MindSpore and onnx need different settings of protobuf, so the order of their imports matters."""
     result = shell(sys.executable, ROOT / "export.py", *options, "--file_format", "ONNX")
     assert result.code == 0 and (tmp_path / "new folder/a.b.onnx").is_file(), result
 

@@ -1,4 +1,4 @@
-"""Weight files and models from anybody: compared with their own sizes, their SHA-256 and the numbers in them."""
+"""Untrusted weight files and models: their sizes, SHA-256 and numbers are checked."""
 import json
 import time
 import zipfile
@@ -64,7 +64,7 @@ def test_scalars_of_bfloat16_are_read(tmp_path):
 
 @pytest.fixture
 def network(tmp_path):
-    """make(name, **changes) -> a checkpoint of the tiny network of 3 classes; a change is a value for a whole array."""
+    """make(name, **changes) -> a checkpoint of the tiny network of 3 classes; a change fills an array with a value."""
     rng = np.random.default_rng(0)
     shapes = architecture(TINY, 3).shapes()
 
@@ -96,7 +96,7 @@ WEIGHT = "network__aspp__conv2__weight"
 
 
 @pytest.mark.parametrize("filler", [np.nan, np.inf])
-def test_weights_that_are_no_numbers_are_refused_by_every_program(network, picture, run, tmp_path, filler):
+def test_nan_weights_are_refused_by_every_program(network, picture, run, tmp_path, filler):
     path = network(**{WEIGHT: filler})
     calls = [(predict.main, picture, "--model", *through(path, "--crop_size", 65, "--output_dir", tmp_path / "o")),
              (export.main, "--ckpt_file", *through(path, "--file_format", "ONNX", "--file_name", tmp_path / "x")),
@@ -114,7 +114,7 @@ def test_weights_that_are_no_numbers_are_refused_by_every_program(network, pictu
     ({"network__resnet__bn1__moving_variance": -1.0}, "without BatchNorm: network.resnet.conv1.weight holds NaN"),
     ({WEIGHT: np.full((3, 16, 1, 1), 1e300)}, "conv2.weight holds NaN or infinity"),
     ({WEIGHT: np.ones((3, 16, 1, 1), np.int32)}, "holds int32, not floating-point")])
-def test_weights_that_become_no_numbers(network, changes, part):
+def test_weights_that_become_nan_by_folding(network, changes, part):
     shape = architecture(TINY, 3).shapes()["network.aspp.conv2.weight"]
     changes = {key: found if np.isscalar(found) else np.resize(found, shape) for key, found in changes.items()}
     with pytest.raises(InputError, match=part):
@@ -215,7 +215,7 @@ def test_safetensors_of_the_package_are_read_as_it_reads_them(tmp_path):
         assert found[name].dtype == expected.dtype and np.array_equal(found[name], expected), name
 
 
-def test_pytorch_files_that_unfold(tmp_path):
+def test_pytorch_files_that_unpack_to_more_than_their_size(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(1).half().expand(1 << 20, 1 << 10)}, tmp_path / "expanded.pth")
     torch.save({"a": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
@@ -233,7 +233,7 @@ def test_pytorch_files_that_unfold(tmp_path):
 
 @pytest.mark.parametrize("place", [b"../secret", b"/etc/passwd", b"missing", b"..\\secret", b"C:\\x", b"link",
                                    b"a/../../x", b"folder", b"\x1b[31m"])
-def test_onnx_files_reach_for_nothing_outside_their_folder(tmp_path, place):
+def test_onnx_files_open_nothing_outside_their_folder(tmp_path, place):
     (tmp_path / "secret").write_bytes(bytes(8))
     (tmp_path / "m/folder").mkdir(parents=True)
     (tmp_path / "m/link").symlink_to(tmp_path / "secret")
@@ -284,7 +284,7 @@ def test_messages_within_messages_end():
 
 
 def test_a_network_that_computes_something_else_is_named(tmp_path):
-    """A file announces (N, 6, S, S) and gives another shape."""
+    """A file states (N, 6, S, S) but returns another shape."""
     from src.models.model import Loaded, Source, assemble, defaults
     source = Source(tmp_path / "a.onnx", "--model", "onnx", "a", defaults(), None)
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")

@@ -1,4 +1,4 @@
-"""Label maps: the published ones, and files of one's own."""
+"""Label maps: the published ones, and users' files."""
 import pytest
 
 from src.console import InputError

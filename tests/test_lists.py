@@ -64,7 +64,7 @@ RAW = "图片".encode("gb18030") + b"\xd0%d"
 
 @pytest.fixture
 def raw_names(tmp_path):
-    """A data set whose files have names in GBK, as Windows archives leave them; list files of the same bytes."""
+    """A data set whose files have names in GBK, as from Windows archives; list files have the same bytes."""
     lines = []
     for number in range(4):
         image, mask = RAW % number + b".jpg", RAW % number + b".png"
@@ -74,7 +74,7 @@ def raw_names(tmp_path):
     return tmp_path
 
 
-def test_names_that_are_no_utf8_go_through_every_door(raw_names, run, exported):
+def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported):
     arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--num_classes", 3]
     assert run(check_data.main, *arguments, "--check_dir", raw_names / "check").code == 0
     json.loads((raw_names / "check/check.json").read_text())
@@ -91,7 +91,7 @@ def test_names_that_are_no_utf8_go_through_every_door(raw_names, run, exported):
     assert sorted(os.listdir(os.fsencode(out / "masks"))) == [RAW % number + b".png" for number in range(4)]
 
 
-def test_evaluation_of_names_that_are_no_utf8(raw_names, run, exported):
+def test_evaluation_of_names_that_are_not_utf8(raw_names, run, exported):
     import eval_onnx
     folder = raw_names / "overlays"
     result = run(eval_onnx.main, "--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--file_name", exported(),
@@ -151,7 +151,7 @@ def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys
     assert "2 files that are pipes, devices or broken links" in said
 
 
-def test_predict_passes_over_what_systems_leave(tmp_path, run, exported):
+def test_predict_skips_files_of_the_system(tmp_path, run, exported):
     folder = tmp_path / "photos"
     write_pair(folder, b"a.jpg", b"../a.png")
     (folder / "._a.jpg").write_bytes(b"\0\5\x16\7")

@@ -1,4 +1,4 @@
-"""Class maps become annotations of labelme and COCO, and come back."""
+"""Class maps are converted to annotations of labelme and COCO and back."""
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""Lists and gray masks from folders of one's own, whatever the masks look like."""
+"""Lists and gray masks from users' folders, with every kind of mask."""
 import base64
 import io
 import os
@@ -117,7 +117,7 @@ def test_split_is_repeatable_exact_and_stable():
     assert [len(part) for part in split(names[:2], 0.99, 1)] == [1, 1]
 
 
-def test_root_of_ones_own(tmp_path, lists):
+def test_own_data_root(tmp_path, lists):
     write_folders(tmp_path / "inner", paletted)
     for folder in ("images", "masks"):
         (tmp_path / folder).symlink_to(tmp_path / "inner" / folder)
@@ -150,7 +150,7 @@ def cut(path):
 
 
 @pytest.mark.parametrize("mask, spoil, part", [row[1:] for row in PROBLEMS], ids=[row[0] for row in PROBLEMS])
-def test_what_is_wrong_is_said_in_one_line(tmp_path, lists, mask, spoil, part):
+def test_errors_are_one_line(tmp_path, lists, mask, spoil, part):
     write_folders(tmp_path, mask)
     spoil(tmp_path)
     result = lists()
@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, lists, mask, spoil, part):
     assert result.err.count("error: ") == 1 and not (tmp_path / "train_lst.txt").exists()
 
 
-def test_what_is_left_out_is_said(tmp_path, lists):
+def test_left_out_files_are_reported(tmp_path, lists):
     write_folders(tmp_path, Image.fromarray)
     (tmp_path / "masks/sub 0/p0.png").unlink()
     (tmp_path / "masks/extra.png").write_bytes((tmp_path / "masks/sub 1/p1.png").read_bytes())
@@ -217,7 +217,7 @@ def test_coco_masks_equal_those_beside_them(annotations, tmp_path, make):
 
 
 def labelme_pair(root):
-    """Two pictures that only their labelme files hold."""
+    """Two pictures that are only inside their labelme files."""
     data = io.BytesIO()
     Image.new("RGB", (60, 40), (9, 90, 200)).save(data, "png")
     for name in ("a", "b"):
@@ -323,7 +323,7 @@ def test_suffixes(tmp_path, lists):
     assert "no file name (without extension) ends in '_no'" in lists("--mask_suffix", "_no").err
 
 
-def test_findings_end_it_unless_told_otherwise(tmp_path, lists):
+def test_findings_end_the_program_unless_ignored(tmp_path, lists):
     write_folders(tmp_path, lambda n: Image.fromarray(np.zeros_like(n)))
     assert "class 0 alone; nothing could be learnt" in lists().err
     assert lists("--ignore_findings").code == 0 and (tmp_path / "train_lst.txt").is_file()
@@ -346,7 +346,7 @@ def test_more_pixels_than_allowed(tmp_path, lists, monkeypatch):
 
 
 def test_a_mask_with_every_value_is_quick(tmp_path):
-    """16-bit noise of 16 megapixels: a sort takes many times as long as a table."""
+    """16-bit noise of 16 megapixels: sorting would be many times slower than a table."""
     numbers = np.random.default_rng(0).integers(0, 1 << 16, (4000, 4000), dtype=np.uint16)
     Image.fromarray(numbers).save(tmp_path / "m.tif")
     data, table = (tmp_path / "m.tif").read_bytes(), {(value,): value % 7 for value in range(1 << 16)}

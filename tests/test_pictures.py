@@ -1,4 +1,4 @@
-"""Pictures, masks, labels and list files: read the same way everywhere, with errors that name the file."""
+"""Pictures, masks, labels and list files are read in the same way everywhere; errors name the file."""
 import io
 import struct
 import zlib
@@ -71,10 +71,10 @@ def test_gray_masks_of_every_kind_are_read_as_written():
 
 
 def test_cut_and_changed_gray_masks_are_refused():
-    """A mask that ends early, or whose header or checksums are not right; what its numbers were is not known then."""
+    """A mask that ends early, or with a wrong header or checksum: its class numbers cannot be trusted."""
     mask = np.random.default_rng(0).integers(0, 21, (60, 80), dtype=np.uint8)
     png = cv2.imencode(".png", mask)[1].tobytes()
-    end = len(png) - 16    # the last chunk's checksum and the empty IEND chunk hold nothing of the mask
+    end = len(png) - 16    # the last chunk's checksum and the empty IEND chunk contain no mask data
     for place in range(8, end, 37):
         with pytest.raises(InputError, match="m.png: damaged mask"):
             decode_mask(png[:place], "m.png")
@@ -96,7 +96,7 @@ def with_orientation(orientation):
     return {"exif": exif}
 
 
-# What a viewer shows of [[1, 2, 3], [4, 5, 6]] stored with each EXIF orientation (EXIF 2.32, section 4.6.4).
+# [[1, 2, 3], [4, 5, 6]] as a viewer shows it with each EXIF orientation (EXIF 2.32, section 4.6.4).
 SHOWN = {1: [[1, 2, 3], [4, 5, 6]], 2: [[3, 2, 1], [6, 5, 4]], 3: [[6, 5, 4], [3, 2, 1]], 4: [[4, 5, 6], [1, 2, 3]],
          5: [[1, 4], [2, 5], [3, 6]], 6: [[4, 1], [5, 2], [6, 3]], 7: [[6, 3], [5, 2], [4, 1]],
          8: [[3, 6], [2, 5], [1, 4]]}

@@ -1,4 +1,4 @@
-"""predict.py as users run it: each kind of model and of source, what is written, what is never written over."""
+"""predict.py from the command line: each kind of model and source, output files, and files that it never overwrites."""
 import csv
 import json
 import shutil
@@ -30,7 +30,7 @@ def options(exported, tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """x.jpg in two folders and x.png beside one: three pictures that want one name."""
+    """x.jpg in two folders and x.png beside one: three pictures with the same name."""
     rng, folder = np.random.default_rng(0), tmp_path / "my photos"
     for name in ("a/x.jpg", "b/x.jpg", "b/x.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def test_a_list_with_masks_agrees_with_evaluation(options, drawn, exported, run,
 
 
 def check_overlay(canvas, image, classes, alpha):
-    """Picture, truth, prediction beside each other, a legend below; JPEG costs a few levels."""
+    """Picture, truth, prediction side by side, a legend below; JPEG changes a few levels."""
     height, width = classes.shape
     assert canvas.shape[0] > height + 40 and canvas.shape[1] >= 3 * width
     blank = (canvas.reshape(-1, 3).min(1) > 250).reshape(canvas.shape[:2])
@@ -97,7 +97,7 @@ def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, 
     assert report_of(tmp_path / "out")["settings"]["flip"]
 
 
-def test_its_own_results_are_no_pictures_to_predict(options, photos, run, tmp_path):
+def test_its_own_results_are_not_predicted(options, photos, run, tmp_path):
     for folder in ("first", ""):    # beside the pictures, and among them
         (photos / folder / "masks").mkdir(parents=True)
         (photos / folder / "masks/x.png").write_bytes((photos / "b/x.png").read_bytes())
@@ -159,7 +159,7 @@ def test_turned_as_exif_says(options, run, tmp_path):
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, :40] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6    # to be turned clockwise by 90 degrees
+    exif[0x0112] = 6    # to be rotated clockwise by 90 degrees
     Image.fromarray(image).save(tmp_path / "turned.jpg", exif=exif, quality=98)
     Image.fromarray(np.rot90(image, -1).copy()).save(tmp_path / "upright.jpg", quality=98)
     result = run(predict.main, tmp_path / "turned.jpg", tmp_path / "upright.jpg", *options)
@@ -168,7 +168,7 @@ def test_turned_as_exif_says(options, run, tmp_path):
     assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors begin a file so
+@pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors write a byte order mark
 def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_path):
     import io
     lines = f"{mark}{photos}/a/x.jpg\n\n{photos}/b/x.png\n".encode()
@@ -204,7 +204,7 @@ def write_clip(path, frames):
     return path
 
 
-def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
+def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
     path = write_clip(tmp_path / "cut.avi", 20)
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     result = run(predict.main, path, *options)
@@ -214,8 +214,8 @@ def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
     assert f"warning: {path}: announces 20 frames but ends after {entry['frames']}" in result.err, result.err
 
 
-def test_a_video_that_cannot_be_written_whole_is_an_error(options, shell, tmp_path):
-    """The size of a file is limited, as on a full disk; OpenCV's writer says nothing of it."""
+def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, tmp_path):
+    """The file size is limited, as on a full disk; OpenCV's writer reports no error."""
     write_clip(tmp_path / "clip.avi", 60)
     command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
     result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
@@ -236,7 +236,7 @@ def test_chinese_names_are_drawn(options, photos, run, tmp_path):
 
 
 def test_a_large_picture_is_mapped_at_its_size():
-    """Sums are kept small, the class map is not."""
+    """Probabilities are summed at a smaller size; the class map has the picture's size."""
     image = np.zeros((300, 500, 3), np.uint8)
     image[:, 250:] = 200
 
@@ -277,8 +277,8 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     assert result.code == 0 and "deeplab_v3_tiny_s16: 6 classes" in result.out, "told by its contents, not its name"
 
 
-def test_what_is_no_video_is_one_line(options, shell, tmp_path):
-    """In a process of its own: FFmpeg would talk, too."""
+def test_a_file_that_is_not_a_video_is_one_line(options, shell, tmp_path):
+    """In a process of its own, since FFmpeg would print, too."""
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
     result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
     assert result.code == 2 and "noise.mp4: is not a video" in result.err and result.err.count("\n") == 1, result

@@ -1,4 +1,4 @@
-"""Three steps of train.py beside PyTorch in float64: every number of them must be the same.
+"""Three steps of train.py compared with PyTorch in float64: all numbers must be equal.
 
 Only doors are used, so the test outlives what is rebuilt behind them: the command line, the published parameter names,
 checkpoints and metrics.jsonl. One batch holds every picture, each its own mirror image, at scale 1 and of the crop's
@@ -58,7 +58,7 @@ def make_network():
 
 
 def set_mode(network, freeze_bn):
-    """Training mode without dropout; with freeze_bn BatchNorm keeps its statistics and trains its factors."""
+    """Set training mode without dropout; with freeze_bn BatchNorm keeps its statistics and trains gamma and beta."""
     network.train()
     network.aspp.training = False    # of its own forward pass, where dropout is, not of its layers
     for layer in network.modules():
@@ -67,7 +67,7 @@ def set_mode(network, freeze_bn):
 
 
 def train_torch(network, tensors, images, labels, freeze_bn):
-    """Losses of the three steps, as the recipe is published; and the optimizer's momenta by published name."""
+    """Losses of three steps of the published recipe, and the optimizer's momenta by published name."""
     set_mode(network, freeze_bn)
     pixels = (torch.from_numpy(images).double() - torch.tensor(MEAN).double()) / torch.tensor(STD).double()
     pixels, labels = pixels.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
@@ -89,7 +89,7 @@ def train_torch(network, tensors, images, labels, freeze_bn):
 
 
 def train_mindspore(folder, start, images, labels, freeze_bn):
-    """What a user does: list file, MindRecord, train.py. Losses of its steps, values of its last checkpoint by name."""
+    """List file, MindRecord, train.py: losses of its steps, values of its last checkpoint by name."""
     import mindspore as ms
 
     import train
@@ -129,7 +129,7 @@ def moved_apart(got, expected, start):
 
 @pytest.mark.parametrize("freeze_bn", [False, True], ids=["trained", "frozen"])
 def test_three_steps(tmp_path, monkeypatch, freeze_bn):
-    monkeypatch.setattr("src.nets.deeplab_v3.aspp.DROPOUT", 0.0)    # its draws cannot be the same on both sides
+    monkeypatch.setattr("src.nets.deeplab_v3.aspp.DROPOUT", 0.0)    # its random draws differ between the two
     images, labels = make_pairs()
     network, tensors = make_network()
     start = {name: tensor.detach().numpy().astype(np.float32) for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-// The confusion matrix of a whole list, and IoU from it.
+// The confusion matrix of a list, and IoU from it.
 #ifndef ASCEND310_INFER_INC_METRICS_H_
 #define ASCEND310_INFER_INC_METRICS_H_
 
@@ -14,7 +14,7 @@ class ConfusionMatrix {
  public:
   ConfusionMatrix(int num_classes, int ignore_label);
 
-  // Add one picture; both 8-bit class numbers of one size, the mask's checked by CheckLabels.
+  // Add one picture; both are 8-bit class numbers of the same size, and CheckLabels has checked the mask.
   void Update(const cv::Mat &mask, const cv::Mat &prediction);
 
   int64_t count(size_t truth, size_t prediction) const { return counts_[truth * num_classes_ + prediction]; }
@@ -23,7 +23,7 @@ class ConfusionMatrix {
   std::vector<double> Iou() const;
   // Mean over the classes that occur; NaN if none does.
   double MeanIou() const;
-  // Share of the scored pixels that are right; NaN if there are none.
+  // Share of the scored pixels that are right; NaN without scored pixels.
   double PixelAccuracy() const;
   // Pixels of each class in the truth.
   std::vector<int64_t> TruthPixels() const;
