@@ -104,7 +104,7 @@ BAD = {
     "deep JSON": (with_text("a.json", '{"shapes": ' + "[" * 100_000), "nested too deeply"),
     "long number": (with_text("a.json", '{"a": ' + "9" * 5000 + "}"), "is not JSON"),
     "JSON of another kind": (with_text("a.json", '{"a": 1}'), "no list of shapes"),
-    "another file": (with_text("a.txt", "cat 3 4"), "a.txt: is not a file of annotations; known are"),
+    "another file": (with_text("a.txt", "cat 3 4"), "a.txt: is not a file of annotations; expected: a folder"),
     "bytes": (lambda folder: (folder / "a").write_bytes(b"\xff\xfe\x00") and folder / "a", "is not a text file"),
     "no file": (lambda folder: folder / "gone.json", "gone.json: No such file"),
     "zip": (with_text("a.zip", "PK"), "unpack it"),

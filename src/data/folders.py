@@ -39,7 +39,7 @@ def find_files(folder, endings: tuple) -> list:
         for name in names:
             path = place / name
             if is_left_about(name):
-                left.setdefault("that systems leave about", []).append(path)
+                left.setdefault("of the operating system", []).append(path)
             elif path.suffix.lower() not in endings:
                 left.setdefault(f"of other kinds than {' '.join(endings)}", []).append(path)
             elif not path.is_file():
