@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what testing needs and run the tests.
+# Install the requirements of the tests and run them.
 #
 # Usage: bash run_tests.sh [--yes] [options of pytest]
 #

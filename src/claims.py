@@ -26,7 +26,7 @@ def claim_folder(path, option: str = "", is_new: bool = False) -> None:
     """Make a folder if it is missing, and claim it until this run ends; a new one that is still empty then is removed.
 
     Args:
-        option: what errors call the path, such as "--train_dir".
+        option: the path's name in errors, such as "--train_dir".
         is_new: the caller has just made it.
 
     Raises InputError: another run has it (the message gives its process), or it cannot be made or written.

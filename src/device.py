@@ -14,7 +14,7 @@ import numpy as np
 from src import cuda
 from src.console import InputError, first_line
 
-ASCEND_DEVICES = "/dev/davinci*"    # what the driver makes of an Ascend
+ASCEND_DEVICES = "/dev/davinci*"    # device files of an Ascend's driver
 CANN = "install CANN and the MindSpore that fits it, source set_env.sh (docs/ascend.md), or give --device_target CPU"
 
 

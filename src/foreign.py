@@ -84,7 +84,7 @@ def load_yaml(text: str):
 
 
 def explain(error, text: str) -> str:
-    """What is wrong with a YAML text, and in which line."""
+    """Error text for a YAML text, with the line."""
     what, mark = error.problem or error.context or "", error.problem_mark
     if mark is None:
         return printable(what, 120)

@@ -166,7 +166,7 @@ def test_other_programs_are_distinguished_from_our_own():
     assert machine.used_by_own() - before >= 0.5
     own.kill()
     own.wait()
-    assert machine.used_by_own() - before >= 0.5, "what has ended counts"
+    assert machine.used_by_own() - before >= 0.5, "ended processes count"
     # The shell ends, so the burner is not a child of this process.
     stranger = subprocess.run(f'"{sys.executable}" -c "{BURN}" >/dev/null & echo $!', shell=True, text=True,
                               stdout=subprocess.PIPE)

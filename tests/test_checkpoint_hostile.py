@@ -96,7 +96,7 @@ def test_other_kinds_of_files_are_named(exported, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         checkpoint.read(tmp_path, "--ckpt_path")    # a folder
     assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
-    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "where an ONNX file is welcome, its name is no matter"
+    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "the kind does not depend on the name"
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def plain(value):
 
 
 def assert_same(path):
-    """Names, types, shapes and values are those of mindspore.load_checkpoint; returns what was read."""
+    """Names, types, shapes and values are those of mindspore.load_checkpoint; returns the checkpoint."""
     theirs, ours = ms.load_checkpoint(str(path)), checkpoint.read(path, "--ckpt_path")
     facts = {checkpoint.FACTS: theirs.pop(checkpoint.FACTS)} if checkpoint.FACTS in theirs else {}
     assert bool(facts) == bool(ours.facts)

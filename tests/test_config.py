@@ -167,7 +167,7 @@ def test_recipe_errors_name_file_and_key(tmp_path, text, parts):
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts/recipes").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_parses_and_says_what_it_is(path):
     parse("train", "--config_path", str(path))
-    assert path.read_text().startswith("# "), "a recipe's head says what it is for"
+    assert path.read_text().startswith("# "), "a recipe begins with its purpose"
     assert yaml.safe_load(path.read_text())
 
 

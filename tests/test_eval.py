@@ -109,8 +109,8 @@ def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
     backbone = {name: value for name, value in read(trained / CHECKPOINT, "").arrays.items() if "resnet" in name}
     write(backbone, tmp_path / "backbone.ckpt")
     for changes, parts in (
-            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no checkpoint of MindSpore, no ONNX and"]),
-            (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is no checkpoint of MindSpore, no ONNX and"]),
+            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is not a MindSpore checkpoint, ONNX file"]),
+            (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is not a MindSpore checkpoint, ONNX file or MINDIR"]),
             (["--ckpt_path", tmp_path / "backbone.ckpt"], ["only a backbone, without the classifier"]),
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),

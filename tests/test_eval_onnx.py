@@ -90,7 +90,7 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
     onnx.save(odd, tmp_path / "odd.onnx")
     fixed = exported("--dynamic", "False")
     for changes, part in (
-            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no checkpoint of MindSpore, no ONNX and"),
+            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is not a MindSpore checkpoint, ONNX file or MINDIR"),
             (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a complete ONNX file"),
             (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: ONNX Runtime cannot read this model"),
             (["--file_name", tmp_path / "no"], "no.onnx: no such file"),

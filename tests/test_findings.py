@@ -142,7 +142,7 @@ def test_records_without_a_summary_are_checked(tmp_path, run, monkeypatch):
     monkeypatch.setattr("src.training.data_check.read_summary", lambda path: None)
     result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
     assert result.code == 2 and "beside 255, which is ignored" in result.err
-    assert "classes that no mask" not in result.err, "of a part nothing is said of what is missing"
+    assert "classes that no mask" not in result.err, "a part of the set says nothing about missing classes"
 
 
 def test_training_pictures_in_validation_are_found_by_their_contents(tmp_path):

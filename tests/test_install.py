@@ -207,7 +207,7 @@ def test_other_builds_of_onnxruntime_are_kept(launch, user):
 def test_users_own_environment_takes_no_constraint(launch, user):
     folder = user()
     result = launch(VIRTUAL_ENV=str(folder))
-    assert result.code == 0 and versions(folder)["mindspore"] == "2.10.0", "what is only added needs no question"
+    assert result.code == 0 and versions(folder)["mindspore"] == "2.10.0", "added packages need no question"
 
 
 def test_machine_with_mindspore_needs_no_new_environment(launch, user, checkout, tmp_path):
@@ -284,7 +284,7 @@ def test_sh_starts_bash(launch, user):
     dash = shutil.which("dash") or "sh"
     assert "tests run" in launch(program=dash, VIRTUAL_ENV=str(user("mindspore==2.10.0"))).out
     help_ = launch("--help", program=dash)
-    assert help_.code == 0 and help_.out.startswith("Install what testing needs") and not help_.err
+    assert help_.code == 0 and help_.out.startswith("Install the requirements of the tests") and not help_.err
 
 
 def test_system_packages_are_installed_one_by_one(launch, user, tmp_path):

@@ -135,7 +135,7 @@ PROBLEMS = [
     ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
      "class 0 alone, beside 255, which is ignored"),
     ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
-     "value 300 at row 0, column 1: class numbers go to 254"),
+     "value 300 at row 0, column 1: class numbers go up to 254"),
     ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 but its picture"),
     ("damaged", Image.fromarray, lambda root: cut(root / "masks/sub 0/p0.png"), "p0.png: damaged mask"),
     ("no mask", Image.fromarray, lambda root: [p.rename(p.with_suffix(".jpg")) for p in root.glob("masks/*/*")],

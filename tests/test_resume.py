@@ -68,7 +68,7 @@ def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
     assert set(scores) == {3, 6}
     best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
     facts = bytes(ms.load_checkpoint(str(best))["deeplab_v3.facts"].asnumpy())
-    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one says what it is too"
+    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one has facts, too"
     result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
                  "--ckpt_path", best, "--result_file", tmp_path / "r.json")
     assert result.code == 0, result.err

@@ -79,7 +79,7 @@ def read_facts(path) -> dict:
 
 
 def write_facts(root: Path, facts: dict) -> None:
-    """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds."""
+    """Write the dataset.yaml of the folder `root` and print a summary."""
     text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
     shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
@@ -129,8 +129,8 @@ def believe_ignore_label(config, root: Path):
 
 
 def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=()) -> dict:
-    """What get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the file
-    that is there, else `default` where the masks hold no more classes, else as many classes as the masks hold.
+    """The facts that get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the
+    existing file, else `default` if the masks have no more classes, else as many classes as the masks have.
 
     Args:
         counts: (256,) pixels of each number in all masks.

@@ -122,7 +122,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     """Findings about the masks of the set `name`, which came from the list or file `source`.
 
     Args:
-        whole: False where the summary is of a part of the set: nothing is said of what is missing then.
+        whole: False if the summary is of a part of the set: then missing classes are not reported.
     """
     found, classes = [], [n for n in range(labels.num_classes) if n != labels.ignore_label]
     present = [n for n in classes if summary.pixels[n]]
@@ -152,7 +152,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
 
 
 def one_class_detail(present: list, summary: Summary, labels: Labels) -> str:
-    """What there is in place of classes, and what to do where 0 and 255 are background and object."""
+    """Detail of "one_class": the only class, and the fix if 0 and 255 are background and object."""
     held = f"class {present[0]} alone" if present else "no class"
     if not summary.pixels[labels.ignore_label]:
         return held
@@ -187,8 +187,8 @@ def judge_names(name: str, source, pairs: list) -> list:
     """The finding that pictures stand beside the masks of others, told by the names alone.
 
     Names are compared without their ending, without what all pictures' and all masks' names begin and end with, and
-    without zeros before a number. A picture is crossed if its own mask is elsewhere in the list; what has no mask of
-    its name anywhere says nothing.
+    without zeros before a number. A picture is crossed if its own mask is elsewhere in the list; a picture without any
+    mask of its name is ignored.
     """
     pairs = list(dict.fromkeys((Path(image).stem, Path(mask).stem) for image, mask in pairs))
     if not pairs:

@@ -15,7 +15,7 @@ from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # what Pillow raises of a file
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
 TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
@@ -253,7 +253,7 @@ def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, str
     Args:
         data: (picture, mask) as bytes.
         names: (picture, mask), their names in errors.
-        hint: what to do about a value of the mask that is neither a class nor ignored.
+        hint: how to fix a value of the mask that is neither a class nor ignored.
         strict: see decode_image.
 
     Raises:

@@ -33,7 +33,7 @@ ALIKE = 0.98    # correlation from which on two thumbnails are called alike; of 
 EXACT = 1 << 24    # counts of float32
 SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
-MANY = 8    # values that are no class, from which on they are gray levels rather than classes
+MANY = 8    # from this number on, values that are not classes are probably gray levels
 BLOCK = 2048    # thumbnails compared at a time
 
 
@@ -76,8 +76,7 @@ class Facts:
 
 
 def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
-    """Decode a pair in full and note everything that is wrong with it; with `alike`, what is needed to compare it with
-    others, too."""
+    """Decode a pair completely and record all its problems; with `alike`, also what a comparison with others needs."""
     facts = Facts(job._replace(data=()))
     names = job.image, job.mask
     data = [or_problem(facts, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
@@ -105,7 +104,7 @@ def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
 
 
 def or_problem(facts: Facts, kind: str, name, make):
-    """What `make` returns, or None with its error noted as a problem of `kind`."""
+    """Result of `make()`, or None with its error recorded as a problem of `kind`."""
     try:
         return make()
     except InputError as error:    # the file is named beside it
@@ -164,7 +163,7 @@ def palette_problems(counts: np.ndarray, colours: np.ndarray, labels: Labels) ->
 
 
 def value_problems(counts: np.ndarray, labels: Labels) -> list:
-    """Masks without anything to learn, and values that are no class, gray levels of VOC's colours among them."""
+    """Masks without anything to learn, and values that are not classes, including gray levels of VOC's colours."""
     values = [int(value) for value in np.flatnonzero(counts) if value != labels.ignore_label]
     if not values:
         return [("ignored", f"every pixel is {labels.ignore_label}")]

@@ -75,7 +75,7 @@ def parse_safetensors(data) -> dict:
     for name, entry in sorted(header.items(), key=lambda item: offsets(*item)):
         begin, end = offsets(name, entry)
         if begin != place or end > len(data) - start:
-            raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, where {place} begins what is left of "
+            raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, but the rest begins at {place} of "
                                    f"{len(data) - start}")
         arrays[name], place = one_array(data, name, entry, start + begin, end - begin), end
     if place != len(data) - start:

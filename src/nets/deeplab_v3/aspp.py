@@ -37,7 +37,7 @@ class ASPPPooling(nn.Cell):
 class ASPP(nn.Cell):
     """Branches of rate 1 and `atrous_rates`, image pooling, projection, dropout, classifier.
 
-    (N, 2048, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 chooses what is dropped.
+    (N, 2048, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 decides what is dropped.
     """
 
     def __init__(self, architecture: Architecture, freeze_bn: bool):
