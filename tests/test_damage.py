@@ -164,7 +164,7 @@ def test_too_little_memory_is_one_line(monkeypatch):
     def fails(*arguments):
         raise MemoryError
     monkeypatch.setattr(cv2, "imdecode", fails)
-    with pytest.raises(InputError, match="a: too large for the memory"):
+    with pytest.raises(InputError, match="a: too large for the free memory"):
         decode_image(encoded("PNG"), "a")
 
 

@@ -117,7 +117,8 @@ def test_metadata_are_checked_like_options(tmp_path, name, text, capfd):
     facts = metadata.checked(metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", "")), tmp_path / "a.onnx")
     assert time.perf_counter() - start < 5 and facts == {"recipe": {"base_lr": 1}}
     line = capfd.readouterr().err.rstrip("\n")
-    assert f"says {name} is" in line and line.isprintable() and len(line) < 400
+    assert f"a.onnx: {name} " in line and line.endswith("cannot be used and is ignored"), line
+    assert line.isprintable() and len(line) < 400
 
 
 def test_the_amount_of_metadata_is_bounded(tmp_path):

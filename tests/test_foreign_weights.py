@@ -291,5 +291,5 @@ def test_a_network_that_computes_something_else_is_named(tmp_path):
     with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
         assemble(source, "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
-        with pytest.raises(InputError, match="no segmentation network"):
+        with pytest.raises(InputError, match="is not a segmentation network"):
             assemble(source, "onnxruntime", loaded._replace(shape=shape, num_classes=classes), False)

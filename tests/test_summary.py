@@ -19,7 +19,7 @@ def test_rows_and_published_figures(tmp_path, run):
 
 
 @pytest.mark.parametrize("text, part", [
-    ("no json", "is not a result"), ("{}", "has no images_per_s"), (None, "No such")])
+    ("no json", "is not an evaluation result"), ("{}", "has no images_per_s"), (None, "No such")])
 def test_files_that_are_not_results(tmp_path, run, text, part):
     if text is not None:
         (tmp_path / "a.json").write_text(text)

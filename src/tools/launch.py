@@ -56,7 +56,7 @@ def free_port() -> int:
 
 
 def check_port(port: int) -> None:
-    """Raises InputError if another program has the port that the ranks connect to, or it needs other rights."""
+    """Raises InputError if the port for the ranks is in use or not permitted."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)    # a port that was just released is free
         try:
