@@ -5,6 +5,8 @@
 
 A new engine is a file with a function `load` and a row of ENGINES.
 """
+import contextlib
+import ctypes
 import importlib
 from pathlib import Path
 from typing import NamedTuple
@@ -129,7 +131,17 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     room = load_room(module, f"--engine {engine}", package)
-    return assemble(source, engine, room.load(source, device, device_id, precision), allow_nonfinite)
+    model = assemble(source, engine, room.load(source, device, device_id, precision), allow_nonfinite)
+    del source, network    # the engine has its own copy of the weights
+    release_memory()
+    return model
+
+
+def release_memory() -> None:
+    """Return freed memory to the system. glibc would keep 0.4 GB that opening a ResNet-101 needed; others have no
+    such call."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def load_room(module: str, option: str, package: str):
@@ -157,12 +169,13 @@ def defaults() -> dict:
 def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool) -> Model:
     """The Model of a loaded file. Raises InputError for a file that is not a segmentation network."""
     batch, side, channels_last = layout(source, loaded)
+    where = source.where    # `predict` must not keep the source's weights alive
     facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
     names = facts.pop("class_names", ())
     if len(names) == loaded.num_classes:
         facts["class_names"] = names
     elif names:
-        metadata.warn_once(f"{source.where}: has {len(names)} class names but {loaded.num_classes} classes; the names "
+        metadata.warn_once(f"{where}: has {len(names)} class names but {loaded.num_classes} classes; the names "
                            "are ignored")
     if source.name in NETWORKS:    # a foreign file may be any network
         facts["output_stride"] = NETWORKS[source.name][0]
@@ -174,13 +187,13 @@ def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool)
     def check_result(found, shape):
         expected = (shape[0], loaded.num_classes, *shape[2:])
         if found.shape != expected:
-            raise RunError(f"{source.where}: returns {found.shape} for an input of {shape}, not {expected}")
+            raise RunError(f"{where}: returns {found.shape} for an input of {shape}, not {expected}")
         if not (allow_nonfinite or np.isfinite(found.sum())):    # one pass, a hundredth of the network's time
-            raise RunError(f"{source.where}: computes NaN or infinity; use another file (--allow_nonfinite goes on)")
+            raise RunError(f"{where}: computes NaN or infinity; use another file (--allow_nonfinite goes on)")
         return found
 
     title = source.name if source.kind == "checkpoint" else f"{source.name} ({TITLES[source.kind]})"
-    return Model(source.path, title, facts, loaded.num_classes, facts["crop_size"], mean, std, side, source.where,
+    return Model(source.path, title, facts, loaded.num_classes, facts["crop_size"], mean, std, side, where,
                  engine, loaded.device, in_batches(run, batch))
 
 

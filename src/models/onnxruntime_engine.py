@@ -21,7 +21,7 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
     if precision != "float32":
         raise InputError(f"--precision {precision}: ONNX Runtime uses that of the file; give --engine openvino")
     target = "GPU" if device == "auto" and resolve_target(device) == "CPU" and has_cuda() else resolve_target(device)
-    weights = {}    # must live until the session is made
+    path, weights = source.path, {}    # the session copies the weights: `run` must not keep the source alive
     session = open_session(source, target, device_id, weights)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     is_plain = len(inputs) == len(outputs) == 1 and inputs[0].type in TYPES and (
@@ -31,7 +31,7 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         try:
             return session.run(None, {inputs[0].name: batch})[0]
         except Exception as error:    # see open_session
-            raise RunError(f"{source.path}: ONNX Runtime failed on an input of {batch.shape}: "
+            raise RunError(f"{path}: ONNX Runtime failed on an input of {batch.shape}: "
                            f"{printable(first_line(error), 200)}") from None
 
     lengths = [length if isinstance(length, int) else None for length in inputs[0].shape] if is_plain else []
