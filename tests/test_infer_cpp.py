@@ -302,7 +302,7 @@ def test_class_names_come_from_the_file_beside_the_model(infer, said, tmp_path):
     ({"class_names": list("abcdefg")}, "has 7 class_names, but num_classes 6"),
     ({"num_classes": None, "class_names": list("abcde")}, "says 5"),
     ({"channel_order": "RGB"}, "channel_order is not BGR"), ({"input_type": "uint8"}, "input_type is not float32"),
-    ({"std": [1, 0, 1]}, "std is not three numbers"), ({"mean": "x"}, "mean is not three numbers"),
+    ({"std": [1, 0, 1]}, "std is not three valid numbers"), ({"mean": "x"}, "mean is not three valid numbers"),
     ({"class_names": ["\x1b[31m", *"bcdef"]}, "class_names is not a list of texts"),
 ])
 def test_invalid_facts_are_errors(infer, said, facts, part):

@@ -156,7 +156,7 @@ def test_mindspore_put_into_the_projects_environment_stays(launch, checkout, ind
     assert versions(checkout / ".venv")["numpy"] == "1.26.4"
 
 
-@pytest.mark.parametrize("version, warning", [("2.10.0", ""), ("2.5.0", "warning: mindspore 2.5.0 stays as it is")])
+@pytest.mark.parametrize("version, warning", [("2.10.0", ""), ("2.5.0", "warning: mindspore 2.5.0 is kept")])
 def test_mindspore_of_the_user_is_kept(version, warning, launch, user):
     folder = user(f"mindspore=={version}", "numpy==1.26.4")
     result = launch(VIRTUAL_ENV=str(folder))
