@@ -1,7 +1,7 @@
-"""Programs from the command to their end, each turn a process of its own: seconds and peak memory.
+"""Time and peak memory of programs, from the command to their end; each turn is a new process.
 
-Nothing large is imported here: Linux counts what a process was before it called exec, so a program that a large one
-starts seems to be as large.
+Nothing large is imported here: Linux includes the memory of a process before exec in its peak, so a program that a
+large process starts would seem as large.
 """
 import json
 import os
@@ -40,7 +40,7 @@ def measured(*command, **more) -> dict:
 
 
 def made(job: Job, function: str, *options) -> Path:
-    """What benchmarks.prepare makes, by a process of its own: it imports what would make this one large."""
+    """Result of a function of benchmarks.prepare, called in a new process so that this one stays small."""
     code = ("import json, sys; from benchmarks import prepare; job, options = json.loads(sys.argv[2]); "
             "print(getattr(prepare, sys.argv[1])(prepare.Job(**job), *options))")
     done = subprocess.run([sys.executable, "-c", code, function, json.dumps([job._asdict(), options])], cwd=ROOT,
@@ -103,7 +103,7 @@ def train_start(job: Job):
                 time.sleep(0.01)
             first = time.perf_counter() - start
             if process.wait():
-                raise RuntimeError("train.py failed; its words are above")
+                raise RuntimeError("train.py failed; see its messages above")
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024    # of the largest child so far
             return {"s": first, "end_s": time.perf_counter() - start, "mb": peak}
     return turn
@@ -156,7 +156,7 @@ def build(job: Job, side: str, images: int = 2913):
 
 
 def check_data(job: Job, images: int = 2913):
-    """check_data.py on as many pairs as VOC's train and val have; fewer pictures are repeated by links."""
+    """check_data.py on as many pairs as in VOC's train and val; a smaller set is repeated by links."""
     root = Path(job.folder, "checked")
     count = repeated(job, root, images)
     command = [sys.executable, "src/data/check_data.py", "--data_root", root, "--data_lst", root / "list.txt",
@@ -174,7 +174,7 @@ def scaling(job: Job, workers: int, bind: bool = False):
     """train.py by launch.py, a core for each worker, crop 97, batch 8: seconds of a picture, without first steps."""
     cores = sorted(os.sched_getaffinity(0))
     if workers > len(cores):
-        raise Unavailable(f"{workers} workers need as many cores, and there are {len(cores)}")
+        raise Unavailable(f"{workers} workers need as many cores, but there are {len(cores)}")
     data_file = made(job, "record", job.fewer(160, 12), "scaling")
     crop, batch = (33, 2) if job.smallest else (97, 8)
 
@@ -192,7 +192,7 @@ def scaling(job: Job, workers: int, bind: bool = False):
 
 
 def quickstart(job: Job, which: str):
-    """scripts/run_quickstart.sh without its installation, of this checkout or of the one that --beside names."""
+    """scripts/run_quickstart.sh without its installation, in this checkout or in that of --beside."""
     root = ROOT if which == "this" else Path(job.beside).resolve()
     if which != "this" and not job.beside:
         raise Unavailable("--beside names no older checkout")

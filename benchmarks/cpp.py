@@ -1,4 +1,4 @@
-"""The C++ program (ascend310_infer) on MindSpore Lite beside Python: Predict, what is around it, agreement, memory."""
+"""The C++ program (ascend310_infer) on MindSpore Lite compared with Python: Predict, the rest, agreement, memory."""
 import json
 import os
 import re
@@ -44,7 +44,7 @@ def run(job: Job, stride: str, chosen: list, *more) -> dict:
     name = f"{job.out}_cpp"
     Path(name).mkdir(exist_ok=True)
     Path(name, "list.txt").write_text("".join(f"{image}\t{mask}\n" for image, mask in chosen))
-    # A small process starts it: Linux counts what this one is before it calls exec.
+    # A small process starts it: Linux includes the memory of the process before exec in the peak.
     code = "import json, sys; from benchmarks.commands import timed; print(json.dumps(timed(*sys.argv[1:])))"
     command = [built(), "--mindir_path", mindir(job, stride), "--dataset_path", voc(job), "--image_list",
                f"{name}/list.txt", "--device_type", "CPU", "--output_dir", name, *more]
@@ -54,7 +54,7 @@ def run(job: Job, stride: str, chosen: list, *more) -> dict:
 
 
 def cpp(job: Job, stride: str, images: int = 30):
-    """Seconds of Predict for a picture; probabilities of the first and class maps of all are kept."""
+    """Seconds of Predict per picture; the first probabilities and all class maps are kept."""
     chosen = pairs(job, job.fewer(images))
     compared = min(COMPARED, len(chosen))
     folder = run(job, stride, chosen[:compared], "--dump_probs")["folder"] / "result_Files"
@@ -70,7 +70,7 @@ def cpp(job: Job, stride: str, images: int = 30):
 
 
 def python(job: Job, stride: str, side: str = "mindspore", images: int = 30):
-    """Seconds of MindSpore's predict for a picture, or PyTorch's in float64, whose probabilities are the truth."""
+    """Seconds per picture of MindSpore, or of PyTorch in float64, whose probabilities are the reference."""
     chosen, settings = pairs(job, job.fewer(images)), settings_of(job)
     if side == "float64":
         import torch
@@ -106,12 +106,12 @@ def prepared(job: Job, pair, settings) -> tuple:
 
 
 def agreement(job: Job, keys: list):
-    """Largest difference of a probability and share of equal pixels, of each side to the first."""
+    """Largest difference of probabilities and share of equal pixels, between each side and the first."""
     def turn():
         first, found = load_kept(job, keys[0]), {}
         for key in keys[1:]:
             other = load_kept(job, key)
-            count = min(len(first["maps"]), len(other["maps"]))    # float64 has the first pictures alone
+            count = min(len(first["maps"]), len(other["maps"]))    # float64 has only the first pictures
             found[key] = {"difference": float(np.abs(first["probs"] - other["probs"]).max()),
                           "equal_pixels": float((first["maps"][:count] == other["maps"][:count]).mean())}
         return {"compared": found}
@@ -119,7 +119,7 @@ def agreement(job: Job, keys: list):
 
 
 def around(job: Job, stride: str, images: int = 20):
-    """Reading, letterbox, class map, PNG and counting of a picture, beside a network that leaves a core free."""
+    """Reading, letterbox, class map, PNG and counting of a picture, while the network leaves one core free."""
     chosen = pairs(job, job.fewer(images))
 
     def turn():
@@ -130,7 +130,7 @@ def around(job: Job, stride: str, images: int = 20):
 
 
 def plain_around(job: Job, images: int = 20):
-    """The same as the published Python does it: whole arrays in float."""
+    """The same as in the published Python code: complete arrays in float."""
     chosen, root = pairs(job, job.fewer(images)), voc(job)
     settings, _, probs = around_inputs(job, 1)
     cv2.setNumThreads(os.cpu_count())

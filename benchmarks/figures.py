@@ -1,7 +1,7 @@
-"""The table of figures, which benchmarks/run.py measures: what, beside what, with which target, how.
+"""The table of figures that benchmarks/run.py measures: content, comparison, target, method.
 
-A figure is one row. Its first side is ours; smaller is better throughout. A new figure is a row here and, if its work
-is new, a function in one of the other modules that takes (job, options) and returns a `turn` (benchmarks/serve.py).
+A figure is one row. Its first side is ours; smaller is always better. A new figure is a row here and, if its work is
+new, a function in one of the other modules that takes (job, options) and returns a `turn` (benchmarks/serve.py).
 """
 from typing import NamedTuple
 
@@ -16,13 +16,13 @@ class Side(NamedTuple):
     title: str
     make: str    # module of benchmarks:function
     options: dict = {}
-    needs: tuple = ()    # packages without which it is left out
+    needs: tuple = ()    # required packages; without them the side is left out
 
 
 class Target(NamedTuple):
-    """A value of a side that is to be at most this."""
+    """Upper limit of a value of a side."""
 
-    value: str    # s (of one image where the side counts them), mb, difference; ratio, memory: ours over the side's
+    value: str    # s (per image if the side counts images), mb, difference; ratio, memory: ours over the side's
     side: str    # key of the side
     most: float
 
@@ -35,11 +35,11 @@ class Figure(NamedTuple):
     sides: dict    # key -> Side, the first is ours
     how: str
     targets: tuple = ()
-    compare: str = ""    # module:function that compares what the sides kept
+    compare: str = ""    # module:function that compares the kept results of the sides
     rounds: int = 5
-    cold: bool = False    # each turn is a program from its start: none is needed to warm up
-    apart: bool = False    # one process at a time, for sides that do not fit the memory together
-    beside: bool = True    # the first side is compared with the others; else they are several of one kind
+    cold: bool = False    # each turn is a new process, so no turn is needed to warm up
+    apart: bool = False    # one process at a time, for sides that do not fit into memory together
+    beside: bool = True    # whether the first side is compared with the others
 
 
 TORCH, EXPORT, OPENVINO, VISION = ("torch",), ("torch", "onnxscript"), ("openvino",), ("torch", "torchvision")

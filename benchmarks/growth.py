@@ -1,7 +1,7 @@
-"""How time and memory grow with pictures, their size, classes and workers: the work of a point, and the drawing.
+"""Growth of time and memory with pictures, their size, classes and workers: measurement and drawing.
 
-`evaluation` is all of eval.py but the network, whose place a constant takes; `input` is an epoch of training batches;
-`record` is build_seg_data.py. Imports are not counted.
+`evaluation` is eval.py with a constant in place of the network; `input` is an epoch of training batches; `record` is
+build_seg_data.py. Imports are not counted.
 """
 import contextlib
 import io

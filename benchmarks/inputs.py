@@ -26,12 +26,12 @@ def data_file(job: Job) -> str:
 
 
 def cores() -> int:
-    """Those that the side is held to."""
+    """The cores that the side may use."""
     return len(os.sched_getaffinity(0))
 
 
 def epochs(start, workers: int = 0):
-    """A turn that takes an epoch from start(); peak memory is that of the first, with `workers` processes."""
+    """A turn that reads an epoch from start(); its peak memory is that of the first epoch, with `workers` processes."""
     peak = []
 
     def turn():
@@ -42,7 +42,7 @@ def epochs(start, workers: int = 0):
                       for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         peak.append(own + workers * child)
         del batch
-        gc.collect()    # the epoch's pipeline and what it holds
+        gc.collect()    # frees the epoch's pipeline
         return {"images": images, "mb": peak[0]}
     return turn
 
@@ -61,7 +61,7 @@ def ours(job: Job, **more):
 
 
 def normalised(job: Job):
-    """The same, and the network's first operation: a graph on the CPU makes float32 of each batch."""
+    """The same with the network's first operation: a graph on the CPU converts each batch to float32."""
     import mindspore as ms
     from mindspore import nn, ops
 
@@ -82,7 +82,7 @@ def normalised(job: Job):
 
 
 def zoo(job: Job):
-    """The published transform under MindDataset; its second shuffle (1.1 GB) is left out, in its favour."""
+    """The published transform with MindDataset; its second shuffle (1.1 GB) is left out, which favours it."""
     import mindspore.dataset as ds
     cv2.setNumThreads(1)
     columns, crop = ["data", "label"], job.crop
@@ -96,7 +96,7 @@ def zoo(job: Job):
 
 
 def zoo_transform(data, label, crop):
-    """What the published implementation does to a sample: all of it is resized, normalised and padded, then cropped."""
+    """The published transform of a sample: the complete picture is resized, normalised and padded, then cropped."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     mask = cv2.imdecode(np.frombuffer(label, np.uint8), cv2.IMREAD_GRAYSCALE)
     scale = np.random.uniform(*SCALES)
@@ -119,7 +119,7 @@ def import_v2():
     import torch
     try:
         from torchvision.transforms import v2
-    except RuntimeError:    # torchvision built for CUDA beside a PyTorch without: v2 needs its operators' names alone
+    except RuntimeError:    # torchvision for CUDA with a PyTorch without: v2 only needs its operators' names
         for name in ("nms", "qnms"):
             torch.library.define(f"torchvision::{name}",
                                  "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -128,7 +128,7 @@ def import_v2():
 
 
 class TorchvisionSamples:
-    """The same steps by torchvision.transforms.v2 on uint8 tensors, from files; normalised at the end, or not."""
+    """The same steps with torchvision.transforms.v2 on uint8 tensors, from files, with or without normalisation."""
 
     def __init__(self, chosen, root, crop, normalise):
         torch, self.v2 = import_v2()
@@ -167,7 +167,7 @@ def torchvision(job: Job, normalise: bool):
 
 
 def decoding(job: Job):
-    """Nothing but decoding, in threads, without a pipeline around it: no input can be quicker."""
+    """Only decoding, in threads, without a pipeline: a lower limit for every input."""
     cv2.setNumThreads(1)
     chosen = pairs(job, job.fewer(IMAGES, 8), "train")
     samples = [[Path(voc(job), path).read_bytes() for path in pair] for pair in chosen[:200]]

@@ -1,7 +1,7 @@
-"""get_dataset_lst.py and build_seg_data.py of VOC and SBD beside one process, plainly written.
+"""get_dataset_lst.py and build_seg_data.py on VOC and SBD, compared with simple code in one process.
 
-The pictures of --data_root are repeated by links under other names into a share of the full sets' sizes: 2,913 of VOC,
-11,355 of SBD, 10,582 in the augmented training list.
+The pictures of --data_root are repeated by links until they are a share of the full sets: 2,913 of VOC, 11,355 of SBD,
+10,582 in the augmented training list.
 """
 import itertools
 import os
@@ -17,7 +17,7 @@ PLAIN = "import sys; from benchmarks import lists; lists.plainly(*map(lists.Path
 
 
 def repeat(files, names, folder: Path, ending: str) -> None:
-    """Links folder/name for each name to the files, over and over."""
+    """Make a link folder/name to a file for each name; the files are repeated."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in zip(names, itertools.cycle(sorted(files))):
         (folder / (name + ending)).symlink_to(file.resolve())
@@ -29,7 +29,7 @@ def write_ids(path: Path, names) -> None:
 
 
 def make_tree(sample: Path, root: Path, share: float) -> None:
-    """VOC and SBD of `share` of their full sizes in `root`."""
+    """Make VOC and SBD with `share` of their full sizes in `root`."""
     train, val, both, extra = (max(4, int(share * count)) for count in (TRAIN, VAL, IN_SBD, ONLY_SBD))
     voc = [f"2007_{number:06d}" for number in range(train + val)]
     sbd = [f"2008_{number:06d}" for number in range(extra)]
@@ -46,7 +46,7 @@ def make_tree(sample: Path, root: Path, share: float) -> None:
 
 
 def plainly(root: Path, dst_path: Path) -> None:
-    """The same work in one loop after the other: gray masks, lists, every pair checked, MindRecord."""
+    """The same work in simple loops: gray masks, lists, a check of every pair, MindRecord."""
     import numpy as np
     from PIL import Image
     from scipy.io import loadmat
@@ -68,7 +68,7 @@ def plainly(root: Path, dst_path: Path) -> None:
         values = np.array(Image.open(mask))
         with Image.open(image) as picture:
             size = picture.size
-            picture.draft("L", (size[0] // 8, size[1] // 8))    # as quick as the program's own check
+            picture.draft("L", (size[0] // 8, size[1] // 8))    # as fast as the program's own check
             picture.load()
         if not np.isin(np.unique(values), [*range(21), 255]).all() or size != values.shape[::-1]:
             raise SystemExit(f"{mask}: wrong")
@@ -87,7 +87,7 @@ def write_plainly(pairs: list, order, dst_path: Path) -> None:
 
 
 def full_set(job: Job, side: str, share: float = 1.0):
-    """`side` is plain, or programs; what a turn wrote is removed after it."""
+    """`side` is plain or programs; the files of a turn are removed after it."""
     if not Path(job.data_root, SBD).is_dir() or not job.data_root:
         raise Unavailable(f"--data_root with {VOC} and {SBD} is needed")
     root, out = Path(job.folder, f"full_{share}"), Path(job.folder, f"full_{share}_out")

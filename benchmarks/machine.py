@@ -1,4 +1,4 @@
-"""The machine that figures are taken on, and whether anybody else used it meanwhile. Reads Linux's /proc."""
+"""Describe the machine of a measurement, and detect other programs that used it meanwhile. Reads Linux's /proc."""
 import os
 import platform
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGES = ("mindspore", "numpy", "opencv-python-headless", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino",
             "torch", "torchvision", "onnxscript")
 ISA = ("avx", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8", "asimd",
-       "bf16", "sve")    # instruction sets that the engines choose their kernels by
+       "bf16", "sve")    # instruction sets that decide the engines' kernels
 TICK = os.sysconf("SC_CLK_TCK")
 MOST_OTHERS = 0.15    # cores that other programs may use before a figure counts as taken on a busy machine
 MOST_LOAD = 0.5    # load average before the first figure, for each core
@@ -26,7 +26,7 @@ def describe() -> dict:
 
 
 def versions() -> dict:
-    """Package -> version of those that are installed."""
+    """Package -> version, of installed packages."""
     found = {}
     for name in PACKAGES:
         try:
@@ -42,23 +42,23 @@ def load() -> list:
 
 
 def used_by_all() -> float:
-    """Seconds that all cores have been busy since the machine started; those stolen by the host count."""
+    """Seconds that all cores have been busy since the machine started, including time stolen by the host."""
     words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _, _, irq, soft, stolen = map(int, words[:8])
     return (user + nice + system + irq + soft + stolen) / TICK
 
 
 def used_by_own() -> float:
-    """Seconds that this process and its descendants have been busy, those that have ended included."""
+    """Seconds that this process and its descendants have been busy, including ended ones."""
     parents, spent = {}, {}
     for place in Path("/proc").iterdir():
         if place.name.isdigit():
             try:
-                words = (place / "stat").read_text().rpartition(")")[2].split()    # a name may hold blanks
+                words = (place / "stat").read_text().rpartition(")")[2].split()    # a name may contain blanks
             except OSError:
                 continue    # it has just ended
             parents[int(place.name)] = int(words[1])
-            spent[int(place.name)] = sum(map(int, words[11:15])) / TICK    # its own, and that of children waited for
+            spent[int(place.name)] = sum(map(int, words[11:15])) / TICK    # its own time, and that of ended children
     own, total = os.getpid(), 0
     for process, seconds in spent.items():
         ancestor = process
@@ -69,7 +69,7 @@ def used_by_own() -> float:
 
 
 class Watch:
-    """How many cores other programs used since it was made."""
+    """The number of cores that other programs have used since this object was made."""
 
     def __init__(self):
         self.start, self.before = time.perf_counter(), used_by_all() - used_by_own()
@@ -87,7 +87,7 @@ def others_now(seconds: float = 1.0) -> float:
 
 
 def reasons(first_load: list, before: float, during: float) -> list:
-    """Why figures taken so are not to be trusted, in words; empty for a quiet machine."""
+    """Reasons not to trust figures from a busy machine; [] for a quiet one."""
     bound = MOST_LOAD * len(os.sched_getaffinity(0))
     found = [f"load {first_load[0]} before the first figure, more than {bound:g}"] if first_load[0] > bound else []
     for cores, when in ((before, "just before"), (during, "while measuring")):

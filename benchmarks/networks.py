@@ -1,4 +1,4 @@
-"""The network alone, in every engine and in PyTorch: sides, and what their probabilities are compared by."""
+"""Only the network, in every engine and in PyTorch: sides, and the comparison of their probabilities."""
 import importlib.util
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def open_side(job: Job, stride: str, engine: str, precision: str = "float32", pa
 
 
 def keep(job: Job, arrays: dict) -> None:
-    """Keep what the sides are compared by, of the first turn, which warms up and is not counted."""
+    """Keep the first turn's results for the comparison; it warms up and is not counted."""
     path = Path(job.out + ".npz")
     if not path.exists():
         np.savez(path, **arrays)
@@ -77,7 +77,7 @@ def torch_export(job: Job, stride: str):
 
 
 def difference(job: Job, keys: list):
-    """Largest difference of a probability between each side and the first, in all and for each shape."""
+    """Largest difference of probabilities between each side and the first, over all shapes and for each shape."""
     def turn():
         first, *others = (load_kept(job, key) for key in keys)
         found = {}

@@ -1,4 +1,4 @@
-"""Pictures to class maps: the evaluator in every engine, beside one that is plainly written."""
+"""Pictures to class maps: the evaluator with every engine, compared with a simply written one."""
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def loader(job: Job):
 
 def evaluator(job: Job, stride: str, engine: str = "onnxruntime", precision: str = "float32", batch: int = 1,
               images: int = 12, five: bool = False, flip: bool = False):
-    """What eval.py does from the pictures on disk to the confusion matrix."""
+    """The work of eval.py, from pictures on disk to the confusion matrix."""
     predict = open_side(job, stride, engine, precision).predict
     settings = settings_of(job, batch, FIVE_SCALES if five else (1.0,), flip)
     chosen = pairs(job, job.fewer(images))
@@ -51,7 +51,7 @@ def none_if_nan(value: float):
 
 
 def plain_input(image, side, settings):
-    """The picture's resized, normalised and padded input (1, 3, S, S), and its size there, as one writes it."""
+    """The picture's resized, normalised and padded input (1, 3, S, S), and its size there, in simple code."""
     height, width = image.shape[:2]
     rows, columns = (side, int(side * width / height)) if height > width else (int(side * height / width), side)
     small = cv2.resize(image, (columns, rows)).astype(np.float32)
@@ -90,7 +90,7 @@ def plain(job: Job, stride: str, images: int = 12):
 
 
 def alone(job: Job, stride: str, engine: str = "onnxruntime", batch: int = 1, images: int = 12, five: bool = False):
-    """The passes of the network alone that `evaluator` takes for as many pictures; with `five`, mirrored too."""
+    """Only the network passes of `evaluator` for as many pictures; with `five`, mirrored too."""
     predict, settings = open_side(job, stride, engine).predict, settings_of(job, batch)
     scales = [scale for scale in FIVE_SCALES for _ in range(2)] if five else [1.0]
     sides = [settings.input_size(scale) for scale in scales]
@@ -105,7 +105,7 @@ def alone(job: Job, stride: str, engine: str = "onnxruntime", batch: int = 1, im
 
 
 def around(job: Job, images: int = 12):
-    """Picture to input and probabilities to counts, as the evaluator does it, without the network."""
+    """The evaluator without the network: picture to input, and probabilities to counts."""
     settings, loaded, probs = around_inputs(job, images)
     side, table = settings.crop_size, settings.normalisation()
 
@@ -119,7 +119,7 @@ def around(job: Job, images: int = 12):
 
 
 def plain_around(job: Job, images: int = 12):
-    """The same, plainly written."""
+    """The same in simple code."""
     settings, loaded, probs = around_inputs(job, images)
 
     def turn():
@@ -141,7 +141,7 @@ def around_inputs(job: Job, images: int) -> tuple:
 
 
 def exported(job: Job, precision: str, engine: str = "onnxruntime", arithmetic: str = "float32", images: int = 60):
-    """The network as export.py writes it, run in `arithmetic`: seconds of a picture of the crop's size, and class maps.
+    """The network exported by export.py, run in `arithmetic`: seconds per picture of the crop's size, and class maps.
 
     With --ckpt_file a trained network, --data_lst its pictures and --calibration_lst those that int8 is calibrated on.
     """

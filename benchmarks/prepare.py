@@ -1,4 +1,4 @@
-"""What the figures are measured with, each made once a run: pictures, weights by the reference's rule, exports."""
+"""Inputs of the measurements, each made once per run: pictures, weights by the reference's rule, exports."""
 import itertools
 import os
 import subprocess
@@ -9,18 +9,18 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PROTOBUF = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"    # a process without MindSpore must not get its slow one
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
-MOMENTS = ("weight", "bias", "gamma", "beta")    # ends of the names of what is trained
+MOMENTS = ("weight", "bias", "gamma", "beta")    # name endings of trained parameters
 
 
 class Unavailable(Exception):
-    """A side that this machine cannot measure; the text says why."""
+    """This machine cannot measure a side; the text says why."""
 
 
 class Job(NamedTuple):
-    """What a run of benchmarks/run.py measures with, as JSON takes it."""
+    """Settings of a run of benchmarks/run.py, as values of JSON."""
 
-    folder: str    # for all that is made on the way; removed at the end
-    out: str    # where a side keeps what the sides are compared by
+    folder: str    # for temporary files; removed at the end
+    out: str    # where a side keeps results for the comparison
     data_root: str    # with VOCdevkit/VOC2012, and benchmark_RELEASE/dataset for `lists`; empty for drawn pictures
     smallest: bool    # the tiny network, few and small pictures
     beside: str = ""    # an older checkout of the project
@@ -40,7 +40,7 @@ class Job(NamedTuple):
         return f"deeplab_v3_{'tiny_' if self.smallest else ''}{stride}"
 
     def fewer(self, count: int, least: int = 2) -> int:
-        """`count`, or `least` in the smallest form."""
+        """`count`, or `least` with --smallest."""
         return least if self.smallest else count
 
 
@@ -50,7 +50,7 @@ def environment(**more) -> dict:
 
 
 def program(*command) -> None:
-    """Run a program of the project. Raises RuntimeError with its last words if it fails."""
+    """Run a program of the project. Raises RuntimeError with its last output if it fails."""
     done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
     if done.returncode:
@@ -58,7 +58,7 @@ def program(*command) -> None:
 
 
 def voc(job: Job) -> Path:
-    """A data root with list files, which reads the user's pictures through links."""
+    """A data root with list files and links to the user's pictures."""
     root = Path(job.folder, "data")
     if root.exists():
         return root
@@ -76,14 +76,14 @@ def voc(job: Job) -> Path:
 
 
 def pairs(job: Job, count: int, which: str = "val") -> list:
-    """`count` pairs of the list of train or val, repeated where it is shorter."""
+    """`count` pairs of the list of train or val, repeated if it is shorter."""
     from src.data.lists import read_list
     found = read_list(voc(job) / f"voc_{which}_lst.txt")
     return list(itertools.islice(itertools.cycle(found), count))
 
 
 def list_file(job: Job, count: int, which: str = "val") -> Path:
-    """The list file of `pairs`, in the data root, beside what is known of its classes."""
+    """The list file of `pairs`, in the data root, beside its dataset.yaml."""
     from src.data.lists import format_pair
     path = voc(job) / f"{which}_{count}.txt"
     path.write_text("".join(map(format_pair, pairs(job, count, which))))
@@ -102,8 +102,8 @@ def record(job: Job, count: int, name: str) -> Path:
 
 
 def checkpoint(job: Job, stride: str, momenta: bool = False) -> Path:
-    """A checkpoint as train.py writes it, its weights made from their names (tests/golden.py); with the optimizer's
-    momenta it is twice as large."""
+    """A checkpoint in train.py's form with weights made from their names (tests/golden.py); the optimizer's momenta
+    double its size."""
     import numpy as np
 
     from src.data.labels import make_labels
@@ -128,7 +128,7 @@ def checkpoint(job: Job, stride: str, momenta: bool = False) -> Path:
 
 
 def onnx_file(job: Job, stride: str, *options, source=None) -> Path:
-    """The checkpoint, or another, as export.py writes it with these options."""
+    """The checkpoint, or another one, exported by export.py with these options."""
     path = Path(job.folder, "_".join([stride, *(str(option).strip("-") for option in options[:2])]) + ".onnx")
     if not path.exists():
         program("export.py", "--ckpt_file", source or checkpoint(job, stride), "--file_name", path, "--file_format",

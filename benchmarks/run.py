@@ -1,12 +1,12 @@
-"""Measure figures, each beside what it is to be compared with, and write what was found as JSON.
+"""Measure figures together with the alternatives that they are compared with, and write the results as JSON.
 
     python benchmarks/run.py --list
     python benchmarks/run.py network_s16 predict --data_root /data
     python benchmarks/run.py --tables
 
-Every side is a process of its own; all sides of a figure take turns, so that a disturbance meets all; medians count.
-A side whose package is missing (benchmarks/requirements.txt) is left out. Each result names the machine, and is marked
-as busy where other programs used it: such a figure is not worth keeping.
+Every side is a process of its own. The sides of a figure take turns, so that a disturbance affects all; the result is
+the median. A side whose package is missing (benchmarks/requirements.txt) is left out. Each result describes the
+machine, and is marked as busy if other programs used it: such figures should not be kept.
 """
 import argparse
 import contextlib
@@ -32,7 +32,7 @@ REQUIREMENTS = "pip install -r benchmarks/requirements.txt"
 
 
 class Served:
-    """The process of a side; `missing` says why there is none, or is empty."""
+    """The process of a side; `missing` is empty, or the reason why there is no process."""
 
     def __init__(self, side, job: Job):
         self.title, self.errors = side.title, tempfile.TemporaryFile("w+")
@@ -56,7 +56,7 @@ class Served:
         raise RuntimeError(f"{self.title}: ended with {self.process.wait()}\n{self.errors.read()[-3000:]}")
 
     def turn(self) -> dict:
-        with contextlib.suppress(BrokenPipeError):    # it has died; the answer says so
+        with contextlib.suppress(BrokenPipeError):    # it has died; reading its answer will report that
             print(file=self.process.stdin, flush=True)
         return self.answer()
 
@@ -70,7 +70,7 @@ class Served:
 
 
 def take_turns(figure, job: Job, rounds: int) -> tuple:
-    """({key: what each round's turn gave}, {key: why a side was left out})."""
+    """({key: results of each round}, {key: why a side was left out})."""
     found, left_out, alive = {}, {}, {}
     try:
         for key, side in figure.sides.items():
@@ -96,7 +96,7 @@ def take_turns(figure, job: Job, rounds: int) -> tuple:
 
 
 def compare(figure, job: Job, keys: list) -> dict:
-    """Key -> what the figure's `compare` says of a side beside the first."""
+    """Key -> result of the figure's `compare` of a side with the first."""
     keys = [key for key in keys if Path(f"{job.out}{key}.npz").exists()]
     if not figure.compare or len(keys) < 2:
         return {}
@@ -108,7 +108,7 @@ def compare(figure, job: Job, keys: list) -> dict:
 
 
 def summarise(rounds: list) -> dict:
-    """Medians of what the turns gave; seconds of one image where they count images."""
+    """Medians of the turns' results; seconds are per image if the turns count images."""
     middle = {}
     for name, value in rounds[0].items():
         numeric = isinstance(value, (int, float))
@@ -118,7 +118,7 @@ def summarise(rounds: list) -> dict:
 
 
 def add_ratios(sides: dict) -> None:
-    """Ours over each other side, of seconds and of peak memory."""
+    """Ratios of our seconds and peak memory to each other side's."""
     keys = list(sides)
     for key in keys[1:]:
         for ratio, value in (("ratio", "s"), ("memory", "mb")):
@@ -127,7 +127,7 @@ def add_ratios(sides: dict) -> None:
 
 
 def judge(figure, sides: dict) -> list:
-    """Each target with what was measured; without it where the side was left out."""
+    """Each target with the measured value, None if the side was left out."""
     found = []
     for target in figure.targets:
         value = sides.get(target.side, {}).get(target.value)
@@ -136,7 +136,7 @@ def judge(figure, sides: dict) -> list:
 
 
 def measure(figure, job: Job, rounds: int, first_load: list) -> dict:
-    """The result of a figure, as its JSON file holds it."""
+    """The result of a figure, with the contents of its JSON file."""
     out = Path(job.folder, "out", figure.name)
     out.mkdir(parents=True)
     job = job._replace(out=f"{out}/")
@@ -158,7 +158,7 @@ def measure(figure, job: Job, rounds: int, first_load: list) -> dict:
 
 
 def show(result: dict) -> None:
-    """The figure on the console."""
+    """Print the figure."""
     print(f"\n{result['name']}: {result['what']} ({result['how']})")
     for side in result["sides"].values():
         parts = [f"{side['title']:<40} {side['s']:9.4f} s"]
@@ -176,7 +176,7 @@ def show(result: dict) -> None:
 
 
 def run(options) -> int:
-    """Measure the figures named; returns how many could not be measured."""
+    """Measure the named figures; returns the number of figures that could not be measured."""
     first_load, failed = machine.load(), 0
     names = options.names or list(FIGURES)
     with tempfile.TemporaryDirectory() as folder:
@@ -217,17 +217,17 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, default=0, help="turns of each side; each figure has its own default")
     parser.add_argument("--results", type=Path, help="folder of the JSON files (default: benchmarks/results)")
     parser.add_argument("--smallest", action="store_true",
-                        help="the tiny network and few pictures, to see that it works; written only with --results")
+                        help="the tiny network and few pictures, as a quick check; written only with --results")
     parser.add_argument("--beside", default="", help="an older checkout, for quickstart")
     parser.add_argument("--ckpt_file", default="", help="a trained network, for precision")
     parser.add_argument("--data_lst", default="", help="its pictures with masks, relative to --data_root")
-    parser.add_argument("--calibration_lst", default="", help="those that int8 is calibrated on")
+    parser.add_argument("--calibration_lst", default="", help="pictures that int8 is calibrated on")
     options = parser.parse_args(argv)
     unknown = [name for name in options.names if name not in FIGURES]
     if unknown:
-        parser.error(f"no figure is named {', '.join(unknown)}; --list shows all")
+        parser.error(f"unknown figure {', '.join(unknown)}; --list shows all")
     if options.data_root and not Path(options.data_root, VOC).is_dir() and not options.data_lst:
-        parser.error(f"--data_root {options.data_root}: holds no {VOC}")
+        parser.error(f"--data_root {options.data_root}: contains no {VOC}")
     if not options.results and not options.smallest:
         options.results = RESULTS
     return options

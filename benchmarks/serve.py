@@ -1,7 +1,7 @@
 """One side of a figure in a process of its own: `python benchmarks/serve.py MODULE:FUNCTION JSON`, used by run.py.
 
 The function makes a `turn`, which is called once for each line of standard input. Each answer is a line of JSON: the
-seconds of the turn, the peak memory of this process in MB, and whatever the turn returns, which wins.
+seconds of the turn, the peak memory of this process in MB, and the values that the turn returns, which replace these.
 """
 import importlib
 import json
@@ -17,7 +17,7 @@ sys.path[0] = str(ROOT)    # in place of this folder
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)    # what libraries print must not get between
+    os.dup2(2, 1)    # output of libraries must not mix with the answers
 
     def say(value):
         print(json.dumps(value), file=answers, flush=True)
@@ -40,7 +40,7 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         say({"s": seconds, "mb": peak, **found})
     sys.stderr.flush()
-    os._exit(0)    # MindSpore's threads need no farewell
+    os._exit(0)    # does not wait for MindSpore's threads
 
 
 if __name__ == "__main__":

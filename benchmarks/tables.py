@@ -1,13 +1,13 @@
 """The tables of the pages, made from the results: `python benchmarks/run.py --tables`.
 
-A page marks a table by comments, between which everything is replaced:
+Comments in a page mark the place of a table; everything between them is replaced:
 
     <!-- figures: NAME NAME ... -->    sides of these figures, a row each
     <!-- growth -->                    the growth figures; their drawing, docs/images/growth.png, is made too
     <!-- ratios: LANGUAGE -->          README's short table, en or zh
     <!-- end -->
 
-A table of which a result is missing is left as it is.
+A table is not changed if one of its results is missing.
 """
 import json
 import re
@@ -20,7 +20,7 @@ PAGES = ("README.md", "README_CN.md", "docs/performance.md", "docs/ascend310.md"
 BLOCK = re.compile(r"(<!-- (figures|growth|ratios)(?:: ([\w ]+))? -->\n)(.*?)(<!-- end -->)", re.S)
 BUSY = "busy machine"
 
-# README's rows: English and Chinese of what and beside what, and the values.
+# README's rows: content and comparison in English and Chinese, and the values.
 RATIOS = (
     (("training input", "训练数据处理"), ("zoo's transform; torchvision v2", "model zoo 的数据增强；torchvision v2"),
      ("input_all_cores zoo ratio", "input_all_cores torchvision ratio")),
@@ -42,7 +42,7 @@ RATIOS = (
 )
 HEADS = {"en": ("| what | compared with | ratio |", "; "), "zh": ("| 项目 | 对比对象 | 比值 |", "；")}
 
-# Columns of a figure's table: title, value of a side, how it is written. Those without a value are left out.
+# Columns of a figure's table: title, value of a side, its format. Columns without values are left out.
 COLUMNS = (
     ("s", "s", lambda value: f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"),
     ("ours over it", "ratio", lambda value: f"**{value:.2f}**"),
@@ -56,7 +56,7 @@ COLUMNS = (
 
 
 class Missing(Exception):
-    """There is no result of a figure, or none of a side."""
+    """The result of a figure or of a side is missing."""
 
 
 class Results:
@@ -106,7 +106,7 @@ def figure_table(results: Results, names: list) -> str:
 
 
 def command_line(found: list) -> str:
-    """How and where the figures were taken."""
+    """The command and the machine of the figures."""
     machine = found[0]["machine"]
     names, dates = (" ".join(result["name"] for result in found), sorted({result["date"] for result in found}))
     return (f"`python benchmarks/run.py {names}` on {machine['cores']} cores of {machine['cpu']} "
@@ -114,7 +114,7 @@ def command_line(found: list) -> str:
 
 
 def growth_curves(results: Results) -> dict:
-    """Axis's title -> work -> {value: side}, as growth.draw takes it."""
+    """Axis's title -> work -> {value: side}, for growth.draw."""
     return {title: {work: {int(key): side for key, side in results[f"growth_{axis}_{work}"]["sides"].items()}
                     for work in works} for axis, (title, _, works) in GROWTH.items()}
 
@@ -140,7 +140,7 @@ def ratio_table(results: Results, language: str) -> str:
 
 
 def filled(text: str, results: Results, page: str) -> tuple:
-    """(the page with its tables, why tables were left as they are)."""
+    """(the page with its new tables, reasons why tables were not changed)."""
     left = []
 
     def table(match) -> str:
@@ -156,7 +156,7 @@ def filled(text: str, results: Results, page: str) -> tuple:
 
 
 def unknown_names(text: str) -> list:
-    """Names in a page's marks that are no figures."""
+    """Unknown names of figures in a page's marks."""
     return [name for _, kind, names, *_ in BLOCK.findall(text) if kind == "figures"
             for name in names.split() if name not in FIGURES]
 
@@ -167,12 +167,12 @@ def write_tables(folder, root: Path = ROOT) -> int:
     for page in PAGES:
         text = (root / page).read_text()
         new, left = filled(text, results, page)
-        print("\n".join(f"left as it is: {line}" for line in left) or f"{page}: all tables written")
+        print("\n".join(f"not changed: {line}" for line in left) or f"{page}: all tables written")
         if new != text:
             (root / page).write_text(new)
     try:
         from benchmarks.growth import draw
         draw(growth_curves(results), root / "docs/images/growth.png")
     except Missing as error:
-        print(f"left as it is: docs/images/growth.png: no result of {error}")
+        print(f"not changed: docs/images/growth.png: no result of {error}")
     return 0

@@ -1,7 +1,7 @@
-"""A training step beside PyTorch eager.
+"""A training step compared with PyTorch eager.
 
-Both sides take uint8 pictures, normalise, run forward and back, and update with momentum and weight decay; dropout and
-BatchNorm's statistics are on. MindSpore's step is the one that train.py builds.
+Both sides normalise uint8 pictures, run forward and backward, and update with momentum and weight decay; dropout and
+BatchNorm's statistics are on. MindSpore's step is that of train.py.
 """
 import numpy as np
 
@@ -21,7 +21,7 @@ def random_batch(job: Job, size: int) -> tuple:
 
 
 def ours(job: Job, batch: int):
-    """What train.py runs."""
+    """The step of train.py."""
     device = open_device("CPU")
     import mindspore as ms
 

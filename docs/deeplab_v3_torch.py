@@ -1,4 +1,4 @@
-"""The same DeepLabV3 in PyTorch, for weights that `convert_resnet101.py --to torch` wrote.
+"""The same DeepLabV3 in PyTorch, for weights from `convert_resnet101.py --to torch`.
 
     network, notes = load("deeplab_v3.safetensors")
     logits = network(images)    # (N, 3, H, W) float32, blue green red, normalised by notes' image_mean and image_std
@@ -82,7 +82,7 @@ class DeepLabV3(nn.Module):
 
 
 def load(path):
-    """(network in evaluation mode, the file's notes); the sizes are read off the weights."""
+    """(network in evaluation mode, the file's notes); sizes are taken from the weights."""
     with safe_open(path, "pt") as file:
         notes, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
     blocks = [len({name.split(".")[2] for name in state if name.startswith(f"resnet.layer{i}.")}) for i in (1, 2, 3, 4)]

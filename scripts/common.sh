@@ -4,7 +4,7 @@
 set +o posix
 set -Eeuo pipefail
 
-# The console may close or be full; that ends no run. A closed stream is a bin, and a pipe's end is no signal.
+# The console may close or be full without ending a run: a closed stream becomes /dev/null, SIGPIPE is ignored.
 { : >&1; } 2>/dev/null || exec >/dev/null
 { : >&2; } 2>/dev/null || exec 2>/dev/null
 trap '' PIPE
@@ -55,7 +55,7 @@ sys.path = [place for place in sys.path if place]
 sys.exit(not getattr(find_spec("mindspore"), "origin", None))' 2>/dev/null
 }
 
-# Make .venv with a Python that MindSpore has wheels for: one of the machine, or what uv or conda bring.
+# Make .venv with a Python that MindSpore has wheels for: one of this machine, or one from uv or conda.
 make_venv() {
     local python bare="" command=()
     [[ ! -e "$ROOT/.venv" ]] || die "$ROOT/.venv: its Python does not run; fix: remove the folder"
@@ -72,13 +72,13 @@ make_venv() {
         elif [[ -n "$bare" ]]; then
             die "$bare has no venv module; fix: apt-get install python3-venv"
         else
-            die "MindSpore has wheels for Python 3.9 to 3.12, and this machine has none of them (python3 is" \
+            die "MindSpore has wheels for Python 3.9 to 3.12, but this machine has none of these (python3 is" \
                 "$(python3 -V 2>&1 || true)), nor uv or conda; fix: curl -LsSf https://astral.sh/uv/install.sh | sh," \
                 "then PATH=\"\$HOME/.local/bin:\$PATH\" bash $0"
         fi
     fi
     show "${command[@]}" "$ROOT/.venv"
-    ( # what is not finished does not stay
+    ( # an unfinished environment is removed
         trap 'rm -rf "$ROOT/.venv"' EXIT
         "${command[@]}" "$ROOT/.venv" &&
             touch "$ROOT/.venv/.made_by_launcher" && # for src/tools/install.py
@@ -86,8 +86,8 @@ make_venv() {
     ) || die "$ROOT/.venv could not be made; see the message of ${command[0]} above"
 }
 
-# install FILE...: bring requirements into the environment in use (see find_python; a python3 that holds MindSpore is
-# one), or into a new .venv where there is none. ASSUME_YES=1 agrees to what would be replaced.
+# install FILE...: install requirements into the environment in use (see find_python; a python3 with MindSpore counts as
+# one), else into a new .venv. ASSUME_YES=1 agrees to replacing packages.
 install() {
     if [[ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && ! -x "$ROOT/.venv/bin/python" ]]; then
         has_mindspore python3 || make_venv
@@ -95,13 +95,13 @@ install() {
     find_python
     supported "$PYTHON" || has_mindspore "$PYTHON" ||
         die "$PYTHON is $("$PYTHON" -V 2>&1 || true); MindSpore has wheels for Python 3.9 to 3.12;" \
-            "fix: leave that environment, and .venv is used, or set PYTHON to such a Python"
+            "fix: deactivate that environment to use .venv, or set PYTHON to such a Python"
     "$PYTHON" -c 'import pip' 2>/dev/null || die "$PYTHON has no pip; fix: $PYTHON -m ensurepip"
     "$PYTHON" "$ROOT/src/tools/install.py" --constraint "$ROOT/constraints-cpu.txt" "$@"
 }
 
-# take NAME... -- ARGUMENT...: leading arguments that are no options go to the variables NAME; an empty one is not
-# given, so the variable keeps what the environment or the head of the launcher says. The rest goes to OPTIONS.
+# take NAME... -- ARGUMENT...: leading arguments that are not options set the variables NAME. An empty argument is
+# ignored: the variable keeps its value from the environment or the head of the launcher. The rest goes to OPTIONS.
 take() {
     local names=() argument
     while [[ "$1" != -- ]]; do names+=("$1") && shift; done
@@ -134,8 +134,8 @@ given() {
     done
 }
 
-# run_logged LOG PROGRAM [ARGUMENT...]: become a program of the project; what it prints is shown and kept in LOG, an
-# earlier log under a number. Signals reach it, and the exit code is its own.
+# run_logged LOG PROGRAM [ARGUMENT...]: exec a program of the project. Its output is shown and written to LOG; an
+# earlier log is renamed. The program gets the signals, and its exit code is the launcher's.
 run_logged() {
     local log="$1" command=("$PYTHON" "$ROOT/$2" "${@:3}")
     show "${command[@]}"
@@ -143,11 +143,11 @@ run_logged() {
     mkdir -p "$(dirname "$log")" || die "$(dirname "$log"): cannot be made"
     claim "$log"
     keep "$log"
-    # -i: after Ctrl-C the program still has something to say. A console that is gone leaves the log.
+    # -i: after Ctrl-C the program still prints. If the console is gone, the log is still written.
     exec "${command[@]}" > >(exec tee -i "$log" 2>/dev/null) 2>&1
 }
 
-# claim FILE: nobody else writes it while this process, and the program that it becomes, lives; as src/claims.py does.
+# claim FILE: lock it for the life of this process and of the program that it execs, like src/claims.py.
 claim() {
     local lock code=0
     lock="$(dirname "$1")/.$(basename "$1").deeplab_v3.lock"
@@ -157,19 +157,19 @@ claim() {
     echo "$$" >"$lock" || true
 }
 
-show() { # the command as one could type it
+show() { # print a command as it could be typed
     say '%q ' "$@"
     say '\n'
 }
 
-keep() { # keep FILE: give an earlier file of that name a number
+keep() { # keep FILE: rename an existing file by adding a number
     local number=1
     [[ -e "$1" ]] || return 0
     while [[ -e "$1.$number" ]]; do number=$((number + 1)); done
     mv "$1" "$1.$number"
 }
 
-# The launchers name these at their heads, where users may write them.
+# The launchers set these at their heads, where users may edit them.
 # shellcheck disable=SC2154
 # launch_eval NAME RECIPE ARGUMENT...: log in NAME/eval_log of the working folder, or EVAL_PATH; with RANK_SIZE on so
 # many devices, rank N's log in NAME/deviceN/log.
@@ -208,8 +208,8 @@ launch_distributed() {
         "${GIVEN[@]}" "${OPTIONS[@]}"
 }
 
-# run_ranks LOG_DIR PROGRAM [ARGUMENT...]: become src/tools/launch.py, which signals reach and which runs a program of
-# the project once for each device, those of rank_table_file if that is set.
+# run_ranks LOG_DIR PROGRAM [ARGUMENT...]: exec src/tools/launch.py, which runs a program of the project once for each
+# device (of rank_table_file if it is set) and gets the signals.
 run_ranks() {
     local launch
     given --rank_table "${rank_table_file:-}" --ranks "${RANK_SIZE:-}" --nodes "${NODES:-}" \

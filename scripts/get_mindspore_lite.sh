@@ -24,7 +24,7 @@ if [[ -n "${MS_LITE_HOME:-}" ]]; then
         "fix: unpack the MindSpore Lite package there, or unset it to fetch version $version for CPUs"
 fi
 if [[ ! -d "$target" ]]; then
-    [[ "$(uname -m)" == x86_64 ]] || die "PyPI has mindspore-lite $version for x86-64 only, and this is $(uname -m);" \
+    [[ "$(uname -m)" == x86_64 ]] || die "PyPI has mindspore-lite $version for x86-64 only, but this is $(uname -m);" \
         "fix: install MindSpore Lite and set MS_LITE_HOME"
     find_python
     mkdir -p "$cache"
@@ -33,12 +33,12 @@ if [[ ! -d "$target" ]]; then
     echo "fetching mindspore-lite $version (169 MB, once)" >&2
     # The wheel is for Python 3.7, but only its C++ part is used: any Python may fetch it.
     quiet=()
-    if [[ ! -t 2 ]]; then quiet=(--quiet); fi # on a terminal pip shows its bar
+    if [[ ! -t 2 ]]; then quiet=(--quiet); fi # on a terminal pip shows its progress bar
     "$PYTHON" -m pip download "${quiet[@]}" --disable-pip-version-check --no-deps --only-binary=:all: --python-version 37 \
         --implementation cp --abi cp37m --platform manylinux1_x86_64 --dest "$aside" "mindspore-lite==$version" >&2 ||
         die "mindspore-lite $version could not be fetched; see pip's message above, or set MS_LITE_HOME"
     echo "$digest  $aside/$wheel" | sha256sum --check --quiet >&2 ||
-        die "$wheel: its SHA-256 is not $digest; what was fetched is not used"
+        die "$wheel: its SHA-256 is not $digest; the download is not used"
     "$PYTHON" -m zipfile -e "$aside/$wheel" "$aside/unpacked"
     mv "$aside/unpacked/mindspore_lite" "$target"
 fi

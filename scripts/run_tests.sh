@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what testing needs and run the tests.
+# Install the requirements of the tests and run them.
 #
 # Usage: bash run_tests.sh [--yes] [options of pytest]
 #
@@ -21,7 +21,7 @@ install_packages() {
     done <"$ROOT/tests/packages.txt"
     ((${#missing[@]})) || return 0
     if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
-        echo "tests will be skipped for want of: apt-get install ${missing[*]}" >&2
+        echo "some tests will be skipped; to run them: apt-get install ${missing[*]}" >&2
         return 0
     fi
     echo "installing ${missing[*]}" >&2
@@ -29,7 +29,7 @@ install_packages() {
     apt-get update >/dev/null 2>&1 || true # an old list may do
     for package in "${missing[@]}"; do
         apt-get install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
-            echo "tests will be skipped for want of $package: apt-get install $package failed" >&2
+            echo "some tests will be skipped: apt-get install $package failed" >&2
     done
 }
 

@@ -10,8 +10,7 @@ EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, th
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser whose errors are one line; --help is as wide as the terminal, at most 100 columns, 80 where there is none.
-    """
+    """Parser with one-line errors; --help is as wide as the terminal, at most 100 columns, 80 without a terminal."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, allow_abbrev=False, formatter_class=help_layout, **kwargs)
@@ -37,14 +36,14 @@ def make_parser(program: str, description: str, options: list) -> Parser:
     for option, spelled in zip(options, typed):
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
-        names = [spelled] if spelled.startswith("--") else []    # a plain argument has its dest for a name
+        names = [spelled] if spelled.startswith("--") else []    # a plain argument is named by its dest
         groups[option.group].add_argument(*names, dest=option.name, help=help_text(option),
                                           type=parse_text(option, spelled), **argument_shape(option, spelled))
     return parser
 
 
 def argument_shape(option, spelled: str) -> dict:
-    """How many values follow the option, and what --help calls them."""
+    """Arguments of add_argument for the number of values and their name in --help."""
     if not spelled.startswith("--"):
         return {"metavar": spelled, "nargs": "*"}
     if option.kind is bool:

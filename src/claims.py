@@ -1,4 +1,4 @@
-"""Claims: a folder or file that one run writes and no other, for as long as the run's process lives."""
+"""Claims: while a run's process lives, no other run writes to its folder or file."""
 import atexit
 import contextlib
 import errno
@@ -19,22 +19,22 @@ from src.files import check_folder
 NAME = ".deeplab_v3.lock"    # in a claimed folder; beside a claimed file its own name comes first
 TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 held = {}    # path of a lock -> its open file
-atexit.register(ENDING.close)    # of what was not started by run_program
+atexit.register(ENDING.close)    # for programs that run_program did not start
 
 
 def claim_folder(path, option: str = "", is_new: bool = False) -> None:
-    """Make a folder, if need be, and claim it until this run ends; a new one that is empty then is removed.
+    """Make a folder if it is missing, and claim it until this run ends; a new one that is still empty then is removed.
 
     Args:
-        option: what errors call the path, such as "--train_dir".
+        option: the path's name in errors, such as "--train_dir".
         is_new: the caller has just made it.
 
-    Raises InputError, one line: another run has it (says its process), or it cannot be made or written.
+    Raises InputError: another run has it (the message gives its process), or it cannot be made or written.
     """
     folder = Path(os.path.realpath(path))
     where = f"{option} {path}".strip()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{where}: is a file, no folder")
+        raise InputError(f"{where}: is a file, not a folder")
     check_folder(folder, where)
     is_new = is_new or not folder.exists()
     try:
@@ -42,7 +42,7 @@ def claim_folder(path, option: str = "", is_new: bool = False) -> None:
     except OSError as error:
         raise InputError(f"{where}: cannot be made ({error.strerror})") from None
     if is_new:
-        ENDING.callback(remove_empty, folder)    # after the lock in it, for what is registered last ends first
+        ENDING.callback(remove_empty, folder)    # runs after the lock in it is released: last registered, first called
     claim(folder / NAME, where)
 
 
@@ -61,10 +61,9 @@ def claim_file(path, option: str = "") -> None:
 
 
 def claim(lock: Path, where: str) -> None:
-    """Hold the lock file until this run ends; of one that is killed the system lets go of it.
+    """Hold the lock file until this run ends; the system releases it if the run is killed.
 
-    A file system that knows no locks (some network ones) is no reason to fail: a warning says that two runs at once
-    would not be noticed.
+    Some network file systems have no locks. Then a warning says that a second run would not be noticed.
     """
     if str(lock) in held:
         return
@@ -81,10 +80,10 @@ def claim(lock: Path, where: str) -> None:
             raise InputError(f"{where}: process {first or 'unknown'} is writing there; wait for it, or give another "
                              "place") from None
         warn(f"{where}: cannot be locked ({error.strerror}), so a second run there would not be noticed")
-    if not is_same(file, lock):    # the run before let go of it, and removed it, in this very moment
+    if not is_same(file, lock):    # the run before released and removed it between our open and our lock
         file.close()
         return claim(lock, where)
-    with contextlib.suppress(OSError):    # a full disk: the lock holds without a number in it
+    with contextlib.suppress(OSError):    # a full disk: the lock holds without the process number in it
         file.truncate(0)
         file.seek(0)
         file.write(str(os.getpid()).encode())
@@ -93,12 +92,12 @@ def claim(lock: Path, where: str) -> None:
 
 
 def open_lock(lock: Path, where: str):
-    """The lock's file, made if need be; never one that another program made, nor what a link leads to."""
+    """The open lock file, made if it is missing. Links and files of other programs are refused."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     file = os.fdopen(os.open(lock, flags, 0o666), "rb+", buffering=0)
     if not re.fullmatch(rb"\d*\n?", file.read(64)):
         file.close()
-        raise InputError(f"{where}: {lock} is not a lock of this program; give another place, or remove it")
+        raise InputError(f"{where}: {lock} is not a lock file of this program; give another place, or remove it")
     return file
 
 
@@ -106,13 +105,13 @@ def lock_file(file) -> None:
     """Lock an open file or raise OSError."""
     if fcntl:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:    # a byte far behind the text, which stays readable to others
+    else:    # a byte far behind the text, so that others can still read the text
         file.seek(1 << 30)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 
 def owner_of(file) -> str:
-    """Number of the process that wrote its own into the lock, which it does right after locking it; "" if not."""
+    """Number of the process that holds the lock; "" if it has not been written yet."""
     for _ in range(10):
         with contextlib.suppress(OSError):
             file.seek(0)
@@ -136,10 +135,10 @@ def remove_empty(folder: Path) -> None:
 
 
 def release(lock: Path, pid: int) -> None:
-    """Let go of a lock, and remove its file, unless this is a process that was forked from its owner."""
+    """Release a lock and remove its file, unless this process was forked from the owner."""
     file = held.pop(str(lock), None)
     if file is None or pid != os.getpid():
         return
     with contextlib.suppress(OSError):
-        lock.unlink()    # while it is locked, so that it is nobody else's
+        lock.unlink()    # while it is locked, so that nobody else can own it
     file.close()

@@ -1,4 +1,4 @@
-"""The options: default_config.yaml <- recipe (--config_path) <- command line; strict, and frozen once made."""
+"""The options: default_config.yaml <- recipe (--config_path) <- command line; checked, then frozen."""
 import dataclasses
 import difflib
 import functools
@@ -15,10 +15,10 @@ from src.console import InputError
 from src.foreign import Unreadable, load_yaml, printable, read_text, shown
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
-LARGEST = 1 << 53    # of whole numbers that every float holds
+LARGEST = 1 << 53    # floats hold every integer up to here
 BOUND = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
-# What other projects call an option -> ours; of several, the first one that the program has.
+# Other projects' name of an option -> ours; of several, the first one that the program has.
 CHECKPOINT = ("ckpt_path", "ckpt_file", "model_file", "ckpt_pre_trained")
 OTHER_NAMES = {
     "lr": ("base_lr",), "learning_rate": ("base_lr",), "epochs": ("train_epochs",), "max_epochs": ("train_epochs",),
@@ -46,7 +46,7 @@ class Option:
     bounds: tuple = ()     # (operator's text, number) pairs, or empty
     length: int = 0        # of a list that has one, else 0
     path: str = ""         # FILE or DIR for a path, URL for a place in object storage, else empty
-    folder: str = ""       # on ModelArts: the option that names the local folder which a relative path belongs to
+    folder: str = ""       # on ModelArts: the option with the local folder that a relative path is in
 
     @property
     def is_list(self):
@@ -54,18 +54,18 @@ class Option:
 
     @property
     def kind(self):
-        """Type of the value, of the elements for a list."""
+        """Type of the value; for a list, of its elements."""
         return type(self.default[0] if self.is_list else self.default)
 
     def spelled(self, program: str) -> str:
-        """The option as one types it: --name, or NAME for plain arguments."""
+        """The option as it is typed: --name, or NAME for plain arguments."""
         name = self.programs.get(program, self.name)
         return name if name.isupper() else f"--{name}"
 
 
 @functools.lru_cache
 def read_options(path: Path = DEFAULTS) -> dict:
-    """Options by name. Raises ValueError for a line of the file that does not say what an option must say."""
+    """Options by name. Raises ValueError for a line without programs and help."""
     text = path.read_text(encoding="utf-8")
     options, group, values = {}, "", yaml.safe_load(text)
     for line in re.sub(r"\n +# *", " ", text).splitlines():    # a comment goes on in indented lines
@@ -89,7 +89,7 @@ def spellings(name: str, programs: str) -> dict:
 
 
 def parse_rule(text: str, kind: type) -> dict:
-    """Fields of an Option from what stands in braces: bounds, choices of type `kind`, "3 values", "FILE in data_path".
+    """Fields of an Option from the text in braces: bounds, choices of type `kind`, "3 values", "FILE in data_path".
     """
     fields = {"choices": (), "bounds": ()}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -105,7 +105,7 @@ def parse_rule(text: str, kind: type) -> dict:
 
 
 def check_value(option: Option, value, where: str):
-    """`value` as the option's type. Raises InputError that names `where` it came from and what is allowed."""
+    """`value` as the option's type. Raises InputError with `where` it came from and the allowed values."""
     if option.is_list:
         if not isinstance(value, list) or not value:
             raise InputError(f"{where}: {option.name} takes a list of {option.kind.__name__}, not {shown(value)}")
@@ -155,11 +155,11 @@ def parse_args(program: str, description: str, argv=None):
         argv: list of arguments, sys.argv[1:] when None.
 
     Returns:
-        Frozen dataclass with one field for each option of the program, and `given`: name -> who said it, for the
-        options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml".
+        Frozen dataclass with one field for each option of the program, and `given`: name -> where the value came from,
+        for the options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml".
 
     Raises:
-        InputError: unknown option or key (with the nearest right one), wrong type, value out of bounds.
+        InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
     """
     own = own_options(program)
     parser = make_parser(program, description, list(own.values()))
@@ -186,21 +186,21 @@ def parse_args(program: str, description: str, argv=None):
 
 
 def cut_at_dashes(argv: list) -> tuple:
-    """(arguments, plain ones): what stands behind "--" is no option, even if it begins with a dash."""
+    """(arguments, plain ones): arguments after "--" are not options, even if they begin with a dash."""
     place = argv.index("--") if "--" in argv else len(argv)
     return argv[:place], argv[place + 1:]
 
 
 def believe(config, known: dict, source, binding=(), hint="leave the option out"):
-    """`config` with what a file says in place of defaults; what the user gave stays.
+    """`config` with the values of a file in place of defaults; options that the user gave keep their values.
 
     Args:
-        known: option name -> value that the file `source` says; options that the program lacks are passed over.
-        binding: names of options whose contradiction would compute nonsense.
-        hint: what to do about one.
+        known: option name -> value in the file `source`; options that the program lacks are ignored.
+        binding: names of options that must not differ from the file: the results would be wrong.
+        hint: how to fix such a difference.
 
     Raises:
-        InputError: the user gave another value for one of `binding`; says who said what.
+        InputError: the user gave another value for one of `binding`; the message has both values and their sources.
     """
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:
@@ -210,12 +210,12 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
 
 
 def as_text(value) -> str:
-    """A value as one types it."""
+    """A value as it is typed."""
     return printable(" ".join(map(str, value)) if isinstance(value, (list, tuple)) else value, 400)
 
 
 def explain_unknown(program: str, argument: str) -> str:
-    """Why `program` does not take an argument, and what to type in its place."""
+    """Error text for an argument that `program` does not take, with the right one where it is known."""
     name, options, own = argument.split("=")[0], read_options(), own_options(program)
     if not name.startswith("--"):
         return f"{program}.py takes options only, not {argument!r}; see --help"
@@ -229,7 +229,7 @@ def explain_unknown(program: str, argument: str) -> str:
 
 
 def our_name(theirs: str, own: dict):
-    """The option of `own` that other projects call `theirs`, or None."""
+    """The option of `own` with the name `theirs` in other projects, or None."""
     return next((ours for ours in OTHER_NAMES.get(theirs.replace("-", "_"), ()) if ours in own), None)
 
 

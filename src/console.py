@@ -1,6 +1,6 @@
-"""What programs tell the console: errors in one line with the right exit code, progress bars that keep out of logs.
+"""Console output: errors in one line with the right exit code, progress bars on terminals only.
 
-A run outlives its console, and ends as it should: see outlive_console and src/signals.py.
+A run goes on when its console closes: see outlive_console and src/signals.py.
 """
 import contextlib
 import errno
@@ -19,19 +19,19 @@ STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, b
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used; the text names it and how to fix it."""
+    """An option, file or environment of the user cannot be used; the text names it and how to fix it."""
 
     exit_code = 2
 
 
 class RunError(Exception):
-    """A run that started well and could not go on; the text names where and why."""
+    """A run started and could not go on; the text says where and why."""
 
     exit_code = 1
 
 
 class Preempted(RunError):
-    """A run that was told to stop, has saved its state and can be resumed."""
+    """A run was told to stop, has saved its state and can be resumed."""
 
     exit_code = 75    # EX_TEMPFAIL of sysexits.h: try again
 
@@ -40,12 +40,12 @@ def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     """Call `main(argv)` and turn its outcome into an exit code.
 
     InputError gives 2, RunError 1, Preempted 75, Ctrl-C 130, SIGTERM 143 and SIGHUP 129, each with one line on stderr;
-    `--debug` among the arguments shows the traceback as well. An OSError that names a file or is the disk's, and an
-    array that memory cannot hold, are a line and 1 too; any other exception is a bug and keeps its traceback.
+    `--debug` among the arguments shows the traceback as well. An OSError that names a file or comes from the disk, and
+    a MemoryError, also give one line and 1. Any other exception is a bug and keeps its traceback.
 
     Args:
-        argv: the arguments; None for a program that was started as such, whose console may close without harm and
-            whose signals are heard.
+        argv: the arguments; None for a program started from the command line: its console may close, and its signals
+            are handled.
         has_own_signals: `main` sets its own handlers.
     """
     if argv is None:
@@ -57,11 +57,11 @@ def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     finally:
         ENDING.close()
         if argv is None:
-            ignore_signals()    # Python's end would give them back to the system, which ends the process with its code
+            ignore_signals()    # at its end Python restores the default handlers, which would change the exit code
 
 
 def outcome(main, argv) -> int:
-    """The exit code of `main(argv)`, its error said."""
+    """The exit code of `main(argv)`; its error is printed."""
     is_debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
         main(argv)
@@ -90,7 +90,7 @@ def outcome(main, argv) -> int:
 
 
 class Lasting(io.FileIO):
-    """An open console that takes whatever it is given: what a closed or full one refuses is lost, and nothing else."""
+    """A console stream whose writes never fail: text that a closed or full console refuses is lost."""
 
     def write(self, data) -> int:
         while True:
@@ -104,19 +104,19 @@ class Lasting(io.FileIO):
 
 
 def outlive_console() -> None:
-    """Let no print, bar or library fail for want of a console: closed, full or gone, as the end of `| head`.
+    """Make output never fail when the console is closed, full or gone, as after `| head`.
 
     Names that are not UTF-8 are written with backslashes.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
-        except OSError:    # closed: a data file would get its number, and whatever is printed
+        except OSError:    # closed: otherwise a data file would get its number, and the printed text
             os.open(os.devnull, os.O_RDWR)
     for number, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is not None and stream is not getattr(sys, f"__{name}__"):
-            continue    # somebody reads it in this process
+            continue    # this process has redirected it, as tests do
         setattr(sys, name, io.TextIOWrapper(
             io.BufferedWriter(Lasting(number, "wb", closefd=False)), getattr(stream, "encoding", "utf-8"),
             "backslashreplace", line_buffering=number == 2 or getattr(stream, "line_buffering", False),

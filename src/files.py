@@ -1,7 +1,7 @@
-"""Outputs: written beside their place and renamed into it, so that nobody ever reads half of one and nothing is lost.
+"""Output files: written under a temporary name and renamed, so that no half-written file is ever read.
 
-An output is refused where it would replace an input, a folder, a device, or what this project did not write. Claims on
-folders and files, so that two runs never share one, are in src/claims.py.
+An output is refused where it would replace an input, a folder, a device, or a file of another program. src/claims.py
+keeps two runs from sharing a folder or file.
 """
 import contextlib
 import functools
@@ -27,7 +27,7 @@ os.umask(UMASK)
 
 
 def head_has(*marks):
-    """path -> whether its first bytes hold one of the marks."""
+    """A function of a path: whether its first bytes contain one of the marks."""
     def look(path: Path) -> bool:
         with open(path, "rb") as file:
             head = file.read(HEAD)
@@ -44,7 +44,7 @@ def begins(mark: bytes):
 
 
 def json_has(*keys):
-    """path -> whether it is a JSON object with these keys."""
+    """A function of a path: whether it is a JSON object with these keys."""
     def look(path: Path) -> bool:
         if path.stat().st_size > LARGEST_JSON:
             return False
@@ -80,8 +80,8 @@ def has_facts_beside(path: Path) -> bool:
     return OURS["facts"](path.with_name(path.name + ".json"))
 
 
-# What of an earlier run is replaced unasked: kind -> path -> whether the file is one of that kind. A file that cannot
-# be recognised needs --overwrite.
+# Files of earlier runs that are replaced without --overwrite: kind -> function of a path that recognises the kind.
+# Replacing any other file needs --overwrite.
 OURS = {
     "result": json_has("mean_iou", "per_class_iou", "confusion_matrix"),
     "per_image": begins(b"image,mean_iou,pixel_accuracy,"),
@@ -90,27 +90,27 @@ OURS = {
     "outlines": is_sealed,
     "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name
     "mindir": has_facts_beside,
-    "air": lambda path: False,    # it says nothing of who wrote it
+    "air": lambda path: False,    # the format has no mark of its writer
     "drawn": head_has(MADE_BY),
 }
 
 
 def check_output(path, option: str = "", kind: str = "", inputs=()) -> None:
-    """Whether `path` can be written, before the work that makes it.
+    """Check before the work starts that `path` can be written.
 
     Args:
-        option: what errors call the path, such as "--file_name".
-        kind: key of OURS; another file that is there is refused. Empty: any may be replaced.
-        inputs: files that are read and so never replaced.
+        option: the path's name in errors, such as "--file_name".
+        kind: key of OURS; an existing file of another kind is refused. Empty: any may be replaced.
+        inputs: files that are read and must not be replaced.
 
     Raises:
-        InputError: a folder, device or input is in its place, or what may not be replaced; no right to write there.
+        InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
     """
     check_folder(replaceable(path, option, kind, inputs).parent, f"{option} {path}".strip())
 
 
 def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
-    """The file that `path`, which may be a link, stands for. Raises InputError if it must stay as it is."""
+    """The file that `path` leads to, links followed. Raises InputError if it must not be replaced."""
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = target.stat()
@@ -119,22 +119,22 @@ def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
         for source in inputs:
             if is_file(source, found):
                 raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
-        if kind and found.st_size and not recognised(target, kind):    # an empty file holds nothing to lose
-            raise InputError(f"{where}: is there already, and not written by this program; --overwrite replaces it")
+        if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
+            raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
     return target
 
 
 def check_folder(folder: Path, where: str) -> None:
-    """Raises InputError where no file can be made in a folder, or the folder itself cannot be made."""
+    """Raises InputError if no file can be made in a folder, or the folder itself cannot be made."""
     nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
     if not nearest.is_dir():
-        raise InputError(f"{where}: cannot be written, for {nearest} is no folder")
+        raise InputError(f"{where}: cannot be written: {nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{where}: cannot be written, for want of the right to write in {nearest}")
+        raise InputError(f"{where}: cannot be written: no permission to write in {nearest}")
 
 
 def is_file(path, found: os.stat_result) -> bool:
-    """Whether `path` leads to the file of that stat, by whatever name or link."""
+    """Whether `path` leads to the file of that stat, under any name or link."""
     try:
         return os.path.samestat(os.stat(path), found)
     except (OSError, ValueError):
@@ -144,7 +144,7 @@ def is_file(path, found: os.stat_result) -> bool:
 def recognised(path: Path, kind: str) -> bool:
     try:
         return OURS[kind](path)
-    except OSError:    # not there, not to be read
+    except OSError:    # missing or not readable
         return False
 
 
@@ -152,9 +152,9 @@ def recognised(path: Path, kind: str) -> bool:
 def writing(path, option: str = "", kind: str = "", inputs=()):
     """Yield a path beside `path` to write to: moved to `path` when the block ends well, removed when it does not.
 
-    A link is followed, so that what it points to is replaced. Missing folders are made. The file gets the rights of
-    the one that it replaces, or those that new files have; it is on the disk before it is renamed. What a process that
-    died was writing for the same place is removed.
+    Links are followed: their target is replaced. Missing folders are made. The file gets the permissions of the file
+    that it replaces, or those of a new one, and is synced to the disk before it is renamed. Temporary files for the
+    same path that a dead process left are removed.
 
     Args: as check_output takes them.
 
@@ -228,7 +228,7 @@ def left_in(folder: str) -> list:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of that number exists, whoever owns it."""
+    """Whether a process of that number exists, of any user."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -239,7 +239,7 @@ def is_alive(pid: int) -> bool:
 
 
 def rights_of(path: Path) -> int:
-    """Permission bits of a file, or those that the umask leaves a new one."""
+    """Permission bits of a file, or those of a new file under the umask."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:

@@ -1,7 +1,7 @@
-"""Text, YAML and JSON from files that may come from anybody: bounded before they are parsed, and safe to print.
+"""Text, YAML and JSON from untrusted files: their size is checked before they are parsed; values are safe to print.
 
-One loader of YAML and one of JSON serve recipes, dataset.yaml, config.yaml, checkpoints.json, facts and metadata. Size,
-depth, the length of each scalar and whether numbers are finite are checked here; what a value means, by who asked.
+One YAML loader and one JSON loader serve recipes, dataset.yaml, config.yaml, checkpoints.json, facts and metadata.
+They check size, depth, the length of scalars and that numbers are finite. The caller checks the meaning of the values.
 """
 import json
 import math
@@ -21,7 +21,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Unreadable(ValueError):
-    """A text is not what it should be, or larger; the message says why and, where it is known, in which line."""
+    """A text is malformed or too large; the message says why and, where it is known, in which line."""
 
 
 def printable(text, most: int = SHOWN) -> str:
@@ -32,7 +32,7 @@ def printable(text, most: int = SHOWN) -> str:
 
 
 def shown(value, most: int = SHOWN) -> str:
-    """A foreign value for a message, a text in quotes; see printable."""
+    """An untrusted value for a message, text in quotes; see printable."""
     try:
         return printable(repr(value), most)
     except (ValueError, RecursionError):    # thousands of digits, or of levels
@@ -40,7 +40,7 @@ def shown(value, most: int = SHOWN) -> str:
 
 
 def read_text(path, most: int = MOST_BYTES) -> str:
-    """The text of a regular file. Raises OSError, and Unreadable if it is no file, no UTF-8, or larger than `most`."""
+    """The text of a regular file. Raises OSError; Unreadable if it is not a file, not UTF-8 or larger than `most`."""
     with open(path, "rb", opener=without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Unreadable("is not a regular file")
@@ -48,21 +48,21 @@ def read_text(path, most: int = MOST_BYTES) -> str:
     if len(data) > most:
         raise Unreadable(f"is larger than {most >> 20} MB")
     try:
-        return data.decode("utf-8-sig")    # some editors begin with a mark
+        return data.decode("utf-8-sig")    # some editors write a byte order mark
     except UnicodeDecodeError:
         raise Unreadable("is not a text file") from None
 
 
 def without_waiting(path, flags: int) -> int:
-    """An opener for open(): a named pipe is opened at once, not when somebody writes to it."""
+    """An opener for open() that does not wait for a writer when the path is a named pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def load_yaml(text: str):
     """The value of a YAML text of keys, values and lists of values. Raises Unreadable.
 
-    Aliases, deeper nesting, long scalars and keys that stand twice are refused: a few lines of aliases stand for
-    gigabytes, and of two equal keys the first would be lost without a word.
+    Aliases, deeper nesting, long scalars and repeated keys are refused: a few lines of aliases can expand to
+    gigabytes, and the first of two equal keys would be lost without a message.
     """
     if len(text) > MOST_BYTES:
         raise Unreadable(f"is larger than {MOST_BYTES >> 20} MB")
@@ -79,12 +79,12 @@ def load_yaml(text: str):
         raise
     except yaml.MarkedYAMLError as error:
         raise Unreadable(explain(error, text)) from None
-    except Exception as error:    # tags and dates lead PyYAML to whatever int(), dicts and datetime raise
+    except Exception as error:    # for tags and dates PyYAML raises the errors of int(), dicts and datetime
         raise Unreadable(printable(" ".join(str(error).split()) or type(error).__name__, 120)) from None
 
 
 def explain(error, text: str) -> str:
-    """What is wrong with a YAML text, and in which line."""
+    """Error text for a YAML text, with the line."""
     what, mark = error.problem or error.context or "", error.problem_mark
     if mark is None:
         return printable(what, 120)
@@ -96,7 +96,7 @@ def explain(error, text: str) -> str:
 
 
 def check_events(text: str) -> None:
-    """Raises Unreadable for what makes a short text long to read; nothing is built for it."""
+    """Raises Unreadable for constructs that make a short text expensive; reads events only, builds no values."""
     depth = 0
     for event in yaml.parse(text, LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -108,11 +108,11 @@ def check_events(text: str) -> None:
 
 
 def check_keys(node) -> None:
-    """Raises Unreadable if a key stands twice."""
+    """Raises Unreadable if a key occurs twice."""
     seen = set()
     for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if isinstance(key.value, str) and key.value in seen:
-            raise Unreadable(f"line {key.start_mark.line + 1}: {shown(key.value)} stands there twice")
+            raise Unreadable(f"line {key.start_mark.line + 1}: {shown(key.value)} occurs twice")
         seen.add(str(key.value))
 
 
@@ -127,7 +127,7 @@ def load_json(text):
         raise
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
-    except ValueError as error:    # no JSON, no UTF-8, thousands of digits
+    except ValueError as error:    # not JSON, not UTF-8, thousands of digits
         raise Unreadable(f"is not JSON: {printable(error, 120)}") from None
     if not is_flat(value, MOST_DEPTH):
         raise Unreadable("is nested too deeply")
@@ -135,16 +135,15 @@ def load_json(text):
 
 
 def unique(pairs: list) -> dict:
-    """The object of `pairs`; a name that stands twice is an error, where json takes the last."""
+    """The object of `pairs`; a repeated name is an error (json would take the last)."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unreadable("a name stands there twice")
+        raise Unreadable("a name occurs twice")
     return found
 
 
 def finite(text: str):
-    """A number; None for NaN, infinity and what is larger than a float holds, so that whoever needs a number sees it.
-    """
+    """A number; None for NaN, infinity and numbers too large for a float, so that type checks catch them."""
     value = float(text)
     return value if math.isfinite(value) else None
 

@@ -1,7 +1,7 @@
-"""What a checkpoint or an exported network says of itself: the same facts under the same names in every kind of file.
+"""Metadata of checkpoints and exported networks ("facts"), under the same names in every kind of file.
 
-A checkpoint holds them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
-They may come from anybody, so each is checked as the option would be that it stands for.
+A checkpoint has them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
+Files are not trusted: each fact is checked like the option that it sets.
 """
 import functools
 import json
@@ -24,11 +24,11 @@ OPTIONS = {
     "mean": ("image_mean",),
     "std": ("image_std",),
 }
-NAME, MOST = re.compile(r"[\w .:-]{1,60}"), 100    # of facts that only travel on
+NAME, MOST = re.compile(r"[\w .:-]{1,60}"), 100    # of unknown facts, which are only passed on
 
 
 def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:
-    """The facts of a network: what it is, what its classes are, and what its input must be.
+    """The facts of a network: its architecture, its classes and its input.
 
     Args:
         labels: src.data.labels.Labels.
@@ -42,29 +42,30 @@ def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> d
 
 
 def known_options(facts: dict) -> dict:
-    """Option name -> value that the facts say."""
+    """Option name -> value, from the facts."""
     return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
 
 
 def believe_facts(config, facts: dict, source):
-    """The options with what a file `source` says in place of defaults.
+    """The options with the facts of the file `source` in place of defaults.
 
-    Raises InputError where the user gave another number of classes, or another network: other strides compute
-    nonsense, unless other atrous rates are given too (a stride-16 network evaluated at stride 8, paper section 4.1).
+    Raises InputError where the user gave another number of classes, or another network: with another output stride
+    the results would be wrong, unless other atrous rates are given too (a stride-16 network evaluated at stride 8,
+    paper section 4.1).
     """
     binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
     return believe(config, known_options(facts), source, binding)
 
 
 def facts_in(config) -> dict:
-    """The facts that the options of a program say."""
+    """The facts that a program's options set."""
     return {name: getattr(config, option) for name, options in OPTIONS.items() for option in options
             if hasattr(config, option)}
 
 
 @functools.lru_cache(maxsize=100)
 def warn_once(text: str) -> None:
-    """A warning of a file that is opened more than once."""
+    """Warn only once about a file that is opened more than once."""
     warn(text)
 
 
@@ -108,12 +109,12 @@ def settled_by(config) -> set:
 
 
 def to_texts(facts: dict) -> dict:
-    """The facts as ONNX keeps them: texts by name, JSON but for what is a text already."""
+    """The facts as ONNX keeps them: texts by name; values that are not texts as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
 
 
 def from_texts(texts: dict) -> dict:
-    """The facts of an ONNX file's metadata; a value that is not JSON is a text."""
+    """The facts in an ONNX file's metadata; a value that is not JSON is a text."""
     facts = {}
     for name, value in texts.items():
         try:
@@ -129,7 +130,7 @@ def beside(path) -> Path:
 
 
 def read_beside(path) -> dict:
-    """The facts beside a MINDIR, none if there is no such file. Raises InputError if it cannot be read."""
+    """The facts beside a MINDIR; {} if there is no such file. Raises InputError if it cannot be read."""
     place = beside(path)
     try:
         facts = load_json(read_text(place))
@@ -139,5 +140,5 @@ def read_beside(path) -> dict:
         raise InputError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or error}); export.py writes it "
                          "beside the MINDIR") from None
     if not isinstance(facts, dict):
-        raise InputError(f"{place}: holds no facts of a network; export.py writes it beside the MINDIR")
+        raise InputError(f"{place}: contains no facts of a network; export.py writes it beside the MINDIR")
     return facts

@@ -1,4 +1,4 @@
-"""ModelArts: copy from object storage before a run and to it afterwards; nothing else knows of it."""
+"""ModelArts: copy inputs from object storage before a run, and outputs to it afterwards."""
 import contextlib
 import dataclasses
 import os
@@ -16,10 +16,10 @@ from src.foreign import printable, shown
 
 @contextlib.contextmanager
 def storage(config):
-    """The options for this machine: inputs copied in and unpacked before, outputs copied out after the run.
+    """Yield the options with local paths: inputs are copied in and unpacked before, outputs copied out after the run.
 
-    Without --enable_modelarts the options as they are. Each server copies once, the first of its ranks does it while
-    the others wait. Rank 0, which writes all results, copies them out, and so does a rank that fails.
+    Without --enable_modelarts the options are unchanged. Each server copies once: its first rank copies while the
+    others wait. Rank 0, which writes all results, copies them out, and so does a rank that fails.
 
     Raises:
         InputError: no moxing, an output outside output_path, an archive that is damaged or would write elsewhere.
@@ -57,7 +57,7 @@ def localize(config):
 
 
 def job() -> str:
-    """What the ranks of one job on this server share and no other job has: JOB_ID, or the process that started them."""
+    """An identifier that the ranks of one job on this server share: JOB_ID, or the process that started them."""
     if os.environ.get("JOB_ID"):
         return re.sub(r"[^\w.-]", "_", os.environ["JOB_ID"])
     parent = os.getppid()
@@ -69,7 +69,7 @@ def job() -> str:
 
 
 def private_folder() -> Path:
-    """A folder in the temporary one that only this user can write to. Raises InputError if somebody else made it."""
+    """A temporary folder that only this user can write to. Raises InputError if somebody else made it."""
     path = Path(tempfile.gettempdir(), f"deeplab_v3_modelarts_{os.getuid()}.d")
     try:
         with contextlib.suppress(FileExistsError):
@@ -84,8 +84,8 @@ def private_folder() -> Path:
 
 @contextlib.contextmanager
 def one_at_a_time():
-    """A file that one rank of the job holds at a time; the system lets go of it when the rank ends, however it does."""
-    import fcntl  # of Unix, as ModelArts is; the programs run on Windows too
+    """Yield a file that one rank of the job holds at a time; the system releases it when the rank ends."""
+    import fcntl  # Unix only, as ModelArts is; the programs run on Windows too
     path = private_folder() / job()
     try:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a+")
@@ -97,7 +97,7 @@ def one_at_a_time():
 
 
 def fetch(config, copy) -> None:
-    """Copy inputs in and unpack them, unless another rank of this job has; its notes in the job's file say so."""
+    """Copy inputs in and unpack them, unless another rank of this job has done it, as the job's file says."""
     with one_at_a_time() as notes:
         notes.seek(0)
         done = notes.read().splitlines()
@@ -110,7 +110,7 @@ def fetch(config, copy) -> None:
             try:
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 copy(source, str(folder))
-            except Exception as error:    # moxing has many
+            except Exception as error:    # moxing raises many kinds
                 raise RunError(f"{note}: could not be copied ({printable(error, 200)})") from None
             for archive in sorted(Path(folder).glob("*.zip")) if unpack else []:
                 unzip(archive, Path(folder))
@@ -119,8 +119,8 @@ def fetch(config, copy) -> None:
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack into `folder`. Raises InputError for an archive that is damaged, larger than the disk's free space, or
-    has a member that would land elsewhere; and for whatever else keeps a member from being written."""
+    """Unpack into `folder`. Raises InputError for an archive that is damaged, larger than the free disk space, has a
+    member outside `folder`, or cannot be written."""
     member = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -135,13 +135,13 @@ def unzip(archive: Path, folder: Path) -> None:
     except OSError as error:
         place = f", at its member {shown(member.filename)}" if member else ""
         raise InputError(f"{archive}: cannot be unpacked ({printable(error.strerror or error, 200)}{place})") from None
-    except Exception as error:    # a damaged archive leads zipfile and its decoders to many
+    except Exception as error:    # zipfile and its decoders raise many kinds for a damaged archive
         raise InputError(f"{archive}: cannot be unpacked, it is damaged ({printable(error, 200)})") from None
 
 
 def check_members(members: list, archive: Path, folder: Path) -> None:
-    """Raises InputError for members that would land outside `folder` or need more than the disk has; nothing has been
-    unpacked then. No member gets larger than the archive says: zipfile stops there."""
+    """Raises InputError, before anything is unpacked, for members outside `folder` or larger than the free disk space.
+    zipfile stops at the size that the archive states, so no member gets larger."""
     inside = folder.resolve()
     for member in members:
         target = (inside / member.filename.replace("\\", "/")).resolve()
@@ -154,7 +154,7 @@ def check_members(members: list, archive: Path, folder: Path) -> None:
 
 
 def deliver(config, copy, failed: bool) -> None:
-    """Copy output_path to train_url; of a failed run its own error is the one to end with."""
+    """Copy output_path to train_url; after a failed run a copying error is only a warning."""
     rank = int(os.environ.get("RANK_ID", "0"))
     if not config.train_url or not Path(config.output_path).is_dir() or (rank and not failed):
         return
@@ -162,7 +162,7 @@ def deliver(config, copy, failed: bool) -> None:
     try:
         with one_at_a_time():
             copy(str(config.output_path), config.train_url)
-    except Exception as error:    # moxing has many
+    except Exception as error:    # moxing raises many kinds
         text = (f"--train_url {config.train_url}: {config.output_path} could not be copied there "
                 f"({printable(error, 200)})")
         if not failed:

@@ -1,7 +1,7 @@
-"""Signals of a program: Ctrl-C is Ctrl-C while MindSpore computes, SIGTERM and SIGHUP clean up, none spoils the end.
+"""Signals: Ctrl-C works while MindSpore computes; SIGTERM and SIGHUP clean up; none interrupts the end of a program.
 
-MindSpore takes SIGINT for itself whenever a graph runs, and makes SIGTERM of it. So SIGINT is blocked before any other
-thread is started, which then inherits that, and a thread that does nothing else waits for it.
+MindSpore handles SIGINT itself while a graph runs, and turns it into SIGTERM. So SIGINT is blocked before any other
+thread starts (threads inherit this), and one thread only waits for it.
 """
 import os
 import signal
@@ -13,7 +13,7 @@ RELAY = getattr(signal, "SIGRTMIN", None)    # carries SIGINT from that thread t
 
 
 class Stopped(BaseException):
-    """SIGTERM or SIGHUP in a program that has nothing to save: files that are half written are still removed."""
+    """SIGTERM or SIGHUP in a program that has nothing to save: half-written files are still removed."""
 
     def __init__(self, signum):
         super().__init__(signal.Signals(signum).name)
@@ -21,9 +21,9 @@ class Stopped(BaseException):
 
 
 def hear_signals() -> None:
-    """Raise KeyboardInterrupt or Stopped in the main thread. A second Ctrl-C ends the process wherever it is.
+    """Raise KeyboardInterrupt or Stopped in the main thread. A second Ctrl-C ends the process at once.
 
-    What is ignored, as SIGHUP under nohup and SIGINT in the background of a script, stays so.
+    Ignored signals (SIGHUP under nohup, SIGINT in the background of a script) stay ignored.
     """
     for name in ("SIGTERM", "SIGHUP"):
         signum = getattr(signal, name, None)
@@ -40,17 +40,17 @@ def stop(signum, _) -> None:
 
 
 def wait_for_ctrl_c(main_thread: int) -> None:
-    """Tell the main thread of a first Ctrl-C, which it hears once it is back in Python; do not wait after a second."""
+    """Pass the first Ctrl-C to the main thread, which raises once it is back in Python; end at once at the second."""
     signal.sigwait({signal.SIGINT})
     signal.pthread_kill(main_thread, RELAY)
     signal.sigwait({signal.SIGINT})
-    sys.stderr.write("interrupted a second time, so nothing was waited for\n")
+    sys.stderr.write("interrupted a second time: ended without waiting\n")
     sys.stderr.flush()
     os._exit(INTERRUPTED)
 
 
 def on_signals(handler) -> None:
-    """Call handler(signum, frame) for SIGINT, SIGTERM and SIGHUP, but for what is ignored."""
+    """Call handler(signum, frame) for those of SIGINT, SIGTERM and SIGHUP that are not ignored."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signum = getattr(signal, name, None)
         if signum and signal.getsignal(signum) != signal.SIG_IGN:
@@ -58,7 +58,7 @@ def on_signals(handler) -> None:
 
 
 def ignore_signals() -> None:
-    """From now on SIGTERM and SIGHUP change nothing: what was to be done is done."""
+    """Ignore SIGTERM and SIGHUP from now on: the work is done."""
     for name in ("SIGTERM", "SIGHUP"):
         if signum := getattr(signal, name, None):
             signal.signal(signum, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Small annotation files of each format for tests, beside the pictures they are for."""
+"""Small annotation files of each format for tests, with their pictures."""
 import base64
 import io
 import json
@@ -34,7 +34,7 @@ def labelme(folder, *shapes, name="a", image="a.png", **more):
 
 
 def coco(folder, *entries, categories=((7, "cat"), (90, "dog")), **more):
-    """A COCO file of one picture, its annotations numbered."""
+    """A COCO file of one picture with numbered annotations."""
     picture(folder / "images" / "a.png")
     content = {"images": [{"id": 3, "file_name": "a.png", "width": WIDTH, "height": HEIGHT}],
                "categories": [{"id": number, "name": name} for number, name in categories],
@@ -67,7 +67,7 @@ def cvat_masks(folder, mask, labelmap=LABELMAP):
 
 
 def only_mask(path, *classes, **options):
-    """The mask of the one picture, the classes those of the file unless given."""
+    """The mask of the only picture; the classes are those of the file unless given."""
     found = read_annotations(path, **options)
     return found.items[0].draw(list(classes) or found.classes, 255)
 

@@ -1,4 +1,4 @@
-"""A page in headless Chromium: what it lays out and what it logs."""
+"""Open a page in headless Chromium: its layout and its log."""
 import html
 import json
 import re
@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Run in the page when it has loaded: sizes of its images, whether anything is wider than the screen, its parts.
+# Run in the loaded page: sizes of its images, whether anything is wider than the screen, its parts.
 PROBE = """
 <script>
 const errors = [];
@@ -26,7 +26,7 @@ addEventListener("load", () => {    // before the frame's own, so that it is the
 });
 </script>
 """
-# The page in a frame as wide as the screen in question: Chromium's own windows are never as narrow as a phone.
+# The page in a frame of the screen's width: Chromium's own windows are never as narrow as a phone.
 FRAME = """<!doctype html><body><pre id="found"></pre><iframe style="border:0;width:{width}px;height:900px"
 srcdoc="{page}"></iframe></body>"""
 
@@ -40,7 +40,7 @@ def find_browser() -> str:
 
 
 def look_at(page, width: int, folder) -> dict:
-    """What Chromium makes of the page on a screen `width` pixels wide, without a network; see PROBE.
+    """Chromium's layout of the page on a screen `width` pixels wide, without a network; see PROBE.
 
     "log" holds the lines of its console.
     """

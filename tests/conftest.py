@@ -1,4 +1,4 @@
-"""Fixtures: the real pictures, a small drawn sample, a trained tiny network, and programs run as users run them."""
+"""Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
 import os
 import signal
 import subprocess
@@ -23,12 +23,12 @@ prepare_environment()    # as programs do, before any test imports MindSpore
 
 
 def entries(folder) -> list:
-    """Names in a folder, sorted, but for the locks that a program holds until its process ends."""
+    """Sorted names in a folder, without the lock files that a program holds until its process ends."""
     return sorted(path.name for path in Path(folder).iterdir() if not path.name.endswith(".deeplab_v3.lock"))
 
 
 class Result(NamedTuple):
-    """What a program left: exit code and both streams."""
+    """Exit code and output of a program."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def signals():
-    """The tests' own handlers again after a run in this process."""
+    """Restore the tests' signal handlers after a run in this process."""
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for signum, handler in before.items():
@@ -46,7 +46,7 @@ def signals():
 
 @pytest.fixture
 def run(capfd):
-    """run(main, *arguments) -> Result, in this process: quick, and through the same door as the command line."""
+    """run(main, *arguments) -> Result, in this process: fast, with the same code as the command line."""
     def call(main, *arguments):
         capfd.readouterr()
         code = run_program(main, [str(argument) for argument in arguments])
@@ -56,7 +56,7 @@ def run(capfd):
 
 @pytest.fixture
 def shell(tmp_path):
-    """shell(command, ...) -> Result of a process of its own, in an empty folder with this Python."""
+    """shell(command, ...) -> Result of a new process, in an empty folder with this Python."""
     def call(*command, cwd=tmp_path, timeout=600, **environment):
         inherited = {name: value for name, value in os.environ.items() if name != PROTOBUF}
         done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=timeout,
@@ -76,7 +76,7 @@ def voc_sample():
 
 @pytest.fixture(scope="session")
 def annotations():
-    """The folder of real labelme and COCO annotations beside the checkout, with masks drawn of them; only read."""
+    """The folder of real labelme and COCO annotations and their masks beside the checkout; only read."""
     folder = SHARED / "annotations"
     if not folder.is_dir():
         pytest.skip(f"no real annotations in {folder}")
@@ -85,7 +85,7 @@ def annotations():
 
 @pytest.fixture(scope="session")
 def camvid_sample():
-    """The folder of real CamVid pictures and masks, split already, beside the checkout; only read."""
+    """The folder of real CamVid pictures and masks, already split, beside the checkout; only read."""
     folder = SHARED / "camvid_sample"
     if not folder.is_dir():
         pytest.skip(f"no real CamVid pictures in {folder}")
@@ -94,7 +94,7 @@ def camvid_sample():
 
 @pytest.fixture(scope="session")
 def voc_root(voc_sample, tmp_path_factory):
-    """A writable data root that reads the real pictures through links."""
+    """A writable data root with links to the real pictures."""
     root = tmp_path_factory.mktemp("voc")
     for folder in ("VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"):
         (root / folder).mkdir(parents=True)
@@ -108,7 +108,7 @@ def drawn(tmp_path_factory):
     """A drawn sample of 24 + 6 pictures with list files, gray masks and a MindRecord of two shards."""
     from src.data import build_seg_data, get_dataset_lst
     from src.data.sample import write_sample
-    root = tmp_path_factory.mktemp("drawn sample")    # with a blank, as users have
+    root = tmp_path_factory.mktemp("drawn sample")    # with a blank, as in users' paths
     write_sample(root, 1, 24, 6)
     get_dataset_lst.main(["--data_root", str(root)])
     build_seg_data.main(["--data_root", str(root), "--data_lst", str(root / "voc_train_lst.txt"),
@@ -149,7 +149,7 @@ def exported(trained, drawn, tmp_path_factory):
 
 @pytest.fixture
 def pynative():
-    """Run cells without compiling them, for tests that use each shape once."""
+    """Run cells without compilation, for tests that use each shape once."""
     import mindspore as ms
 
     from src.device import use_device

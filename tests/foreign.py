@@ -1,4 +1,4 @@
-"""Hand-made weight files and models for tests, whole or not."""
+"""Hand-made weight files and models for tests, valid and damaged."""
 import json
 
 from src.weights.protobuf import as_varint, field

@@ -1,4 +1,4 @@
-"""The reference network: every weight made from its parameter's name, and the values it must give."""
+"""The reference network: every weight is made from its parameter's name; expected values."""
 import zlib
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Mixed precision: what the levels set, and runs whose float16 gradients overflow, as on an Atlas A2, on a CPU."""
+"""Mixed precision on a CPU: the flags of the levels, and runs whose float16 gradients overflow, as on an Atlas A2."""
 import json
 import math
 
@@ -19,7 +19,7 @@ DYNAMIC = [*HUGE, "--loss_scale_type", "dynamic"]
 
 
 def build(target, *options):
-    """The Model of train.py with these options, as on a device of this kind."""
+    """The Model of train.py with these options, for this kind of device."""
     open_device("CPU")
     from src.training.model import build_model  # MindSpore only once the device is open
     config = parse_args("train", "", [str(option) for option in (*TINY, *options)])
@@ -79,7 +79,7 @@ def test_the_levels_leave_the_names_of_the_parameters():
 
 
 def test_either_the_step_or_the_optimizer_takes_the_scale_off():
-    """MindSpore's step that drops overflows divides gradients itself; divided twice they would vanish."""
+    """MindSpore's step that drops overflows divides gradients itself; dividing twice would make them vanish."""
     from mindspore import nn
     plain = build("Ascend").train_network
     assert type(plain) is nn.TrainOneStepCell and plain.sens == 3072 and float(plain.optimizer.loss_scale) == 3072
@@ -90,7 +90,7 @@ def test_either_the_step_or_the_optimizer_takes_the_scale_off():
 
 
 def test_where_nothing_overflows_dropping_changes_nothing(options, drawn, run, tmp_path):
-    """The scale is a power of two, so that taking it off in another place rounds nothing otherwise."""
+    """The scale is a power of two, so dividing by it in another place changes no rounding."""
     for name, more in (("plain", []), ("fixed", ["--drop_overflow_update"]),
                        ("dynamic", ["--loss_scale_type", "dynamic"])):
         result = run(train.main, *options, "--train_dir", tmp_path / name, "--train_epochs", 1, "--loss_scale", 4096,
@@ -108,7 +108,7 @@ def test_published_settings_let_an_overflow_reach_the_weights(options, run):
     assert result.code == 1 and "loss is nan" in result.err, result.err
 
 
-def test_overflows_are_dropped_counted_and_said_and_the_run_goes_on(options, run, tmp_path):
+def test_overflows_are_dropped_counted_and_reported_and_the_run_goes_on(options, run, tmp_path):
     result = run(train.main, *options, *DYNAMIC)
     assert result.code == 0, result.err
     found = lines(tmp_path / "ckpt")
@@ -176,7 +176,7 @@ def test_one_step_that_overflows_leaves_weights_and_momenta(monkeypatch, options
 
 
 def watched(**values):
-    """A stand-in for the step: what OverflowWatch reads of it."""
+    """A stand-in for the step, with the attributes that OverflowWatch reads."""
     import mindspore as ms
     from mindspore import nn
     cell = nn.Cell()
@@ -199,7 +199,7 @@ def test_a_run_that_only_drops_ends(monkeypatch):
 
 
 def test_statistics_that_a_forward_pass_spoilt_end_the_run():
-    """Dropping an update does not undo what BatchNorm has seen."""
+    """Dropping an update does not restore BatchNorm's statistics."""
     from src.training import amp
     step = watched(scale_sense=np.float32(8), dropped_steps=np.int32(0), moving_mean=np.float32([1, math.inf]))
     watch = amp.OverflowWatch("hint")

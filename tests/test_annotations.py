@@ -1,4 +1,4 @@
-"""Annotations of labelme, COCO and CVAT become class maps: the pixels that each format's own tools give them."""
+"""Annotations of labelme, COCO and CVAT become class maps, with the same pixels as in each format's own tools."""
 import io
 import math
 import pickle
@@ -39,7 +39,7 @@ def test_labelme_masks_equal_those_of_its_own_tools(annotations):
 
 
 def drawn_by_pillow(kind, points):
-    """What labelme's shape_to_mask draws, restated."""
+    """The drawing of labelme's shape_to_mask, written again."""
     mask = Image.new("1", (WIDTH, HEIGHT))
     draw, points = ImageDraw.Draw(mask), [tuple(point) for point in points]
     if kind == "circle":
@@ -76,7 +76,7 @@ def test_labelme_order_and_special_names(tmp_path):
     found = read_annotations(folder)
     assert found.classes == ["background", "dog", "cat"]
     assert only_mask(folder)[[0, 7, 11, 13], [0, 7, 11, 13]].tolist() == [1, 2, 0, 255]
-    # another order, and no background: what nobody drew is ignored
+    # another order, and no background: pixels without a shape are ignored
     assert only_mask(folder, "cat", "dog")[[0, 7, 11, 13], [0, 7, 11, 13]].tolist() == [1, 0, 255, 255]
     again = pickle.loads(pickle.dumps(found.items[0]))
     assert np.array_equal(again.draw(found.classes, 255), only_mask(folder))
@@ -131,14 +131,14 @@ def test_exif_orientation_turns_the_picture(tmp_path):
     assert only_mask(turned).shape == (WIDTH, HEIGHT)
     labelme(tmp_path, shape())
     picture(tmp_path / "a.png", orientation=6)
-    with pytest.raises(InputError, match="60x40, the picture .* is 40x60; .* EXIF"):
+    with pytest.raises(InputError, match="60x40, but the picture .* is 40x60; .* EXIF"):
         only_mask(tmp_path)
 
 
 # COCO
 
 def test_coco_masks_equal_those_beside_them(annotations):
-    """labelme's converter drew those, ignored pixels too, whose shapes the COCO file lacks."""
+    """labelme's converter drew them, with ignored pixels whose shapes are not in the COCO file."""
     found = read_annotations(annotations / "coco")
     assert found.classes[15] == "person" and found.classes[-1] == "tv/monitor" and len(found.classes) == 21
     for item in found.items:
@@ -160,7 +160,7 @@ def test_coco_masks_differ_from_those_of_pycocotools_along_borders(annotations):
 def test_polygons_cover_the_pixels_that_pycocotools_gives_them():
     coder = pytest.importorskip("pycocotools.mask")
     rng, differing = np.random.default_rng(0), []
-    for number in range(300):    # crossing themselves, partly outside; half of them with whole coordinates
+    for number in range(300):    # self-crossing, partly outside; half of them with integer coordinates
         points = rng.uniform(-30, 90, (rng.integers(3, 12), 2))
         points = np.round(points) if number % 2 else points
         left, top, inside = fill_area(points, WIDTH, HEIGHT)

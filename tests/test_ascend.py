@@ -32,8 +32,8 @@ def test_every_operator_has_a_row_and_every_row_an_operator(graphs):
     assert documented - found == set(), "rows of operators that no graph has"
 
 
-def test_graphs_are_whole(graphs):
-    """The counts that follow from the architecture: gradient, optimizer and dropout are in, BatchNorm is folded."""
+def test_graphs_are_complete(graphs):
+    """Counts computed from the architecture: gradient, optimizer and dropout are included, BatchNorm is folded."""
     training, inference = graphs["training"], graphs["inference"]
     from src.nets.net_factory import create_network
     parameters = list(create_network("deeplab_v3_tiny_s16").parameters_and_names())

@@ -1,4 +1,4 @@
-"""benchmarks/run.py: every kind of figure in its smallest form, what is left out, busy machines, tables of results."""
+"""benchmarks/run.py: every kind of figure with --smallest, missing packages, busy machines, tables of results."""
 import importlib
 import json
 import os
@@ -22,7 +22,7 @@ OF_VOC = {"lists:full_set"}    # needs VOC and SBD; cannot be drawn
 
 
 def covering() -> list:
-    """Names of figures that between them call every function there is, but for SLOW and OF_VOC."""
+    """Names of figures that together call every function except SLOW and OF_VOC."""
     chosen, seen = [], SLOW | OF_VOC
     for figure in FIGURES.values():
         makes = {side.make for side in figure.sides.values()} | ({figure.compare} - {""})
@@ -33,7 +33,7 @@ def covering() -> list:
 
 
 def smallest(folder, *arguments):
-    """run.py as a user starts it; its console. What it measured is in `folder`."""
+    """Output of run.py, started as a user does; its results are in `folder`."""
     inherited = {name: value for name, value in os.environ.items() if name != PROTOBUF}
     done = subprocess.run([sys.executable, ROOT / "benchmarks/run.py", "--smallest", "--results", folder,
                            *map(str, arguments)], capture_output=True, text=True, env=inherited, cwd=folder)
@@ -134,8 +134,8 @@ def test_a_side_that_fails_is_an_error(job, monkeypatch, capfd):
     assert "around: odd side: ended with 1" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("arguments, said", [(["nonsense"], "no figure is named nonsense"),
-                                             (["--data_root", "/nowhere"], "holds no VOCdevkit/VOC2012")])
+@pytest.mark.parametrize("arguments, said", [(["nonsense"], "unknown figure nonsense"),
+                                             (["--data_root", "/nowhere"], "contains no VOCdevkit/VOC2012")])
 def test_wrong_options(arguments, said, capsys):
     with pytest.raises(SystemExit) as error:
         run.main(arguments)
@@ -154,22 +154,22 @@ BURN = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
 
 
 def wait_for_half_a_second_of(process: int) -> None:
-    """Until the process has computed for that long, however busy the machine is."""
+    """Wait until the process has used this much processor time."""
     deadline = time.monotonic() + 60
     while sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15])) < 0.5 * machine.TICK:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_other_programs_are_told_from_our_own():
+def test_other_programs_are_distinguished_from_our_own():
     before = machine.used_by_own()
     own = subprocess.Popen([sys.executable, "-c", BURN])
     wait_for_half_a_second_of(own.pid)
     assert machine.used_by_own() - before >= 0.5
     own.kill()
     own.wait()
-    assert machine.used_by_own() - before >= 0.5, "what has ended counts"
-    # The shell ends, so that the burner is nobody's child here.
+    assert machine.used_by_own() - before >= 0.5, "ended processes count"
+    # The shell ends, so the burner is not a child of this process.
     stranger = subprocess.run(f'"{sys.executable}" -c "{BURN}" >/dev/null & echo $!', shell=True, text=True,
                               stdout=subprocess.PIPE)
     try:
@@ -220,7 +220,7 @@ def test_tables_are_made_from_results(tmp_path):
     assert texts == {page: (tmp_path / page).read_text() for page in tables.PAGES}, "the second time changes nothing"
 
 
-def test_without_results_pages_stay_as_they_are(tmp_path):
+def test_pages_without_results_are_not_changed(tmp_path):
     text = (ROOT / "docs/performance.md").read_text()
     new, left = tables.filled(text, tables.Results(tmp_path), "performance.md")
     assert new == text and len(left) == text.count("<!-- end -->")
@@ -228,7 +228,7 @@ def test_without_results_pages_stay_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("page", tables.PAGES)
-def test_pages_say_what_the_results_say(page):
+def test_pages_have_the_figures_of_the_results(page):
     text = (ROOT / page).read_text()
     assert tables.filled(text, tables.Results(run.RESULTS), page)[0] == text, "python benchmarks/run.py --tables"
     assert len(tables.BLOCK.findall(text)) == text.count("<!-- end -->") > 0

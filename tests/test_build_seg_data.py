@@ -56,7 +56,7 @@ def test_shuffle_and_seed(pairs, run):
     assert orders[1] == orders[2] != orders[0] and orders[3] != orders[1]
 
 
-def test_an_existing_record_stays_unless_told(pairs, run):
+def test_an_existing_record_is_kept_without_overwrite(pairs, run):
     assert build(run, pairs, "--num_shards", 1).code == 0
     again = build(run, pairs, "--num_shards", 1)
     assert again.code == 2 and "exists" in again.err and "--overwrite" in again.err

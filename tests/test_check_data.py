@@ -1,4 +1,4 @@
-"""check_data.py on drawn pairs, each with one mistake: what it finds, its exit code, its table, JSON and sheet."""
+"""check_data.py on drawn pairs, each with one mistake: findings, exit code, table, JSON and sheet."""
 import json
 import shutil
 
@@ -23,7 +23,7 @@ def palette_mask(labels):
 
 
 class Data:
-    """A data set in `root` that grows by pairs; its two lists."""
+    """A data set in `root` with two lists, to which pairs can be added."""
 
     def __init__(self, root):
         self.root, self.lists = root, {"train": [], "val": []}
@@ -33,7 +33,7 @@ class Data:
             self.add("val" if number > 3 else "train", f"good{number}", number)
 
     def add(self, side, name, number, change=lambda labels: labels, save=palette_mask, ending=".png"):
-        """Draw pair `number`; `change` its labels, `save` makes the picture of them that is written."""
+        """Draw pair `number`; `change` changes its labels, `save` turns them into the picture that is written."""
         image, labels = draw_pair(np.random.default_rng([3, number]), number)
         pair = Pair(f"images/{name}.jpg", f"masks/{name}{ending}")
         cv2.imwrite(str(self.root / pair.image), image)
@@ -127,8 +127,8 @@ def test_pictures_that_repeat(data, run):
     assert sum(kind.startswith("near") for kind, *_ in found) == 1, "drawn pictures of one kind are not alike"
 
 
-def test_pictures_that_all_look_alike_are_told_once_each(monkeypatch):
-    """Frames of a video: as many findings as pictures, not their number squared; the nearest is named."""
+def test_pictures_that_all_look_alike_are_reported_once_each(monkeypatch):
+    """Frames of a video: one finding per picture, not one per pair; the nearest is named."""
     monkeypatch.setattr(survey, "BLOCK", 7)
     rng = np.random.default_rng(0)
     scene, steps = (rng.normal(size=(32, 32)) for _ in range(2))
@@ -172,7 +172,7 @@ def test_the_sheet_shows_labels_over_pictures(data, run):
     expected = 0.4 * image[row, column] + 0.6 * palette()[mask[row, column]]
     assert np.abs(page[8 + row, 8 + column] - expected).max() <= 2
     row, column = np.argwhere(mask == 0)[0]
-    assert (page[8 + row, 8 + column] == image[row, column]).all(), "background is left as it is"
+    assert (page[8 + row, 8 + column] == image[row, column]).all(), "background is unchanged"
     assert (page == (190, 20, 20)).all(2).any(), "the problem is written in red"
 
 

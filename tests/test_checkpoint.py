@@ -1,4 +1,4 @@
-"""Checkpoints as weights: kinds told apart by their names, everything accounted for, written aside."""
+"""Checkpoints as weights: their kind is detected by names, every parameter must fit, no half-written files."""
 import numpy as np
 import pytest
 
@@ -32,7 +32,7 @@ def read(path):
     return read_network(path, "--ckpt_path", NAME, (6, 12, 18))
 
 
-def test_optimiser_state_is_no_weight_and_float16_is_widened(cell, tmp_path):
+def test_optimiser_state_is_not_loaded_and_float16_is_converted(cell, tmp_path):
     arrays = values(np.float16)
     state = {"moments." + name: value for name, value in arrays.items()}
     path = write(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
@@ -99,9 +99,9 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
     assert path.stat().st_mode & 0o777 == 0o644
     checkpoint.save(cell, path)    # read-only files of MindSpore would make this fail
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file/a.ckpt: .*file is no folder"):
+    with pytest.raises(InputError, match="file/a.ckpt: .*file is not a folder"):
         checkpoint.save(cell, tmp_path / "file/a.ckpt")
-    with pytest.raises(KeyError):    # whatever happens while it is written
+    with pytest.raises(KeyError):    # any error while it is written
         checkpoint.write({**values(), "last": None}, path)
     assert path.read_bytes() == whole and sorted(p.name for p in tmp_path.iterdir()) == ["a.ckpt", "file"]
 
@@ -123,8 +123,8 @@ def test_a_network_for_red_green_blue_is_not_evaluated(tmp_path):
     assert len(read(tmp_path / "a.ckpt").weights) == len(values())
 
 
-def test_notes_of_an_earlier_converter_are_believed(tmp_path):
-    """They were texts beside the weights, before facts."""
+def test_notes_of_an_earlier_converter_are_read(tmp_path):
+    """Before there were facts, they were text entries."""
     import mindspore as ms
     for order, fits in (("rgb", False), ("bgr", True)):
         ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in values().items()],
@@ -136,7 +136,7 @@ def test_notes_of_an_earlier_converter_are_believed(tmp_path):
                 read(tmp_path / f"{order}.ckpt")
 
 
-def test_a_backbone_alone_is_no_network_to_evaluate(tmp_path):
+def test_a_backbone_cannot_be_evaluated(tmp_path):
     arrays = {name: value for name, value in values().items() if "resnet" in name}
-    with pytest.raises(InputError, match="a backbone alone, without the classifier"):
+    with pytest.raises(InputError, match="only a backbone, without the classifier"):
         read(write(tmp_path / "a.ckpt", arrays))

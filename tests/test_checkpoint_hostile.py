@@ -1,4 +1,4 @@
-"""Damaged and crafted files: one line that says what is wrong, no traceback, no crash, no wait."""
+"""Damaged and crafted files: one line with the error, no traceback, no crash, no long wait."""
 import json
 import time
 
@@ -20,7 +20,7 @@ CONTENT = np.arange(6, dtype=np.float32).tobytes()
 
 
 def number(key, value):
-    """A protobuf field that is a number; a negative one takes ten bytes."""
+    """A protobuf field with a number; a negative one takes ten bytes."""
     return as_varint(key << 3) + as_varint(value % (1 << 64))
 
 
@@ -30,7 +30,7 @@ def entry(name=b"a", dims=(2, 3), kind=b"Float32", content=CONTENT):
 
 
 def refused(path, data):
-    """What is said of a file of these bytes; it must be one line that names the file, within a second."""
+    """The error for a file of these bytes; it must be one line with the file's name, within a second."""
     path.write_bytes(data)
     start = time.perf_counter()
     with pytest.raises(InputError) as caught:
@@ -41,8 +41,8 @@ def refused(path, data):
     return said.removeprefix(f"--ckpt_path {path}: ")
 
 
-def test_a_whole_entry_is_read(tmp_path):
-    """The others differ from it in one thing."""
+def test_a_complete_entry_is_read(tmp_path):
+    """The other entries differ from it in one point."""
     (tmp_path / "a.ckpt").write_bytes(entry())
     assert checkpoint.read(tmp_path / "a.ckpt", "").arrays["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
@@ -57,26 +57,27 @@ def test_a_whole_entry_is_read(tmp_path):
     (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "an entry has no name or type"),
     (entry(kind=b"\xff\xfe"), "is not text"), (entry(name=b"\xff\xfe"), "a name is not text"),
     (entry(name=b"x" * 5000), "an entry has no name or type"), (entry(name=b""), "an entry has no name or type"),
-    (entry() + entry(b"b") + entry(), "'a' is there twice"),
+    (entry() + entry(b"b") + entry(), "'a' occurs twice"),
     (entry() + entry(dims=(3, 2)), "the parts of 'a' differ"),
     (entry() + entry(kind=b"Int32"), "the parts of 'a' differ"),
     (entry() + entry(), "'a' holds 48 bytes for shape (2, 3)"),
-    (entry(kind=b"str", content=b"abc"), "'a' is no text"),
-    (field(1, field(1, b"a") + field(3, b"")), "'a' is no tensor"),
-    (field(1, field(1, b"a") + number(2, 7)), "'a' is no tensor"),
+    (entry(kind=b"str", content=b"abc"), "'a' is not text"),
+    (field(1, field(1, b"a") + field(3, b"")), "'a' is not a tensor"),
+    (field(1, field(1, b"a") + number(2, 7)), "'a' is not a tensor"),
     (b"\x0a\xff\xff\xff\x7f" + entry()[2:], "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 9 + b"\x7f", "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 12, "a number of more than ten bytes"),
-    (entry() + b"\x0b", "wire type 3"), (entry() + number(1, 5), "no entry"), (entry() + field(9, b"x"), "no entry"),
+    (entry() + b"\x0b", "wire type 3"),
+    (entry() + number(1, 5), "not an entry"), (entry() + field(9, b"x"), "not an entry"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"{a}"), "is not JSON"),
-    (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not what train.py writes"),
+    (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not in train.py's form"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"\xff{}"), "is not JSON"),
     (entry(checkpoint.FACTS.encode(), (200000,), b"UInt8", b'{"a":' * 40000), "is nested too deeply"),
     (entry() + checkpoint.CRC + bytes(10), "its checksum differs"),
-    (b"", "is empty"), (b"\x0a", "is no MindSpore checkpoint"), (b"text\n" * 99, "is no MindSpore checkpoint"),
-    (b"\x08\x09\x12\x07pytorch", "is no MindSpore checkpoint"),
+    (b"", "is empty"), (b"\x0a", "is not a MindSpore checkpoint"), (b"text\n" * 99, "is not a MindSpore checkpoint"),
+    (b"\x08\x09\x12\x07pytorch", "is not a MindSpore checkpoint"),
 ], ids=lambda value: value if isinstance(value, str) else "")
-def test_each_lie_is_one_line(data, part, tmp_path):
+def test_each_wrong_field_is_one_line(data, part, tmp_path):
     said = refused(tmp_path / "a.ckpt", data)
     assert part in said, said
 
@@ -89,18 +90,18 @@ def test_a_file_that_ends_anywhere_is_refused(tmp_path):
             refused(tmp_path / "a.ckpt", data[:end])
 
 
-def test_what_is_no_file_or_another_kind_of_file_is_named(exported, tmp_path):
+def test_other_kinds_of_files_are_named(exported, tmp_path):
     with pytest.raises(InputError, match="a: no such file"):
         checkpoint.read(tmp_path / "a", "--ckpt_path")
     with pytest.raises(InputError, match="no such file"):
         checkpoint.read(tmp_path, "--ckpt_path")    # a folder
-    assert "is no MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
-    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "where an ONNX file is welcome, its name is no matter"
+    assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
+    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "the kind does not depend on the name"
 
 
 @pytest.fixture
 def whole(tmp_path):
-    """A checkpoint of the tiny network that says of itself all that there is to say."""
+    """A checkpoint of the tiny network with every fact."""
     facts = {"network": NAME, "num_classes": 6, "class_names": list("abcdef"), "crop_size": 65, "mean": [1, 2, 3],
              "std": [4, 5, 6], "atrous_rates": [6, 12, 18], "ignore_label": 255, "channel_order": "BGR"}
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "whole.ckpt", facts)
@@ -108,7 +109,7 @@ def whole(tmp_path):
 
 
 def damaged(data, rng):
-    """The bytes with some bits turned, a part cut out, doubled or blanked, mostly where structure is."""
+    """The bytes with some bits flipped, or a part cut out, doubled or zeroed, mostly in the structure."""
     data = bytearray(data)
     places = [place for place in range(0, len(data), max(1, len(data) // 4000)) if data[place:place + 1]]
     names = [data.find(b"network.", place) for place in rng.choice(places, 8)]
@@ -128,7 +129,7 @@ def damaged(data, rng):
 
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
-    """300 mutations: an InputError, or the network; never another exception and never a wait."""
+    """300 mutations: an InputError or the network; never another exception or a long wait."""
     data, rng, outcomes, start = whole.read_bytes(), np.random.default_rng(1), [], time.perf_counter()
     for count in range(300):
         path = tmp_path / f"{count % 2}.ckpt"
@@ -206,7 +207,7 @@ def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tm
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "[" * 99999, "\xff", '{"a": 1' + "0" * (1 << 20) + "}"],
                          ids=range(7))
-def test_facts_beside_a_mindir_that_are_none(text, tmp_path):
+def test_invalid_facts_beside_a_mindir(text, tmp_path):
     path = tmp_path / "a.mindir"
     path.write_bytes(b"\x0a\x05MindSpore")
     beside(path).write_bytes(text.encode("latin-1"))

@@ -1,4 +1,4 @@
-"""Checkpoints are read and written without MindSpore as MindSpore reads and writes them, every kind that there is."""
+"""Checkpoints of every kind are read and written without MindSpore, with the same result as MindSpore's."""
 import mindspore as ms
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ def save(path, values, **options):
 
 
 def plain(value):
-    """An entry as NumPy has it; bfloat16 as float32, whose values it holds exactly."""
+    """An entry as a NumPy array; bfloat16 as float32, which holds its values exactly."""
     if isinstance(value, str):
         return value
     return (value.astype(ms.float32) if value.dtype == ms.bfloat16 else value).asnumpy()
 
 
 def assert_same(path):
-    """Names, types, shapes and values are those of mindspore.load_checkpoint; returns what was read."""
+    """Names, types, shapes and values are those of mindspore.load_checkpoint; returns the checkpoint."""
     theirs, ours = ms.load_checkpoint(str(path)), checkpoint.read(path, "--ckpt_path")
     facts = {checkpoint.FACTS: theirs.pop(checkpoint.FACTS)} if checkpoint.FACTS in theirs else {}
     assert bool(facts) == bool(ours.facts)
@@ -67,7 +67,7 @@ def test_every_type_of_number_in_every_shape(kind, tmp_path):
 
 
 def test_a_scalar_of_an_earlier_mindspore(tmp_path):
-    """It had one dimension of length 0; today it has none."""
+    """It had one dimension of length 0; now it has no dimension."""
     tensor = b"\x08\x00" + field(2, b"Float32") + field(3, np.float32(2.5).tobytes())
     (tmp_path / "a.ckpt").write_bytes(field(1, field(1, b"a") + field(2, tensor)))
     assert assert_same(tmp_path / "a.ckpt").arrays["a"].shape == ()
@@ -122,7 +122,7 @@ def test_mindspore_reads_what_is_written_here(facts, tmp_path):
 
 
 def test_mindspore_loads_a_run_of_train_as_it_did_before_there_were_facts(trained):
-    """MindCV and the model zoo load so: what is not theirs is passed over, and every weight arrives."""
+    """MindCV and the model zoo load it in this way: other entries are ignored, and every weight is loaded."""
     network = InferenceNetwork(create_network(NAME, 6))
     before = {name: value.asnumpy().copy() for name, value in network.parameters_and_names()}
     values = ms.load_checkpoint(str(trained / f"{NAME}-2_3.ckpt"))

@@ -1,4 +1,4 @@
-"""Two runs never share a folder or a file: the second is refused before it touches anything, and says who has it."""
+"""Two runs never share a folder or a file: the second is refused before it changes anything, and names the first."""
 import errno
 import signal
 import subprocess
@@ -36,7 +36,7 @@ def hold():
 
 
 @pytest.mark.parametrize("kind, take", [("folder", claims.claim_folder), ("file", claims.claim_file)])
-def test_the_second_is_refused_and_told_the_first(kind, take, hold, tmp_path):
+def test_the_second_is_refused_with_the_process_of_the_first(kind, take, hold, tmp_path):
     first = hold(kind, tmp_path / "out")
     (tmp_path / "link").symlink_to("out")
     for path in ("out", "link", "../" + tmp_path.name + "/out"):
@@ -45,7 +45,7 @@ def test_the_second_is_refused_and_told_the_first(kind, take, hold, tmp_path):
     first.send_signal(signal.SIGKILL)
     first.wait()
     take(tmp_path / "out", "--x")    # a lock dies with its process
-    take(tmp_path / "out", "--x")    # and one's own is no hindrance
+    take(tmp_path / "out", "--x")    # and its own lock does not prevent it
     ENDING.close()
     assert [path.name for path in tmp_path.rglob("*") if path.name.endswith("lock")] == []
 
@@ -69,7 +69,7 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, capfd):
 
 def test_a_lock_is_never_somebody_elses_file(tmp_path):
     (tmp_path / claims.NAME).write_text("precious")
-    with pytest.raises(InputError, match="is not a lock of this program"):
+    with pytest.raises(InputError, match="is not a lock file of this program"):
         claims.claim_folder(tmp_path)
     assert (tmp_path / claims.NAME).read_text() == "precious"
     (tmp_path / "b").mkdir()

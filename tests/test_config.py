@@ -36,7 +36,7 @@ def test_every_option_has_help_and_a_program():
 
 
 def test_help_says_which_options_are_paths(capsys):
-    """An option whose help speaks of a file or folder is one; --help says FILE or DIR in place of STR."""
+    """An option whose help mentions a file or folder is a path; --help shows FILE or DIR in place of STR."""
     with pytest.raises(SystemExit):
         parse("train", "--help")
     shown, options = capsys.readouterr().out, read_options()
@@ -145,7 +145,7 @@ def test_plain_arguments_may_stand_among_the_options():
     ("train", ["--batch_size"], ["--batch_size", "expected"]),
     ("train", ["--config_path", "missing.yaml"], ["missing.yaml", "No such file"]),
 ])
-def test_errors_name_the_option_and_the_mend(program, argv, parts):
+def test_errors_name_the_option_and_the_fix(program, argv, parts):
     with pytest.raises(InputError) as error:
         parse(program, *argv)
     assert all(part in str(error.value) for part in parts), error.value
@@ -167,7 +167,7 @@ def test_recipe_errors_name_file_and_key(tmp_path, text, parts):
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts/recipes").rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_parses_and_says_what_it_is(path):
     parse("train", "--config_path", str(path))
-    assert path.read_text().startswith("# "), "a recipe's head says what it is for"
+    assert path.read_text().startswith("# "), "a recipe begins with its purpose"
     assert yaml.safe_load(path.read_text())
 
 

@@ -1,4 +1,4 @@
-"""The console: bars, colours and widths on a terminal; nothing of them in logs; --help quick and grouped."""
+"""The console: progress bars, colours and widths on a terminal, but not in logs; --help is fast and grouped."""
 import fcntl
 import os
 import pty
@@ -35,7 +35,7 @@ def on_terminal(*command, **environment):
         try:
             while part := os.read(terminal, 4096):
                 parts.append(part)
-        except OSError:    # how Linux says that the other end is closed
+        except OSError:    # Linux's error when the other end is closed
             pass
     reader = threading.Thread(target=read)
     reader.start()

@@ -1,4 +1,4 @@
-"""convert_resnet101.py: every source against PyTorch's own features, the way back, and what is refused."""
+"""convert_resnet101.py: every source compared with PyTorch's features, the way back to PyTorch, and refused files."""
 import importlib.util
 import pickle
 
@@ -30,7 +30,7 @@ def save_as(network, path):
 
 
 def mindspore_names(network, down_sample, head):
-    """The values of a torch network as a MindSpore classifier's checkpoint has them."""
+    """The values of a torch network in the form of a MindSpore classifier's checkpoint."""
     suffix = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
     arrays = {f"{head}.weight": np.zeros((10, 256), np.float32), f"{head}.bias": np.zeros(10, np.float32)}
     for name, value in network.state_dict().items():
@@ -65,7 +65,8 @@ def features(path, model, image):
 
 
 def assert_same_features(network, path, sizes, size=65, **shape):
-    """The converted backbone on a picture gives what PyTorch's dilated network gives on it with its channels turned."""
+    """The converted backbone gives the same features as PyTorch's dilated network on the picture with swapped channels.
+    """
     image = np.random.default_rng(0).standard_normal((1, 3, size, size + 16)).astype(np.float32)
     for model, stride in sizes:
         dilated = TorchResNet(output_stride=stride, **shape).eval()
@@ -99,7 +100,7 @@ def test_real_resnet101_gives_pytorchs_features(tmp_path, run):
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_mindspore_classifiers(tmp_path, run, down_sample, head, dtype):
     network = random_resnet(**TINY_SIZE)
-    if dtype == np.float16:    # what is in the file is what must come out
+    if dtype == np.float16:    # values must not change
         network.load_state_dict({k: v.half().float() if v.is_floating_point() else v
                                  for k, v in network.state_dict().items()})
     arrays = {name: value.astype(dtype) for name, value in mindspore_names(network, down_sample, head).items()}
@@ -125,7 +126,7 @@ def test_channel_order_and_notes(tmp_path, run):
         stems[order] = values[PREFIX + "conv1.weight"].asnumpy()
     assert np.array_equal(stems["rgb"], network.conv1.weight.detach().numpy())
     assert np.array_equal(stems["bgr"], stems["rgb"][:, ::-1])
-    # A file of the converter is a source too: its note tells the order, so nothing is turned twice.
+    # A file of the converter is a source too: its note has the order, so channels are not swapped twice.
     again = run(convert_resnet101.main, "--src", tmp_path / "rgb.ckpt", "--dst", tmp_path / "again.ckpt",
                 "--model", "deeplab_v3_tiny_s16")
     assert again.code == 0 and "swapped from red green blue" in again.out, again
@@ -151,7 +152,7 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
     result = run(train.main, *options, zoo)
     assert result.code == 0, result.err
     assert "ResNet classifier of the model zoo, 115 parameters loaded" in result.out, result.out
-    assert "its stem expects red green blue and gets blue green red" in result.out
+    assert "its stem expects red green blue but gets blue green red" in result.out
     result = run(train.main, *options, tmp_path / "turned.ckpt")
     assert result.code == 0 and "converted backbone, 115 parameters loaded" in result.out
     assert "its stem expects" not in result.out
@@ -204,7 +205,7 @@ def test_a_backbone_alone_does_not_go_to_pytorch(tmp_path, run):
     source = save_as(random_resnet(**TINY_SIZE), tmp_path / "a.pth")
     result = run(convert_resnet101.main, "--src", source, "--dst", tmp_path / "b", "--to", "torch",
                  "--model", "deeplab_v3_tiny_s16")
-    assert result.code == 2 and "a backbone alone" in result.err and not (tmp_path / "b").exists()
+    assert result.code == 2 and "only a backbone" in result.err and not (tmp_path / "b").exists()
 
 
 class Evil:
@@ -233,7 +234,7 @@ def cut(path):
 
 
 def scratch(name, folder):
-    """A file that cannot be converted, by name."""
+    """A file that cannot be converted, by the name of its kind."""
     tiny = random_resnet(**TINY_SIZE)
     makers = {
         "missing": lambda: folder / "missing.pth",
@@ -255,11 +256,11 @@ def save_state(state, path):
 
 
 @pytest.mark.parametrize("name, part", [
-    ("missing", "missing.pth: No such file"), ("text", "README.md: is no MindSpore checkpoint"),
+    ("missing", "missing.pth: No such file"), ("text", "README.md: is not a MindSpore checkpoint"),
     ("cut.pth", "cut.pth: is not a complete PyTorch file"), ("cut.safetensors", "is not a complete .safetensors file"),
     ("cut.ckpt", "cut.ckpt: "), ("other blocks", "ResNet of 1 1 2 3 blocks, not 1 1 1 3"),
     ("other width", "conv1.weight has shape (16, 3, 7, 7), not (8, 3, 7, 7)"),
-    ("vgg", "names such as features.0.weight belong to none"), ("no table", "holds no table of named tensors")])
+    ("vgg", "names such as features.0.weight belong to none"), ("no table", "contains no state_dict")])
 def test_bad_sources_are_one_line(tmp_path, run, name, part):
     result = run(convert_resnet101.main, "--src", scratch(name, tmp_path), "--dst", tmp_path / "out.ckpt",
                  "--model", "deeplab_v3_tiny_s16")

@@ -1,4 +1,4 @@
-"""Pictures that decoders pass over or choke on: damage, depths, sizes, kinds of files; all named in one line."""
+"""Damaged pictures and unusual depths, sizes and kinds of files: each gives an error of one line."""
 import io
 import os
 import struct
@@ -52,14 +52,14 @@ def test_damage_in_the_middle_of_others(kind, options):
         decode_image(spoilt(encoded(kind, **options)), "a")
 
 
-def test_filling_before_the_end_is_no_damage():
+def test_padding_before_the_end_is_not_damage():
     data = encoded()
     assert decode_image(data[:-2] + bytes(24) + data[-2:], "a").shape == (300, 400, 3)
     with pytest.raises(InputError, match="extraneous bytes before marker 0xd9"):
         decode_image(data[:-2] + bytes(range(1, 25)) + data[-2:], "a")
 
 
-def test_what_others_write_meanwhile_is_passed_on(capfd):
+def test_other_output_meanwhile_is_passed_on(capfd):
     def work():
         os.write(2, b"a word of somebody else\nCorrupt JPEG data: premature end of data segment\n")
         return 7
@@ -67,7 +67,7 @@ def test_what_others_write_meanwhile_is_passed_on(capfd):
     assert capfd.readouterr().err == "a word of somebody else\n"
 
 
-def test_each_thread_hears_of_its_own_picture():
+def test_each_thread_gets_the_message_of_its_own_picture():
     data, files = encoded(), len(os.listdir("/proc/self/fd"))
 
     def is_damaged(number):
@@ -154,7 +154,7 @@ def bomb(width, height):
 
 def test_sizes_are_compared_before_anything_is_decoded(monkeypatch):
     monkeypatch.setattr(pictures, "decode_image", None)    # would fail
-    with pytest.raises(InputError, match="^m: 9000x9000 where its picture a has 400x300"):
+    with pytest.raises(InputError, match="^m: 9000x9000 but its picture a has 400x300"):
         decode_pair((encoded(), bomb(9000, 9000)), ("a", "m"), LABELS)
     with pytest.raises(InputError, match="^m: 60000x60000, 3600 megapixels"):
         decode_pair((encoded(), bomb(60000, 60000)), ("a", "m"), LABELS)
@@ -164,7 +164,7 @@ def test_too_little_memory_is_one_line(monkeypatch):
     def fails(*arguments):
         raise MemoryError
     monkeypatch.setattr(cv2, "imdecode", fails)
-    with pytest.raises(InputError, match="a: too large for the memory"):
+    with pytest.raises(InputError, match="a: too large for the free memory"):
         decode_image(encoded("PNG"), "a")
 
 
@@ -185,6 +185,6 @@ def test_only_files_are_read(tmp_path):
         assert done and part in done[0], (path, done)
 
 
-def test_real_pictures_are_whole(voc_sample):
+def test_real_pictures_are_complete(voc_sample):
     for path in sorted((voc_sample / "VOCdevkit/VOC2012/JPEGImages").glob("*.jpg")):
         decode_image(path.read_bytes(), path)

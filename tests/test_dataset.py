@@ -1,4 +1,4 @@
-"""MindRecord -> batches: order and draws depend on seed, epoch, sample and rank alone."""
+"""MindRecord -> batches: order and draws depend only on seed, epoch, sample and rank."""
 import threading
 
 import numpy as np
@@ -90,7 +90,7 @@ def test_ranks_draw_differently(data_file):
 
 
 def test_model_train_sees_the_epochs_in_order(data_file):
-    """Model.train runs the pipeline its own way; the batches it gets are those of epochs 0, 1, ..."""
+    """Model.train runs the pipeline in its own way; it must get the batches of epochs 0, 1, ..."""
     import mindspore as ms
     from mindspore import nn, ops
     seen = []

@@ -1,4 +1,4 @@
-"""--device_target auto: an Ascend where there is one, and never the CPU in its place."""
+"""--device_target auto: an Ascend if there is one, never the CPU in its place."""
 import sys
 
 import pytest
@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def ascend(monkeypatch, tmp_path):
-    """What the driver of an Ascend makes; there is no device behind it."""
+    """The file that an Ascend's driver makes, without a device."""
     (tmp_path / "davinci0").touch()
     monkeypatch.setattr("src.device.ASCEND_DEVICES", str(tmp_path / "davinci*"))
 
@@ -26,7 +26,7 @@ def test_an_ascend_that_cannot_be_used_is_an_error(ascend, capsys):
     with pytest.raises(InputError, match="--device_target Ascend: .*install CANN.* or give --device_target CPU"):
         open_device("auto")
     assert "auto: Ascend, for this machine has an Ascend" in capsys.readouterr().out
-    assert open_device("CPU").target == "CPU", "one may still ask for the CPU"
+    assert open_device("CPU").target == "CPU", "the CPU can still be chosen"
 
 
 @pytest.mark.parametrize("target", ["Ascend", "GPU", "CPU"])
@@ -34,7 +34,7 @@ def test_published_spellings_mean_themselves(target, ascend, capsys):
     assert resolve_target(target) == target
 
 
-def test_targets_are_told_apart_without_mindspore(shell):
+def test_targets_are_resolved_without_mindspore(shell):
     program = ("import sys; sys.path.insert(0, sys.argv[1]); sys.modules['mindspore'] = None; "
                "from src.device import resolve_target; print(resolve_target('auto'))")
     result = shell(sys.executable, "-c", program, ROOT)

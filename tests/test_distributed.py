@@ -1,4 +1,4 @@
-"""Two workers on a CPU: equal to one worker on the same samples, in training and in evaluation."""
+"""Two workers on a CPU give the same results as one worker on the same samples, in training and in evaluation."""
 import json
 import os
 import sys
@@ -97,7 +97,7 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
                    "--per_image_file", tmp_path / "one.csv",
                    "--overlay_dir", tmp_path / "overlays of one", "--overlay_max", 3)
     assert single.code == 0, single.err
-    for name in ("1_2", "2_3"):    # graphs are kept after the first; the second's pictures have another length
+    for name in ("1_2", "2_3"):    # the first compiles the graphs; the pictures of the second have another size
         result = shell("bash", ROOT / "scripts/run_eval_s16.sh", *options, "--ckpt_path",
                        trained / f"deeplab_v3_tiny_s16-{name}.ckpt", "--report", tmp_path / "report", "--overlay_dir",
                        tmp_path / "overlays of two", "--overlay_max", 3, "--per_image_file", tmp_path / "two.csv",

@@ -1,8 +1,10 @@
 """README and docs: links lead somewhere, commands name programs and options that exist, generated pages are current."""
 import ast
 import importlib.util
+import io
 import re
 import shlex
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ WORDS = {r"mend(s|ed|ing)?": "fix, hint", r"(hang|hangs|hung) on": "depend on", 
          "way of the data": "data flow", "as good": "equal",
          r"(is|are|not) (a )?whole(?! number)": "complete", "unasked": "say without what option"}
 PAGE_WORDS = WORDS | {r"(missed|the) bars?": "target"}
+CODE_WORDS = WORDS | {"for want of": "without, no ...", "taken for": "used as, mistaken for"}
+CODE = (".py", ".sh", ".cc", ".h", ".html", ".yaml")
 # Launchers by the beginning of their names, the longer first -> the program that takes their options.
 LAUNCHED = {"run_eval_onnx": "eval_onnx", "run_eval": "eval", "run_standalone": "train", "run_distribute": "train",
             "build_data": "build_seg_data"}
@@ -26,7 +30,7 @@ PARTS = ("src/", "scripts/", "tests/", "docs/", "benchmarks/", "ascend310_infer/
 
 
 def commands(page):
-    """Lines of indented or fenced blocks that start a program of the project, continued lines joined."""
+    """Lines of indented or fenced blocks that start a program of the project; continued lines are joined."""
     text = page.read_text().replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if re.match(r"([A-Z_]+=\S* )*(python|bash) \S+\.(py|sh)\b", line)]
@@ -70,7 +74,7 @@ def test_commands_are_taken_by_their_programs(page):
         assert (ROOT / program).exists(), command
         stem = Path(program).stem
         launched = next((name for start, name in LAUNCHED.items() if stem.startswith(start)), None)
-        if launched and program.endswith(".sh"):    # what stands before the first option is the launcher's
+        if launched and program.endswith(".sh"):    # arguments before the first option are the launcher's
             first = next((place for place, word in enumerate(arguments) if word.startswith("--")), len(arguments))
             stem, arguments = launched, arguments[first:]
         arguments = [word for word in arguments if word != "--help"]
@@ -80,11 +84,11 @@ def test_commands_are_taken_by_their_programs(page):
             del arguments[place:place + 2]
         known = any(stem in option.programs for option in options.values()) and not program.startswith("benchmarks/")
         if known:    # others have parsers and tests of their own
-            parse_args(stem, "", arguments)    # raises for what the program would refuse
+            parse_args(stem, "", arguments)    # raises if the program would refuse them
 
 
 def named(page):
-    """Commands of a page's blocks and tables: program and options, in order; what follows an option may differ."""
+    """Commands of a page's blocks and tables: program and options, in order; values of options may differ."""
     return [[word.split("=")[0] for word in shlex.split(line, comments=True)
              if word.startswith("--") or word.endswith((".py", ".sh"))] for line in [*commands(page), *spans(page)]]
 
@@ -106,17 +110,22 @@ def test_pages_use_the_usual_words(page):
 
 
 def texts_of(path):
-    """Every text in a Python file: messages, help and docstrings, parts of f-strings too."""
-    return [node.value for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    """Comments and texts (messages, help, docstrings, parts of f-strings) of a Python file; all of other files."""
+    if path.suffix != ".py":
+        return [path.read_text()]
+    comments = [token.string for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+                if token.type == tokenize.COMMENT]
+    return comments + [node.value for node in ast.walk(ast.parse(path.read_text()))
+                       if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
-def test_programs_use_the_usual_words():
-    files = [*ROOT.glob("*.py"), *(ROOT / "src").rglob("*.py")]
-    found = {path.name: found_words(" ".join("\n".join(texts_of(path)).split()), WORDS) for path in files}
-    found |= {path.name: found_words(path.read_text(), WORDS)
-              for path in [ROOT / "default_config.yaml", *(ROOT / "scripts").glob("*.sh")]}
-    assert len(files) > 50 and {name: words for name, words in found.items() if words} == {}
+def test_code_uses_the_usual_words():
+    files = [*ROOT.glob("*.py"), ROOT / "default_config.yaml",
+             *(path for folder in ("src", "scripts", "benchmarks", "docs", "ascend310_infer", "tests")
+               for path in (ROOT / folder).rglob("*") if path.suffix in CODE and path != Path(__file__).resolve())]
+    found = {path.name: found_words(" ".join(re.sub(r"(?m)^\s*(#|//)", "", "\n".join(texts_of(path))).split()),
+                                    CODE_WORDS) for path in files}
+    assert len(files) > 200 and {name: words for name, words in found.items() if words} == {}
 
 
 def load_script(path):
@@ -147,7 +156,7 @@ def test_citation_can_be_read():
 
 
 def test_both_readmes_name_the_same():
-    """Commands, tables and links of the two pages, in their order; the text alone is in two languages."""
+    """Commands, tables and links of the two pages are equal, in their order; only the text is in two languages."""
     english, chinese = PAGES[:2]
     assert named(chinese) == named(english)
     texts = [page.read_text() for page in (english, chinese)]

@@ -1,4 +1,4 @@
-"""One trained network through every door, without an option about it: the same answer; who contradicts is told so."""
+"""One trained network in every program, without options about it, gives the same result; contradictions are errors."""
 import json
 
 import numpy as np
@@ -25,7 +25,7 @@ def data(drawn, tmp_path):
 
 @pytest.fixture(scope="module")
 def files(trained, tmp_path_factory):
-    """Kind -> the trained network as such a file, exported without an option about it."""
+    """Kind -> the trained network as a file of that kind, exported without options about it."""
     folder = tmp_path_factory.mktemp("files")
     for kind in ("ONNX", "MINDIR"):
         export.main(["--ckpt_file", str(trained / CHECKPOINT), "--file_format", kind, "--file_name",
@@ -33,7 +33,7 @@ def files(trained, tmp_path_factory):
     return {"ckpt": trained / CHECKPOINT, "onnx": folder / "net.onnx", "mindir": folder / "net.mindir"}
 
 
-def test_every_door_gives_the_same_answer(files, data, drawn, run, tmp_path):
+def test_every_program_gives_the_same_result(files, data, drawn, run, tmp_path):
     found = {}
     for kind, path in files.items():
         result = run(evaluation.main, *data, "--ckpt_path", path)
@@ -52,7 +52,7 @@ def test_every_door_gives_the_same_answer(files, data, drawn, run, tmp_path):
     assert len(found["eval_onnx.py"]["class_names"]) == 6 and found["eval_onnx.py"]["mean_iou"] > 0.1
 
 
-def test_what_a_checkpoint_says_arrives_in_what_is_exported_of_it(files):
+def test_facts_of_a_checkpoint_are_in_its_exports(files):
     said = {kind: read_facts(path, "") for kind, path in files.items()}
     of_input = {name: said["onnx"].pop(name) for name in ("input_type", "input_format", "precision",
                                                           "checkpoint_sha256")}
@@ -70,7 +70,7 @@ def test_what_a_checkpoint_says_arrives_in_what_is_exported_of_it(files):
     ("export", ["--export_model", "deeplab_v3_tiny_s8"], "--export_model deeplab_v3_tiny_s8: but {} says deeplab_v3_t"),
     ("export", ["--num_classes", 5], "--num_classes 5: but {} says 6; leave the option out"),
 ])
-def test_a_contradiction_says_who_said_what(door, options, part, trained, data, drawn, run, tmp_path):
+def test_a_contradiction_names_both_sources(door, options, part, trained, data, drawn, run, tmp_path):
     source = trained / CHECKPOINT
     result = run(*{
         "eval": [evaluation.main, *data, "--ckpt_path", source],
@@ -89,7 +89,7 @@ def test_a_recipe_that_contradicts_is_named(trained, data, run, tmp_path):
 
 
 def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained, data, run, tmp_path):
-    """Paper, section 4.1; what was asked for is what is computed."""
+    """Paper, section 4.1; the given rates are used."""
     options = ["--atrous_rates", 12, 24, 36, "--model", "deeplab_v3_tiny_s8"]
     result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, *options)
     assert result.code == 0, result
@@ -110,7 +110,7 @@ def probabilities(path, **options):
     return open_model(path, device="CPU", **options).predict(image)
 
 
-def test_a_published_name_is_believed_where_the_file_says_nothing(data, run, tmp_path):
+def test_the_published_name_is_used_where_the_file_has_no_facts(data, run, tmp_path):
     weights, path = golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt"
     checkpoint.write(weights, path)
     assert read_facts(path, "") == {"network": "deeplab_v3_tiny_s8", "num_classes": 6}
@@ -123,12 +123,12 @@ def test_a_published_name_is_believed_where_the_file_says_nothing(data, run, tmp
     assert result.code == 2 and f"--model {NAME}: but {path} says deeplab_v3_tiny_s8" in result.err, result
 
 
-def test_what_a_file_says_comes_before_its_name(tmp_path):
+def test_facts_in_a_file_come_before_its_name(tmp_path):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", {"network": NAME})
     assert read_facts(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "")["network"] == NAME
 
 
-def test_a_config_beside_a_checkpoint_of_an_earlier_version_is_believed(data, run, tmp_path):
+def test_a_config_beside_a_checkpoint_of_an_earlier_version_is_used(data, run, tmp_path):
     said = {"model": "deeplab_v3_tiny_s8", "atrous_rates": [2, 4, 6], "num_classes": 6, "crop_size": 65,
             "image_mean": [1.0, 2.0, 3.0], "image_std": [4.0, 5.0, 6.0], "ignore_label": 254, "base_lr": 0.1}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
@@ -141,7 +141,7 @@ def test_a_config_beside_a_checkpoint_of_an_earlier_version_is_believed(data, ru
     assert (settings["crop_size"], settings["mean"], settings["std"]) == (65, [1, 2, 3], [4, 5, 6])
 
 
-def test_the_command_line_wins_where_that_is_no_nonsense(trained, data, run, tmp_path):
+def test_the_command_line_wins_where_that_makes_sense(trained, data, run, tmp_path):
     assert run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--crop_size", 97, "--image_mean", 1, 2,
                3).code == 0
     settings = json.loads((tmp_path / "r.json").read_text())["settings"]

@@ -1,4 +1,4 @@
-"""What pictures are drawn with: letters of every script, the palette, encoding that is checked, percent."""
+"""Drawing: letters of every script, the palette, checked encoding, percentages."""
 import io
 import re
 import sys
@@ -24,7 +24,7 @@ CHINESE, RUSSIAN = ("背景", "裂缝", "孔洞"), ("фон", "дом", "лес"
 
 @pytest.fixture
 def no_fonts(monkeypatch):
-    """A machine without fonts, and nothing remembered of this one's."""
+    """A machine without fonts, with this machine's fonts cleared from the cache."""
     monkeypatch.setattr(fonts, "font_files", list)
     for function in (fonts.best_font, fonts.drawable):
         function.cache_clear()
@@ -120,8 +120,8 @@ def test_percent(share, digits, text):
     assert percent(share, digits) == text
 
 
-def test_no_import_runs_upwards():
-    """Drawing knows no room but its own; the report knows the figures of the evaluation, and nothing that evaluates."""
+def test_drawing_and_report_import_no_upper_folder():
+    """src/drawing imports no other folder; src/report imports the evaluation's figures but not the evaluator."""
     allowed = {"drawing": {"src.console", "src.files", "src.drawing"},
                "report": {"src.claims", "src.console", "src.files", "src.drawing", "src.report",
                           "src.evaluation.metrics", "src.evaluation.boundary"}}

@@ -1,4 +1,4 @@
-"""The engines held to each other on real pictures, what each refuses, and the three lines of Python."""
+"""The engines compared on real pictures, the errors of each, and the three lines of Python."""
 import importlib.util
 import sys
 import weakref
@@ -101,8 +101,8 @@ def test_a_missing_package_is_one_line_with_pips_command(engine, package, option
 
 
 @pytest.mark.parametrize("engine, hint", [("mindspore", "MindSpore computes in float32 here"),
-                                          ("onnxruntime", "ONNX Runtime computes what the file says"),
-                                          ("auto", "ONNX Runtime computes what the file says")])
+                                          ("onnxruntime", "ONNX Runtime uses that of the file"),
+                                          ("auto", "ONNX Runtime uses that of the file")])
 def test_bf16_with_another_engine_is_one_line(engine, hint, options, run):
     result = run(evaluation.main, *options, "--engine", engine, "--precision", "bf16")
     assert result.code == 2 and result.err == f"error: --precision bf16: {hint}; give --engine openvino\n", result
@@ -159,7 +159,7 @@ def test_bf16_on_a_cpu_without_it_is_one_line(options, run, monkeypatch):
     assert "--precision bf16: this CPU has no bf16 arithmetic" in result.err
 
 
-def test_the_console_and_the_result_say_what_computed(options, run, tmp_path):
+def test_the_console_and_the_result_name_the_engine(options, run, tmp_path):
     for engine in ("mindspore", "auto"):
         result = run(evaluation.main, *options, "--engine", engine)
         name = "onnxruntime" if engine == "auto" else engine

@@ -98,7 +98,7 @@ def spoil_mask(folder, array):
     ("", None, "is empty"), ("a.jpg\n", None, "line 1: 1 fields"), ("a b c\n", None, "line 1: 3 fields"),
     ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
     ("a.jpg a.png\n", lambda f: (f / "a.png").write_bytes((f / "a.png").read_bytes()[:300]), "a.png: damaged mask"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 where its picture"),
+    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 but its picture"),
     ("a.jpg a.png\n", lambda f: spoil_mask(f, np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
     ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((40, 50, 3), np.uint8)), "a.png: mode RGB"),
 ])
@@ -117,9 +117,9 @@ def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
     backbone = {name: value for name, value in read(trained / CHECKPOINT, "").arrays.items() if "resnet" in name}
     write(backbone, tmp_path / "backbone.ckpt")
     for changes, parts in (
-            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is no checkpoint of MindSpore, no ONNX and"]),
-            (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is no checkpoint of MindSpore, no ONNX and"]),
-            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["a backbone alone, without the classifier"]),
+            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is not a MindSpore checkpoint, ONNX file"]),
+            (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is not a MindSpore checkpoint, ONNX file or MINDIR"]),
+            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["only a backbone, without the classifier"]),
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
@@ -146,4 +146,4 @@ def test_default_result_file_is_in_the_working_folder(options, shell, tmp_path):
 
 def test_a_result_that_cannot_be_written(options, run):
     result = run(evaluation.main, *options, "--result_file", "/dev/null/r.json")
-    assert result.code == 2 and "/dev/null/r.json: cannot be written, for /dev/null is no folder" in result.err
+    assert result.code == 2 and "/dev/null/r.json: cannot be written: /dev/null is not a folder" in result.err

@@ -1,4 +1,4 @@
-"""eval_onnx.py as users run it: the four modes agree with eval.py, MindSpore is never imported, errors."""
+"""eval_onnx.py from the command line: the four modes agree with eval.py, MindSpore is never imported, errors."""
 import json
 import sys
 
@@ -51,7 +51,7 @@ def test_fixed_and_nhwc_models_give_the_same(made, options, exported, run, tmp_p
 
 
 def test_pixel_model(options, exported, run, tmp_path):
-    """Its padding is the mean's nearest byte, so little may change."""
+    """Its padding is the byte nearest to the mean, so small differences are allowed."""
     found = []
     for model in (exported(), exported("--input_type", "uint8")):
         assert run(eval_onnx.main, *options, "--file_name", model).code == 0
@@ -75,7 +75,7 @@ def test_without_mindspore(options, shell, tmp_path):
 
 
 def foreign(tmp_path, shape):
-    """A model of one Identity, as other tools may have written it."""
+    """A model of one Identity, as from another tool."""
     value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in "ab"]
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["b"])], "g", value[:1], value[1:])
     onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=[onnx.helper.make_opsetid("", 18)]),
@@ -91,13 +91,13 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
     onnx.save(odd, tmp_path / "odd.onnx")
     fixed = exported("--dynamic", "False")
     for changes, part in (
-            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is no checkpoint of MindSpore, no ONNX and"),
+            (["--file_name", tmp_path / "text.onnx"], "text.onnx: is not a MindSpore checkpoint, ONNX file or MINDIR"),
             (["--file_name", tmp_path / "cut.onnx"], "cut.onnx: is not a complete ONNX file"),
-            (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: is no model that ONNX Runtime can read"),
+            (["--file_name", tmp_path / "odd.onnx"], "odd.onnx: ONNX Runtime cannot read this model"),
             (["--file_name", tmp_path / "no"], "no.onnx: no such file"),
-            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is no segmentation network: one square"),
+            (["--file_name", foreign(tmp_path, [1, 4])], "foreign.onnx: is not a segmentation network: one square"),
             (["--num_classes", 21], "--num_classes 21: but "),
-            (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, and scale 0.5 of crop_size 65 needs 33x33"),
+            (["--file_name", fixed, "--scales", 1, 0.5], "takes 65x65 only, but scale 0.5 of crop_size 65 needs 33x33"),
             (["--device_target", "GPU"], "--device_target GPU: ONNX Runtime cannot use it here; it needs"),
             (["--device_target", "Ascend"], "--device_target Ascend: ONNX Runtime cannot use it here; it needs"),
             (["--data_root", tmp_path], "no such file, though")):

@@ -38,7 +38,7 @@ def test_onnx_with_metadata(options, checkpoint, drawn, run, tmp_path):
 
 
 def test_in_a_process_of_its_own(options, shell, tmp_path):
-    """MindSpore and onnx want protobuf set up differently; the order of their imports is part of the program."""
+    """MindSpore and onnx need different settings of protobuf, so the order of their imports matters."""
     result = shell(sys.executable, ROOT / "export.py", *options, "--file_format", "ONNX")
     assert result.code == 0 and (tmp_path / "new folder/a.b.onnx").is_file(), result
 
@@ -117,7 +117,7 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
     (["--file_format", "ONNXX"], "did you mean ONNX"),
     (["--file_format", "ONNX", "--ckpt_file", ""], "--ckpt_file is not given"),
     (["--file_format", "ONNX", "--ckpt_file", "no.ckpt"], "no.ckpt: no such file"),
-    (["--file_format", "ONNX", "--ckpt_file", ROOT / "README.md"], "README.md: is no checkpoint of MindSpore, no ONNX"),
+    (["--file_format", "ONNX", "--ckpt_file", ROOT / "README.md"], "README.md: is not a MindSpore checkpoint"),
     (["--file_format", "ONNX", "--export_model", "deeplab_v3_s8"], "says deeplab_v3_tiny_s16; leave the option out"),
     (["--file_format", "ONNX", "--export_model", "deeplab_v3_s8", "--atrous_rates", 1, 2, 3], "ResNet of 1 1 1 3"),
     (["--file_format", "ONNX", "--file_name", "/dev/null/a"], "--file_name /dev/null/a.onnx"),

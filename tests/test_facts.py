@@ -1,4 +1,4 @@
-"""What a data set says of its masks: dataset.yaml beside lists, the header of a MindRecord, and who wins."""
+"""Facts about a data set's masks: dataset.yaml beside lists, the header of a MindRecord, and their precedence."""
 import json
 import os
 
@@ -19,7 +19,7 @@ GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_labe
 
 @pytest.fixture
 def pairs(tmp_path):
-    """Five pairs of three classes in tmp_path, folders and a list that is not get_dataset_lst.py's."""
+    """Five pairs of three classes in tmp_path, with a list that get_dataset_lst.py did not write."""
     rng = np.random.default_rng(0)
     lines = []
     for number in range(5):
@@ -45,7 +45,7 @@ def build(run, folder, *options, name="x.mindrecord", list_file="list.txt", shar
                "--dst_path", folder / name, "--num_shards", shards, *options)
 
 
-def test_lists_of_ones_own_leave_what_they_know(pairs, run):
+def test_get_dataset_lst_writes_the_facts_of_own_data(pairs, run):
     assert make_lists(run, pairs).code == 0
     facts = read_facts(pairs / FILE)
     assert set(facts.pop("lists")) == {"train_lst.txt", "val_lst.txt"} and facts == {
@@ -99,7 +99,7 @@ BAD = [
     ("num_classes: 2\nclass_names: a b\n", "class_names takes list"),
     ("num_classes: 3\nclass_names: [a, b]\n", "2 names for num_classes 3"),
     ("num_classes: 2\nclass_names: [a, no]\n", "the class name False is not a text"),
-    ("num_classes: 2\nclass_names: [a, a]\n", "'a' stands there twice"),
+    ("num_classes: 2\nclass_names: [a, a]\n", "'a' occurs twice"),
     ("num_classes: 2\nclass_names: [a, ' ']\n", "' ' is not a text"),
     ('num_classes: 2\nclass_names: [a, "b\\e[31m"]\n', "control character"),
     (f"num_classes: 2\nclass_names: [a, {'b' * 201}]\n", "a class name of 201 characters"),
@@ -144,13 +144,13 @@ def test_options_and_file_agree(tmp_path, monkeypatch, options, names):
 
 
 @pytest.mark.parametrize("option", [("--num_classes", "21"), ("--ignore_label", "0")])
-def test_a_contradiction_says_who_said_what(option):
+def test_a_contradiction_names_both_sources(option):
     config = parse_args("build_seg_data", "", option)
     with pytest.raises(InputError, match=f"{' '.join(option)}: but d.yaml says (3|255); leave the option out"):
         labels_of(config, GOOD, "d.yaml")
 
 
-def test_a_mindrecord_carries_the_facts_and_older_readers_do_not_mind(pairs, run):
+def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):
     import mindspore.dataset as ds
     say(pairs)
     assert build(run, pairs, shards=2).code == 0
@@ -161,17 +161,17 @@ def test_a_mindrecord_carries_the_facts_and_older_readers_do_not_mind(pairs, run
     assert read_labels(pairs / "y.mindrecord")["build"] != facts[0]["build"]
 
 
-def test_what_was_typed_is_carried_and_a_default_is_not(pairs, run):
+def test_given_facts_are_kept_and_defaults_are_not(pairs, run):
     assert build(run, pairs, "--num_classes", 4, name="typed").code == 0
     assert read_labels(pairs / "typed")["class_names"] == ["class_0", "class_1", "class_2", "class_3"]
     assert build(run, pairs, name="default").code == 0
     assert read_labels(pairs / "default") == {}
 
 
-def test_names_that_could_not_be_read_again_are_not_carried(pairs, run):
+def test_names_that_could_not_be_read_again_are_refused(pairs, run):
     (pairs / "names.txt").write_text("a\nb\na\n")
     result = build(run, pairs, "--num_classes", 3, "--class_names", pairs / "names.txt")
-    assert result.code == 2 and "names.txt: the class name 'a' stands there twice" in result.err
+    assert result.code == 2 and "names.txt: the class name 'a' occurs twice" in result.err
 
 
 def test_a_list_whose_name_is_not_utf8(pairs, run):
@@ -188,7 +188,7 @@ def test_255_long_names_fit(pairs, run):
     assert read_labels(pairs / "x.mindrecord1")["class_names"] == names
 
 
-def test_records_of_other_programs_say_nothing(pairs, tmp_path):
+def test_records_of_other_programs_have_no_facts(pairs, tmp_path):
     from mindspore.mindrecord import FileWriter
     for number, description in enumerate(("seg_schema", "", "7", '{"num_classes": 3}', '["build"]', '{"build": 1}')):
         writer = FileWriter(str(tmp_path / f"old{number}"), shard_num=1)
@@ -222,7 +222,7 @@ def test_shards_of_two_builds_are_not_mixed(pairs, run):
         read_labels(pairs / "a/x0")
 
 
-def test_after_the_lists_nobody_types_the_classes_again(drawn, run, tmp_path):
+def test_after_the_lists_no_program_needs_the_classes(drawn, run, tmp_path):
     result = run(build_seg_data.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
                  "--dst_path", tmp_path / "v", "--num_shards", 1)
     assert result.code == 0 and "6 classes" in result.out, result.err
@@ -254,9 +254,10 @@ def test_a_sample_larger_than_mindspores_page(pairs, run):
 
 def test_a_sample_that_no_page_holds_is_named(pairs, run):
     with open(pairs / "images/3.png", "ab") as file:
-        file.truncate(257 << 20)    # behind the picture's end, as some cameras append
+        file.truncate(257 << 20)    # data after the picture's end, as some cameras write
     result = build(run, pairs, "--num_classes", 3)
-    assert result.code == 2 and "images/3.png: with its mask 257 MB" in result.err and "below 256 MB" in result.err
+    assert result.code == 2 and "images/3.png: picture and mask are 257 MB" in result.err, result
+    assert "below 256 MB" in result.err
     assert not list(pairs.glob("x.mindrecord*")) and not list(pairs.glob(".build*"))
 
 

@@ -1,4 +1,4 @@
-"""Outputs: nothing of the user's is replaced unasked, an input never; rights, links, leftovers; a disk that is full."""
+"""Outputs: users' files are replaced only with --overwrite, inputs never; rights, links, leftovers, a full disk."""
 import json
 import os
 import stat
@@ -47,7 +47,7 @@ def test_new_files_have_what_the_umask_leaves(mask, tmp_path):
     assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o666 & ~int(mask, 8)
 
 
-def test_what_is_no_plain_file_or_an_input_is_refused(tmp_path):
+def test_special_files_and_inputs_are_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "input").write_text("precious")
@@ -64,13 +64,13 @@ def test_what_is_no_plain_file_or_an_input_is_refused(tmp_path):
 @pytest.mark.parametrize("place", ["file/x", "file/deep/x"])
 def test_an_unwritable_place_is_found_before(place, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file is no folder"):
+    with pytest.raises(InputError, match="file is not a folder"):
         check_output(tmp_path / place, "--x")
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / place, b"")
 
 
-def test_only_what_is_ours_is_replaced_unasked(tmp_path):
+def test_only_own_files_are_replaced_without_overwrite(tmp_path):
     picture = np.zeros((4, 4, 3), np.uint8)
     result = {"mean_iou": None, "per_class_iou": [], "confusion_matrix": []}
     for kind, ours, foreign in (
@@ -100,7 +100,7 @@ def test_the_mark_leaves_the_pixels():
     assert marked(b"BM") == b"BM"
 
 
-def test_leftovers_of_the_dead_alone_are_swept(tmp_path):
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
     dead = subprocess.Popen(["true"])
     dead.wait()
     alive = os.getppid()
@@ -111,7 +111,7 @@ def test_leftovers_of_the_dead_alone_are_swept(tmp_path):
     assert names(tmp_path) == kept
 
 
-def test_a_place_is_swept_by_the_next_who_writes_it(tmp_path):
+def test_the_next_writer_removes_leftovers(tmp_path):
     code = f"""import os, sys; sys.path.insert(0, {str(ROOT)!r}); from src.files import writing
 with writing(sys.argv[1]) as aside:
     aside.write_text("half"); os.kill(os.getpid(), 9)"""
@@ -163,7 +163,7 @@ def test_reports_and_overlays_replace_their_own(evaluation, run, tmp_path):
         path.write_bytes(ours)
 
 
-def test_overlays_that_cannot_be_written_are_said_and_cost_no_result(evaluation, run, tmp_path, monkeypatch):
+def test_overlays_that_cannot_be_written_do_not_lose_the_result(evaluation, run, tmp_path, monkeypatch):
     from src.report import overlays
 
     def full(*_, **__):
@@ -174,7 +174,7 @@ def test_overlays_that_cannot_be_written_are_said_and_cost_no_result(evaluation,
     assert json.loads((tmp_path / "r.json").read_text())["images"] == 6
 
 
-def test_masks_without_a_class_are_no_result(evaluation, drawn, run, tmp_path):
+def test_masks_with_only_ignored_pixels_give_no_result(evaluation, drawn, run, tmp_path):
     from PIL import Image
     image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
     (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
@@ -216,7 +216,7 @@ def test_predict_replaces_no_truth_and_no_input(exported, drawn, run, tmp_path):
         assert result.code == 2 and result.err.count("\n") == 1 and (own / "masks/a.png").read_bytes() == truth, result
     again = [predict.main, own / "images", "--model", exported(), "--crop_size", 65, "--output_dir", tmp_path / "out"]
     assert run(*again).code == 0
-    (tmp_path / "out/coverage.json").unlink()    # as a run leaves it that was killed
+    (tmp_path / "out/coverage.json").unlink()    # as after a killed run
     assert run(*again, "--overwrite").code == 0 and names(tmp_path / "out") == {"masks", "overlays", "coverage.csv",
                                                                                "coverage.json"}
 

@@ -1,4 +1,4 @@
-"""What looks wrong with masks is said by build_seg_data.py, train.py and eval.py alike: grave things end with 2."""
+"""build_seg_data.py, train.py and eval.py report the same problems of masks; errors end them with exit code 2."""
 import cv2
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LABELS = make_labels(3, 255)
 
 
 def disc(number, value, antialias=False, background=0):
-    """A mask (80, 96) with one disc of `value`, its edge blended with the background if told so."""
+    """A mask (80, 96) with one disc of `value`; optionally its edge is blended with the background."""
     mask = np.full(SIZE, background, np.uint8)
     centre = 30 + number % 30, 30 + number % 17
     cv2.circle(mask, centre, 20, value, -1, cv2.LINE_AA if antialias else cv2.LINE_8)
@@ -25,7 +25,7 @@ def disc(number, value, antialias=False, background=0):
 
 
 def write(folder, masks, name=lambda number: f"p{number}"):
-    """Pictures of noise with these masks; returns their list file."""
+    """Write pictures of noise with these masks; returns their list file."""
     rng = np.random.default_rng(0)
     lines = []
     for number, mask in enumerate(masks):
@@ -41,7 +41,7 @@ def good(count=6):
 
 
 def shuffled_names(folder, masks):
-    """A list in which each picture stands beside the next one's mask."""
+    """A list that pairs each picture with the mask of the next one."""
     path = write(folder, masks)
     pairs = [line.split() for line in path.read_text().splitlines()]
     path.write_text("".join(f"{image} {pairs[(n + 1) % len(pairs)][1]}\n" for n, (image, _) in enumerate(pairs)))
@@ -60,7 +60,7 @@ GRAVE = {
 
 
 @pytest.mark.parametrize("masks, save, classes, part", GRAVE.values(), ids=GRAVE)
-def test_grave_findings_end_a_build_and_an_option_goes_on(tmp_path, run, masks, save, classes, part):
+def test_error_findings_end_a_build_unless_ignored(tmp_path, run, masks, save, classes, part):
     arguments = ["--data_root", tmp_path, "--data_lst", save(tmp_path, masks), "--num_classes", classes, "--num_shards",
                  1, "--dst_path", tmp_path / "x.mindrecord"]
     result = run(build_seg_data.main, *arguments)
@@ -70,7 +70,7 @@ def test_grave_findings_end_a_build_and_an_option_goes_on(tmp_path, run, masks, 
     assert result.code == 0 and part in result.err and result.err.startswith("warning: "), result
 
 
-def test_good_masks_say_nothing(tmp_path, run):
+def test_good_masks_have_no_findings(tmp_path, run):
     path = write(tmp_path, good())
     result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", path, "--num_classes", 3,
                  "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord")
@@ -80,7 +80,7 @@ def test_good_masks_say_nothing(tmp_path, run):
     assert summary.masks == 6 and len(summary.keys) == 6 and summary.holding[:4].tolist() == [6, 6, 6, 0]
 
 
-def test_what_is_not_grave_is_one_line(tmp_path, run):
+def test_a_warning_is_one_line(tmp_path, run):
     masks = [*good(), np.full(SIZE, 255, np.uint8)]
     result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", write(tmp_path, masks), "--num_classes", 6,
                  "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord")
@@ -131,21 +131,21 @@ def test_bad_validation_ends_before_the_first_step(tmp_path, run, spoil, part):
     assert not (tmp_path / "ckpt").exists()
 
 
-def test_training_says_what_its_mindrecord_knows(tmp_path, run):
+def test_training_reports_findings_of_its_mindrecord(tmp_path, run):
     data_file = build(run, tmp_path / "train", [disc(n, 255) for n in range(4)], 2, "--ignore_findings")
     result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
     assert result.code == 2 and "beside 255, which is ignored" in result.err and not (tmp_path / "ckpt").exists()
 
 
-def test_records_that_say_nothing_are_looked_at(tmp_path, run, monkeypatch):
+def test_records_without_a_summary_are_checked(tmp_path, run, monkeypatch):
     data_file = build(run, tmp_path / "train", [disc(n, 255) for n in range(4)], 2, "--ignore_findings")
     monkeypatch.setattr("src.training.data_check.read_summary", lambda path: None)
     result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
     assert result.code == 2 and "beside 255, which is ignored" in result.err
-    assert "classes that no mask" not in result.err, "of a part nothing is said of what is missing"
+    assert "classes that no mask" not in result.err, "a part of the set says nothing about missing classes"
 
 
-def test_training_pictures_in_validation_are_told_by_their_contents(tmp_path):
+def test_training_pictures_in_validation_are_found_by_their_contents(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     train_set, _ = look(write(tmp_path / "a", good()))
     val_list = write(tmp_path / "b", good(4), lambda number: f"other_name_{number}")    # the same bytes
@@ -166,7 +166,7 @@ def test_classes_that_training_lacks():
     assert [(one.kind, one.item) for one in judge_both(*sides, LABELS, "v")] == [("unlearnt", "class_2")]
 
 
-def test_an_object_class_that_is_the_ignored_value_is_said():
+def test_an_object_class_that_is_the_ignored_value_is_reported():
     summary = Summary()
     summary.add(np.bincount([0, 0, 1, 2], minlength=256))
     (found,) = judge("s", "s", summary, Labels(3, 1, ("a", "b", "c")))
@@ -180,7 +180,7 @@ def test_a_class_that_lies_in_the_ignored_pixels_is_guessed():
     assert found.kind == "absent" and found.item == "class_2" and "255, which is ignored, covers 25 %" in found.detail
 
 
-def test_blends_are_told_from_classes_borders_and_noise():
+def test_blends_are_distinguished_from_classes_borders_and_noise():
     noise = np.random.default_rng(0).integers(0, 21, SIZE, dtype=np.uint8)
     border = np.where(cv2.dilate(disc(3, 2), np.ones((3, 3))) > 0, 1, 0).astype(np.uint8) + (disc(3, 2) > 0)
     nested = np.maximum.reduce([disc(0, 1), np.roll(disc(0, 2), 9, 1), np.roll(disc(0, 3), 18, 1), disc(0, 0)])
@@ -235,7 +235,7 @@ def test_a_shifted_list_is_an_error_of_check_data(tmp_path, run):
     assert result.code == 1 and "beside the masks of others" in result.out and "p0 beside p1" in result.out
 
 
-def test_evaluation_says_it_too(tmp_path, run, exported, drawn):
+def test_evaluation_reports_findings_too(tmp_path, run, exported, drawn):
     import eval_onnx
     path = write(tmp_path, [disc(n, 255) for n in range(3)])
     arguments = ["--file_name", exported(), "--device_target", "CPU", "--crop_size", 65, "--data_root", tmp_path,
@@ -245,7 +245,7 @@ def test_evaluation_says_it_too(tmp_path, run, exported, drawn):
     assert run(eval_onnx.main, *arguments, "--ignore_findings").code == 0
 
 
-def test_a_summary_survives_the_header_and_nothing_else_is_taken_for_one():
+def test_a_summary_is_read_back_from_the_header_and_others_are_refused():
     summary = Summary()
     summary.add(np.bincount([0, 1, 1, 255], minlength=256), True, b"abcdef")
     again = Summary.from_json(summary.to_json())
@@ -256,7 +256,7 @@ def test_a_summary_survives_the_header_and_nothing_else_is_taken_for_one():
         assert Summary.from_json(bad) is None
 
 
-def test_grave_findings_come_as_one_error(capsys):
+def test_several_error_findings_are_one_error(capsys):
     summary = Summary()
     summary.add(np.bincount([0], minlength=256))
     with pytest.raises(InputError, match="less than two classes.*; --ignore_findings goes on"):

@@ -1,4 +1,4 @@
-"""YAML, JSON, metadata and archives from anybody: bounded, believed where an option would be, refused in one line."""
+"""Untrusted YAML, JSON, metadata and archives: limited in size, checked like options, refused in one line."""
 import json
 import os
 import sys
@@ -35,7 +35,7 @@ HOSTILE_YAML = {
     "hexadecimal": ("crop_size: 0x" + "f" * 4000, "large"),
     "base 60": ("crop_size: 1" + ":1" * 100_000, "200001 characters"), "NaN": ("base_lr: .nan", "finite"),
     "infinity": ("image_mean: [.inf, 1, 1]", "finite"), "large": ("crop_size: 2000000001", "<= 8193"),
-    "twice": ("crop_size: 65\ncrop_size: 33\n", "stands there twice"), "code": ("a: !!python/object:os.x {}", "line 1"),
+    "twice": ("crop_size: 65\ncrop_size: 33\n", "occurs twice"), "code": ("a: !!python/object:os.x {}", "line 1"),
     "NUL": ('data_root: "a\\0b"', "NUL"), "larger": ("#" * (1 << 20) + "\na: 1", "larger than 1 MB"),
     "escapes": ('"\\e[31mred": 1', "unknown key ?[31mred"), "long key": ("k" * 900 + ": 1", "k..."),
     "bytes": ("data_root: !!binary aGk=", "takes str"), "set": ("data_root: !!set {a, b}", "takes str"),
@@ -43,7 +43,7 @@ HOSTILE_YAML = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE_YAML)
-def test_hostile_yaml_is_one_line_in_a_moment(tmp_path, kind):
+def test_hostile_yaml_is_one_line_within_a_second(tmp_path, kind):
     text, part = HOSTILE_YAML[kind]
     for name, read in (("recipe.yaml", lambda path: read_recipe(path, own_options("train"))), (FILE, read_facts)):
         (tmp_path / name).write_text(text)
@@ -74,7 +74,7 @@ def test_hostile_json(text):
     assert str(error.value).isprintable() and len(str(error.value)) < 200
 
 
-def test_what_json_calls_no_number_is_none():
+def test_nan_in_json_is_none():
     assert load_json('[NaN, -Infinity, 1e999, 1.5, 7]') == [None, None, None, 1.5, 7]
 
 
@@ -111,7 +111,7 @@ HOSTILE_FACTS = {
 
 @pytest.mark.parametrize("name, text", [(name, text) for name, texts in HOSTILE_FACTS.items() for text in texts],
                          ids=lambda text: text[:20])
-def test_metadata_are_believed_where_an_option_would_be(tmp_path, name, text, capfd):
+def test_metadata_are_checked_like_options(tmp_path, name, text, capfd):
     (tmp_path / "a.onnx").write_bytes(onnx((name.encode(), text.encode()), (b"recipe", b'{"base_lr": 1}')))
     start = time.perf_counter()
     texts = metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", ""))
@@ -217,7 +217,7 @@ def test_command_lines_are_bounded_too():
 
 
 def test_a_short_fuzz(shell):
-    """1000 of the mutations that `python -m tests.fuzz 10000` makes."""
+    """1000 mutations of `python -m tests.fuzz 10000`."""
     result = shell(sys.executable, "-m", "tests.fuzz", "1000", "--seconds", "60", cwd=ROOT, timeout=200)
     assert result.code == 0, result.out
     count = int(result.out.split(" mutations: ")[0].split()[-1])

@@ -1,4 +1,4 @@
-"""Weight files and models from anybody: compared with their own sizes, their SHA-256 and the numbers in them."""
+"""Untrusted weight files and models: their sizes, SHA-256 and numbers are checked."""
 import json
 import time
 import zipfile
@@ -41,7 +41,7 @@ HOSTILE_CHECKPOINTS = {
     "broken facts": (value(checkpoint.FACTS.encode(), b'{"mean": }', (10,), b"UInt8"), "not JSON"),
     "checksum": (value(b"a") + b"crc_num" + b"\0" * 10, "checksum"),
     "twice": (value(b"a") + value(b"b") + value(b"a"), "tw"),
-    "number for a message": (value(b"a") + b"\x08\1", "no entry"), "empty": (b"", "empty"),
+    "number for a message": (value(b"a") + b"\x08\1", "not an entry"), "empty": (b"", "empty"),
 }
 
 
@@ -64,7 +64,7 @@ def test_scalars_of_bfloat16_are_read(tmp_path):
 
 @pytest.fixture
 def network(tmp_path):
-    """make(name, **changes) -> a checkpoint of the tiny network of 3 classes; a change is a value for a whole array."""
+    """make(name, **changes) -> a checkpoint of the tiny network of 3 classes; a change fills an array with a value."""
     rng = np.random.default_rng(0)
     shapes = architecture(TINY, 3).shapes()
 
@@ -96,7 +96,7 @@ WEIGHT = "network__aspp__conv2__weight"
 
 
 @pytest.mark.parametrize("filler", [np.nan, np.inf])
-def test_weights_that_are_no_numbers_are_refused_by_every_program(network, picture, run, tmp_path, filler):
+def test_nan_weights_are_refused_by_every_program(network, picture, run, tmp_path, filler):
     path = network(**{WEIGHT: filler})
     calls = [(predict.main, picture, "--model", *through(path, "--crop_size", 65, "--output_dir", tmp_path / "o")),
              (export.main, "--ckpt_file", *through(path, "--file_format", "ONNX", "--file_name", tmp_path / "x")),
@@ -114,7 +114,7 @@ def test_weights_that_are_no_numbers_are_refused_by_every_program(network, pictu
     ({"network__resnet__bn1__moving_variance": -1.0}, "without BatchNorm: network.resnet.conv1.weight holds NaN"),
     ({WEIGHT: np.full((3, 16, 1, 1), 1e300)}, "conv2.weight holds NaN or infinity"),
     ({WEIGHT: np.ones((3, 16, 1, 1), np.int32)}, "holds int32, not floating-point")])
-def test_weights_that_become_no_numbers(network, changes, part):
+def test_weights_that_become_nan_by_folding(network, changes, part):
     shape = architecture(TINY, 3).shapes()["network.aspp.conv2.weight"]
     changes = {key: found if np.isscalar(found) else np.resize(found, shape) for key, found in changes.items()}
     with pytest.raises(InputError, match=part):
@@ -215,7 +215,7 @@ def test_safetensors_of_the_package_are_read_as_it_reads_them(tmp_path):
         assert found[name].dtype == expected.dtype and np.array_equal(found[name], expected), name
 
 
-def test_pytorch_files_that_unfold(tmp_path):
+def test_pytorch_files_that_unpack_to_more_than_their_size(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(1).half().expand(1 << 20, 1 << 10)}, tmp_path / "expanded.pth")
     torch.save({"a": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
@@ -226,14 +226,14 @@ def test_pytorch_files_that_unfold(tmp_path):
     torch.save({"a": torch.zeros(3).to_sparse()}, tmp_path / "sparse.pth")
     torch.save({3: torch.zeros(3)}, tmp_path / "number.pth")
     for name, part in (("expanded", "larger than the file"), ("packed", "larger than the file"),
-                       ("sparse", "cannot be read"), ("number", "no table of named tensors")):
+                       ("sparse", "cannot be read"), ("number", "no state_dict")):
         with pytest.raises(InputError, match=part):
             formats.read_arrays(tmp_path / f"{name}.pth", "--src")
 
 
 @pytest.mark.parametrize("place", [b"../secret", b"/etc/passwd", b"missing", b"..\\secret", b"C:\\x", b"link",
                                    b"a/../../x", b"folder", b"\x1b[31m"])
-def test_onnx_files_reach_for_nothing_outside_their_folder(tmp_path, place):
+def test_onnx_files_open_nothing_outside_their_folder(tmp_path, place):
     (tmp_path / "secret").write_bytes(bytes(8))
     (tmp_path / "m/folder").mkdir(parents=True)
     (tmp_path / "m/link").symlink_to(tmp_path / "secret")
@@ -255,7 +255,7 @@ def test_weights_beside_an_onnx_file_are_read(tmp_path, exported):
     inputs = np.zeros((1, 3, 65, 65), np.float32)
     assert np.array_equal(first.predict(inputs), second.predict(inputs))
     (tmp_path / "a.data").rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match="no file in its folder"):
+    with pytest.raises(InputError, match="not a file in its folder"):
         open_model(tmp_path / "a.onnx", device="CPU")
 
 
@@ -284,12 +284,12 @@ def test_messages_within_messages_end():
 
 
 def test_a_network_that_computes_something_else_is_named(tmp_path):
-    """A file announces (N, 6, S, S) and gives another shape."""
+    """A file states (N, 6, S, S) but returns another shape."""
     from src.models.model import Loaded, Source, assemble, defaults
     source = Source(tmp_path / "a.onnx", "--model", "onnx", "a", defaults(), None)
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
-    with pytest.raises(RunError, match=r"gives \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
+    with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
         assemble(source, "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
-        with pytest.raises(InputError, match="no segmentation network"):
+        with pytest.raises(InputError, match="is not a segmentation network"):
             assemble(source, "onnxruntime", loaded._replace(shape=shape, num_classes=classes), False)

@@ -30,7 +30,7 @@ def test_real_voc_and_sbd(voc_root, run):
     before = kept.stat().st_mtime_ns
     damaged.write_bytes(damaged.read_bytes()[:50])
     again = run(get_dataset_lst.main, "--data_root", voc_root)
-    assert "160 gray masks, 1 written, 159 already right" in again.out
+    assert "160 gray masks, 1 written, 159 unchanged" in again.out
     assert np.array_equal(np.array(Image.open(damaged)), palette) and kept.stat().st_mtime_ns == before
     assert not list(voc_root.rglob(".*")), "nothing is left of the files written aside"
 

@@ -1,4 +1,4 @@
-"""Rank tables: their shape, any number of devices, several servers, the old layout, half files."""
+"""Rank tables: their layout, any number of devices, several servers, the old layout, incomplete files."""
 import json
 import sys
 

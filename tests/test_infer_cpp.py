@@ -39,7 +39,7 @@ UNAVAILABLE = ("could not be fetched", "for x86-64 only", "apt-get install")    
 
 @pytest.fixture(scope="module")
 def program():
-    """The built program; the build folder is kept between runs."""
+    """The built program; the build folder is reused in later runs."""
     done = subprocess.run(["bash", ROOT / "ascend310_infer/build.sh"], capture_output=True, text=True,
                           env={**os.environ, "PYTHON": sys.executable})
     if any(reason in done.stderr for reason in UNAVAILABLE):
@@ -49,7 +49,7 @@ def program():
 
 
 def folded_cell(trained):
-    """The trained tiny network without BatchNorm, as export.py writes it."""
+    """The trained tiny network without BatchNorm, as in export.py."""
     shape, weights = read_network(trained / "deeplab_v3_tiny_s16-2_3.ckpt", "", "deeplab_v3_tiny_s16", (6, 12, 18))
     return create_inference(shape.folded(), fold(shape, weights))
 
@@ -60,7 +60,7 @@ def write_version_1(cell, path, side=65):
 
 @pytest.fixture(scope="module")
 def model(trained, tmp_path_factory):
-    """MINDIR of version 1 of the trained tiny network, batch 1, with what export.py says of it beside it."""
+    """MINDIR of version 1 of the trained tiny network, batch 1, with its facts beside it."""
     path = tmp_path_factory.mktemp("mindir") / "tiny model.mindir"
     export_program.main(["--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "MINDIR",
                          "--mindir_version", "1", "--file_name", str(path)])
@@ -78,7 +78,7 @@ def infer(program, model, drawn, shell):
 
 @pytest.fixture
 def bad_list(drawn, tmp_path):
-    """The val list with a cut JPEG as its fourth picture."""
+    """The val list with a truncated JPEG as its fourth picture."""
     pairs = read_list(drawn / "voc_val_lst.txt")
     whole = (drawn / pairs[3].image).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[:len(whole) // 2])
@@ -109,8 +109,8 @@ def evaluate(run, door, *arguments) -> dict:
     return json.loads(Path(arguments[-1]).read_text())
 
 
-def test_every_door_gives_the_same_without_options(program, model, drawn, trained, shell, run, tmp_path):
-    """Six classes, crop 65: nobody types what the files say."""
+def test_every_program_gives_the_same_without_options(program, model, drawn, trained, shell, run, tmp_path):
+    """Six classes, crop 65: these facts are in the files, not on the command line."""
     data = ("--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", tmp_path / "r.json")
     checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
     expected = evaluate(run, eval_program.main, "--ckpt_path", checkpoint, *data)
@@ -158,8 +158,8 @@ def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_pa
     assert (tmp_path / "acc.log").read_text() == acc, "the same without all probabilities being kept"
 
 
-def test_the_same_answer_as_evaluation_on_the_exported_file(infer, drawn, trained, run, tmp_path):
-    """No option about the network anywhere; this MindSpore Lite reads version 1, MindSpore the one that it writes."""
+def test_the_same_result_as_evaluation_of_the_exported_file(infer, drawn, trained, run, tmp_path):
+    """No options about the network; MindSpore Lite reads version 1, MindSpore the version that it writes."""
     checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
     for version in (0, 1):
         assert run(export_program.main, "--ckpt_file", checkpoint, "--file_format", "MINDIR", "--mindir_version",
@@ -174,7 +174,7 @@ def test_the_same_answer_as_evaluation_on_the_exported_file(infer, drawn, traine
     assert len(set(answers)) == 1, answers
     result = run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
                  tmp_path / "net1.mindir")
-    assert result.code == 2 and "net1.mindir: is a MINDIR of version 1, which MindSpore Lite reads" in result.err
+    assert result.code == 2 and "net1.mindir: is a MINDIR of version 1, which only MindSpore Lite reads" in result.err
 
 
 def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):
@@ -223,7 +223,7 @@ def test_palette_masks_are_class_numbers(infer, drawn, tmp_path):
 def test_batch_changes_nothing(infer, tmp_path):
     assert infer().code == 0
     single = (tmp_path / "acc.log").read_text()
-    batched = infer("--batch", 4)    # the last of the two is half empty
+    batched = infer("--batch", 4)    # the second of two batches is half full
     assert batched.code == 0 and "infer_count 2\n" in batched.out, batched
     assert (tmp_path / "acc.log").read_text() == single
 
@@ -232,7 +232,7 @@ def test_batch_changes_nothing(infer, tmp_path):
     (("--bach", 1), "no option '--bach'"),
     (("--size", 81), "was exported for (1, 3, 65, 65) and cannot be resized to (1, 3, 81, 81)"),
     (("--mindir_path", "/no/model"), "/no/model: No such file"),
-    (("--mindir_path", ROOT / "README.md"), "is no MINDIR"),
+    (("--mindir_path", ROOT / "README.md"), "is not a MINDIR"),
     (("--image_list", "/no/list"), "/no/list: No such file"),
     (("--class_names", ROOT / "NOTICE"), "names for a model with 6 classes"),
     (("--output_dir", "/proc/none"), "--output_dir /proc/none: cannot be written"),
@@ -257,7 +257,7 @@ def test_a_model_without_softmax_is_refused(infer, trained, tmp_path):
 
 @pytest.fixture
 def said(model, tmp_path):
-    """said(**facts) -> a MINDIR whose file beside it says these facts too; None takes one away."""
+    """said(**facts) -> a MINDIR with these facts added to the file beside it; None removes one."""
     def make(**facts):
         whole = json.loads(beside(model).read_text()) | facts
         path = tmp_path / "said.mindir"
@@ -273,7 +273,7 @@ def table(result) -> str:
     return result.out[:result.out.index("NN ")]
 
 
-def test_the_file_beside_the_model_is_taken(infer, said, tmp_path):
+def test_the_file_beside_the_model_is_used(infer, said, tmp_path):
     whole, other = table(infer()), table(infer("--mean=0,0,0", "--std", "9,9,9"))
     assert table(infer(mindir=said(mean=[0, 0, 0], std=[9, 9, 9]))) == other != whole
     assert table(infer("--mean=103.53,116.28,123.675", mindir=said(mean=[0, 0, 0]))) == whole, "the command line wins"
@@ -298,14 +298,14 @@ def test_class_names_come_from_the_file_beside_the_model(infer, said, tmp_path):
 
 
 @pytest.mark.parametrize("facts, part", [
-    ({"num_classes": 7, "class_names": None}, "gives 6 classes, but "),
-    ({"class_names": list("abcdefg")}, "says 7 class_names, and num_classes 6"),
+    ({"num_classes": 7, "class_names": None}, "has 6 classes, but "),
+    ({"class_names": list("abcdefg")}, "has 7 class_names, but num_classes 6"),
     ({"num_classes": None, "class_names": list("abcde")}, "says 5"),
     ({"channel_order": "RGB"}, "channel_order is not BGR"), ({"input_type": "uint8"}, "input_type is not float32"),
-    ({"std": [1, 0, 1]}, "std is not three numbers"), ({"mean": "x"}, "mean is not three numbers"),
+    ({"std": [1, 0, 1]}, "std is not three valid numbers"), ({"mean": "x"}, "mean is not three valid numbers"),
     ({"class_names": ["\x1b[31m", *"bcdef"]}, "class_names is not a list of texts"),
 ])
-def test_facts_that_cannot_be_are_errors(infer, said, facts, part):
+def test_invalid_facts_are_errors(infer, said, facts, part):
     result = infer(mindir=said(**facts))
     assert result.code == 2 and part in result.err and "said.mindir.json" in result.err, result
     assert result.err.count("\n") == 1 and "\x1b" not in result.err
@@ -363,7 +363,7 @@ def test_get_mindspore_lite(shell, tmp_path):
     ((__file__, ".", "", __file__, "CPU", "x"), "DEVICE_ID is a number, not 'x'"),
     ((__file__, ".", "", __file__, "--bach", 1), "no option '--bach'")])
 def test_the_launcher_checks_its_arguments_before_it_fetches_and_builds(shell, arguments, part):
-    result = shell("bash", LAUNCHER, *arguments, MS_LITE_HOME="/no/sdk")    # which would be the next error
+    result = shell("bash", LAUNCHER, *arguments, MS_LITE_HOME="/no/sdk")    # would be the next error
     assert result.code == 2 and part in result.err and "MS_LITE_HOME" not in result.err, result
 
 

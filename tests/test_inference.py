@@ -41,7 +41,7 @@ def test_published_modes(engine, stride, pynative, tmp_path):
 
 
 def fake_predict(inputs):
-    """Three planes that depend on the picture alone: enough of a network to follow pixels by."""
+    """Three planes that depend only on the picture: a simple network to follow pixels."""
     return np.stack([inputs[:, 0], inputs[:, 1] * 2, 0.5 - inputs[:, 2]], 1)
 
 
@@ -130,7 +130,7 @@ def test_one_pixel_high_pictures():
 
 
 def test_at_most_three_batches_are_loaded_ahead():
-    """Memory must not grow with the list: what is loaded runs ahead of what is finished by a fixed number."""
+    """Memory must not grow with the list: a fixed number of samples is loaded ahead."""
     loaded, lead = [], []
 
     def load(sample):

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 SUPPORTED = (3, 9) <= sys.version_info[:2] <= (3, 12)
 FILES = ("requirements.txt", "tests/requirements.txt")
-# Packages of which there is more than one version, or which ask for others, as their published wheels do.
+# Packages with more than one version, or with the requirements of their published wheels.
 WHEELS = [("mindspore", "2.8.0", ["numpy<2.0.0,>=1.20.0"]), ("mindspore", "2.10.0", ["numpy>=1.25.0"]),
           ("mindspore", "2.5.0", []), ("numpy", "1.26.4", []), ("numpy", "2.4.6", []),
           ("opencv-python-headless", "4.11.0", []), ("opencv-python-headless", "4.12.0", ["numpy>=2"]),
@@ -43,7 +43,7 @@ def write_wheel(folder: Path, name: str, version: str, requires=()) -> None:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """A folder of wheels that holds all that the requirement files name."""
+    """A folder with wheels of all packages in the requirement files."""
     folder = tmp_path_factory.mktemp("index")
     for wheel in WHEELS:
         write_wheel(folder, *wheel)
@@ -57,20 +57,20 @@ def index(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
-    """An environment with pip alone, which tests copy."""
+    """An environment with only pip; tests copy it."""
     folder = tmp_path_factory.mktemp("environment") / "empty"
     subprocess.run([base_python(), "-m", "venv", folder], check=True)
     return folder
 
 
 def base_python() -> str:
-    """The interpreter below this environment: its own packages do not reach a new one."""
+    """The interpreter of this environment's base, so that a new environment gets none of its packages."""
     return os.path.realpath(sys.executable)
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """What installing takes of the project, in a folder with a blank."""
+    """The project's files for an installation, in a folder with a blank."""
     root = tmp_path / "check out"
     for file in (*FILES, "constraints-cpu.txt", "scripts/common.sh", "scripts/run_tests.sh", "tests/packages.txt",
                  "src/tools/install.py"):
@@ -81,7 +81,7 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def user(empty, index, tmp_path):
-    """user(requirement, ...) -> an environment of the user's own that holds these."""
+    """user(requirement, ...) -> a user's environment with these packages."""
     def make(*requirements):
         folder = tmp_path / "user"
         shutil.copytree(empty, folder, symlinks=True)
@@ -94,7 +94,7 @@ def user(empty, index, tmp_path):
 
 @pytest.fixture
 def launch(checkout, index, tmp_path, shell):
-    """launch(*arguments, **environment) -> Result of run_tests.sh where pip knows the stand-ins alone."""
+    """launch(*arguments, **environment) -> Result of run_tests.sh; pip only finds the stand-ins."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -115,19 +115,19 @@ def write_program(path: Path, *lines: str) -> None:
 
 
 def versions(environment: Path) -> dict:
-    """What an environment holds: distribution -> version."""
+    """Distribution -> version, in an environment."""
     found = environment.glob("lib/python*/site-packages/*.dist-info")
     return dict(path.name[:-len(".dist-info")].rsplit("-", 1) for path in found)
 
 
 def stamps(environment: Path) -> dict:
-    """When each file of an environment was last written, but for Python's own caches."""
+    """Modification time of each file of an environment, without Python's caches."""
     files = (path for path in environment.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return {path: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.mark.skipif(not SUPPORTED, reason="MindSpore has no wheels for this Python")
-def test_new_environment_is_constrained_and_stays_so(launch, checkout):
+def test_new_environment_keeps_its_constraints(launch, checkout):
     result = launch("-k", "loss")
     assert result.code == 0 and "tests run ['-n', '2', '--dist', 'loadfile', '-k', 'loss']" in result.out, result
     found = versions(checkout / ".venv")
@@ -156,7 +156,7 @@ def test_mindspore_put_into_the_projects_environment_stays(launch, checkout, ind
     assert versions(checkout / ".venv")["numpy"] == "1.26.4"
 
 
-@pytest.mark.parametrize("version, warning", [("2.10.0", ""), ("2.5.0", "warning: mindspore 2.5.0 stays as it is")])
+@pytest.mark.parametrize("version, warning", [("2.10.0", ""), ("2.5.0", "warning: mindspore 2.5.0 is kept")])
 def test_mindspore_of_the_user_is_kept(version, warning, launch, user):
     folder = user(f"mindspore=={version}", "numpy==1.26.4")
     result = launch(VIRTUAL_ENV=str(folder))
@@ -180,7 +180,7 @@ def test_what_would_be_replaced_is_named_first(launch, user, checkout):
     before = stamps(folder)
     refused = launch(VIRTUAL_ENV=str(folder))
     assert refused.code == 2 and refused.err.startswith("error: nothing was installed") and "--yes" in refused.err
-    for line in ("numpy 2.4.6 -> 1.26.4", "opencv-python 4.12.0 -> 4.11.0", "needs-two 1.0 asks for numpy>=2"):
+    for line in ("numpy 2.4.6 -> 1.26.4", "opencv-python 4.12.0 -> 4.11.0", "needs-two 1.0 needs numpy>=2"):
         assert line in refused.out, refused
     assert "mindspore" not in refused.out
     assert stamps(folder) == before and not (checkout / ".venv").exists()
@@ -207,7 +207,7 @@ def test_other_builds_of_onnxruntime_are_kept(launch, user):
 def test_users_own_environment_takes_no_constraint(launch, user):
     folder = user()
     result = launch(VIRTUAL_ENV=str(folder))
-    assert result.code == 0 and versions(folder)["mindspore"] == "2.10.0", "what is only added needs no question"
+    assert result.code == 0 and versions(folder)["mindspore"] == "2.10.0", "added packages need no question"
 
 
 def test_machine_with_mindspore_needs_no_new_environment(launch, user, checkout, tmp_path):
@@ -267,7 +267,7 @@ def test_too_new_python_has_help(name, asked, too_new, launch, checkout, tmp_pat
     assert versions(checkout / ".venv")["mindspore"] == "2.8.0"
 
 
-def test_what_uv_leaves_unfinished_does_not_stay(too_new, launch, checkout, tmp_path):
+def test_an_unfinished_environment_is_removed(too_new, launch, checkout, tmp_path):
     write_program(tmp_path / "programs/uv", "for folder; do :; done", 'mkdir "$folder"', "exit 1")
     result = launch()
     assert result.code == 2 and "could not be made" in result.err and not (checkout / ".venv").exists(), result
@@ -284,30 +284,30 @@ def test_sh_starts_bash(launch, user):
     dash = shutil.which("dash") or "sh"
     assert "tests run" in launch(program=dash, VIRTUAL_ENV=str(user("mindspore==2.10.0"))).out
     help_ = launch("--help", program=dash)
-    assert help_.code == 0 and help_.out.startswith("Install what testing needs") and not help_.err
+    assert help_.code == 0 and help_.out.startswith("Install the requirements of the tests") and not help_.err
 
 
-def test_system_packages_are_brought_one_by_one(launch, user, tmp_path):
-    """With stand-ins for dpkg-query, which knows make alone, and apt-get, which has no chromium."""
+def test_system_packages_are_installed_one_by_one(launch, user, tmp_path):
+    """With stand-ins for dpkg-query, which only knows make, and apt-get, which has no chromium."""
     programs, log = tmp_path / "programs", tmp_path / "apt.log"
     write_program(programs / "dpkg-query", 'case "$*" in *" make") echo "install ok installed" ;; esac')
     environment = str(user("mindspore==2.10.0"))
     if os.geteuid() != 0:
         result = launch(VIRTUAL_ENV=environment)
-        assert "for want of: apt-get install cmake g++" in result.err and "tests run" in result.out, result
+        assert "to run them: apt-get install cmake g++" in result.err and "tests run" in result.out, result
         return
-    assert "for want of: apt-get install cmake g++" in launch(VIRTUAL_ENV=environment).err, "no apt-get"
+    assert "to run them: apt-get install cmake g++" in launch(VIRTUAL_ENV=environment).err, "no apt-get"
     write_program(programs / "apt-get", f'echo "$*" >> "{log}"', 'case "$*" in *chromium) exit 100 ;; esac')
     result = launch(VIRTUAL_ENV=environment)
     assert result.code == 0 and "tests run" in result.out and "installing cmake g++" in result.err, result
-    assert "for want of chromium: apt-get install chromium failed" in result.err
+    assert "skipped: apt-get install chromium failed" in result.err
     names = re.findall(r"^[a-z].*", (ROOT / "tests/packages.txt").read_text(), re.MULTILINE)
     lines = log.read_text().splitlines()
     assert lines[0] == "update" and [line.split()[-1] for line in lines[1:]] == [n for n in names if n != "make"]
 
 
-def test_inference_file_is_part_of_the_whole():
-    """One name, one floor in both; requirements.txt may only add caps, and takes another build of ONNX Runtime."""
+def test_inference_requirements_are_part_of_all_requirements():
+    """Equal names and lower limits in both; requirements.txt may add upper limits and another build of ONNX Runtime."""
     both = [dict(re.findall(r"^([\w-]+)([^;\n]*)", (ROOT / name).read_text(), re.MULTILINE))
             for name in ("requirements-inference.txt", "requirements.txt")]
     assert len(both[0]) > 5 and "mindspore" not in both[0]

@@ -15,7 +15,7 @@ from tests.conftest import ROOT, TINY
 LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
 TRAININGS = {"s16_r1": "s16_aug_train", "s8_r1": "s8_aug_train", "s8_r2": "s8_voc_train"}
 
-# A rank that says who it is, starts a process of its own, and then does what its options say.
+# A rank that prints its environment, starts a child process, and then acts as its options tell it.
 RANK = """
 import os, signal, subprocess, sys, time
 rank = os.environ["RANK_ID"]
@@ -45,7 +45,7 @@ def write_table(path, *servers):
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A rank table, on a machine whose ranks connect by it."""
+    """A rank table, on a machine whose ranks connect through it."""
     monkeypatch.setenv("DEVICE_TARGET", "Ascend")
     return write_table(tmp_path / "hccl 2p.json", ("203.0.113.1", (4, 5)))
 
@@ -219,8 +219,8 @@ def test_a_dead_rank_ends_all_and_is_named(how, code, said, project, table, shel
     assert not alive(found)
 
 
-def test_ranks_that_hear_no_signal_are_killed_with_their_children(project, table, tmp_path):
-    """As ranks do that wait in C++ for the dead one."""
+def test_ranks_that_ignore_signals_are_killed_with_their_children(project, table, tmp_path):
+    """Like ranks that wait in C++ for the dead one."""
     seconds = f"7{time.time_ns() % 10**6}"
     code = "import src.tools.launch as launch; launch.FAILURE_GRACE = 1; launch.main()"
     done = subprocess.run([sys.executable, "-c", code, "--rank_table", table, "--log_dir", tmp_path / "logs", "--",
@@ -231,7 +231,7 @@ def test_ranks_that_hear_no_signal_are_killed_with_their_children(project, table
 
 
 def hear_signals(hangup=signal.SIG_DFL):
-    """What a child of a terminal hears, however the tests were started."""
+    """The default signal handlers of a terminal's child, however the tests were started."""
     def prepare():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, hangup)
@@ -279,7 +279,7 @@ def start_training(drawn, tmp_path, *options, **environment):
 
 
 def test_kill_of_a_training_worker(drawn, tmp_path):
-    """Two real ranks of a table on a CPU; one is killed in the midst of training."""
+    """Two real ranks of a table on a CPU; one is killed during training."""
     table = write_table(tmp_path / "t.json", ("203.0.113.1", (0, 1)))
     process = start_training(drawn, tmp_path, RANK_TABLE_FILE=str(table))
     folder = tmp_path / "s16_aug_train"

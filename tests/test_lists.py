@@ -64,7 +64,7 @@ RAW = "图片".encode("gb18030") + b"\xd0%d"
 
 @pytest.fixture
 def raw_names(tmp_path):
-    """A data set whose files have names in GBK, as Windows archives leave them; list files of the same bytes."""
+    """A data set whose files have names in GBK, as from Windows archives; list files have the same bytes."""
     lines = []
     for number in range(4):
         image, mask = RAW % number + b".jpg", RAW % number + b".png"
@@ -74,7 +74,7 @@ def raw_names(tmp_path):
     return tmp_path
 
 
-def test_names_that_are_no_utf8_go_through_every_door(raw_names, run, exported):
+def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported):
     arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--num_classes", 3]
     assert run(check_data.main, *arguments, "--check_dir", raw_names / "check").code == 0
     json.loads((raw_names / "check/check.json").read_text())
@@ -91,7 +91,7 @@ def test_names_that_are_no_utf8_go_through_every_door(raw_names, run, exported):
     assert sorted(os.listdir(os.fsencode(out / "masks"))) == [RAW % number + b".png" for number in range(4)]
 
 
-def test_evaluation_of_names_that_are_no_utf8(raw_names, run, exported):
+def test_evaluation_of_names_that_are_not_utf8(raw_names, run, exported):
     import eval_onnx
     folder = raw_names / "overlays"
     result = run(eval_onnx.main, "--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--file_name", exported(),
@@ -127,10 +127,10 @@ def test_old_line_ends(tmp_path):
 def test_a_list_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/null"):
-        with pytest.raises(InputError, match="is no file but a folder, pipe or device"):
+        with pytest.raises(InputError, match="is not a file but a folder, pipe or device"):
             read_list(path)
     (tmp_path / "l.txt").write_text("pipe pipe\n")
-    with pytest.raises(InputError, match="pipe: is no file but a folder, pipe or device"):
+    with pytest.raises(InputError, match="pipe: is not a file but a folder, pipe or device"):
         check_files(read_list(tmp_path / "l.txt"), tmp_path, "l.txt")
 
 
@@ -146,19 +146,19 @@ def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys
     os.mkfifo(real / "pipe.jpg")
     assert find_files(real, (".jpg",)) == [real / "b.jpg", real / "in/A.JPG", real / "link/c.jpg"]
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1 and "3 files that systems leave about" in said
+    assert len(said.splitlines()) == 1 and "3 files of the operating system" in said
     assert "1 file of other kinds than .jpg, such as notes.txt" in said
-    assert "2 files that are pipes, devices or links to nothing" in said
+    assert "2 files that are pipes, devices or broken links" in said
 
 
-def test_predict_passes_over_what_systems_leave(tmp_path, run, exported):
+def test_predict_skips_files_of_the_system(tmp_path, run, exported):
     folder = tmp_path / "photos"
     write_pair(folder, b"a.jpg", b"../a.png")
     (folder / "._a.jpg").write_bytes(b"\0\5\x16\7")
     (folder / "Thumbs.db").write_bytes(b"x")
     result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
                  "--output_dir", tmp_path / "out")
-    assert result.code == 0 and "passed over 2 files that systems leave about" in result.err
+    assert result.code == 0 and "skipped 2 files of the operating system" in result.err
 
 
 def test_masks_of_a_list_in_a_palette(tmp_path):

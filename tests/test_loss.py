@@ -1,4 +1,4 @@
-"""The loss against the published one's value and against NumPy."""
+"""The loss compared with the published value and with NumPy."""
 import numpy as np
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whether a training fits into memory: the needs that were measured, the limits of machines and containers."""
+"""Whether training fits into memory: the measured needs, the limits of machines and containers."""
 import numpy as np
 import pytest
 
@@ -80,7 +80,7 @@ def load(sample):
 
 
 def test_large_pictures_give_what_small_memory_gives(monkeypatch):
-    """The same class maps whether sums are kept or not, and whatever batches are cut."""
+    """The class maps do not depend on keeping sums or on batch sizes."""
     rng = np.random.default_rng(0)
     samples = [rng.integers(0, 255, (*rng.integers(70, 200, 2), 3), dtype=np.uint8) for _ in range(9)]
     settings, labels = Settings(33, (0.5, 1.0, 1.5), True, 4), Labels(3, 255, ())

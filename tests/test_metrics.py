@@ -1,4 +1,4 @@
-"""The confusion matrix against counting by hand."""
+"""The confusion matrix compared with counting by hand."""
 import numpy as np
 
 from src.evaluation.metrics import FIGURES, ConfusionMatrix

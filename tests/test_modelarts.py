@@ -1,4 +1,4 @@
-"""ModelArts: train.py and eval.py with a stand-in for moxing whose object storage is a folder."""
+"""ModelArts: train.py and eval.py with a stand-in for moxing that uses a folder as object storage."""
 import json
 import os
 import subprocess
@@ -12,7 +12,7 @@ from src.console import InputError, RunError
 from src.modelarts import localize, storage
 from tests.conftest import ROOT, TINY
 
-# file.copy_parallel as moxing has it; object storage is the folder OBS, each copy is noted there.
+# moxing's file.copy_parallel; object storage is the folder OBS, where each copy is recorded.
 MOXING = """
 import os, shutil, time
 class file:
@@ -106,7 +106,7 @@ with storage(parse_args("train", "", sys.argv[2:])) as config:
 
 
 def test_one_rank_of_a_server_copies_and_the_others_wait(obs, options, monkeypatch, tmp_path):
-    """Ranks share a job by JOB_ID or by their parent; another job copies again."""
+    """Ranks of a job have the same JOB_ID or parent process; another job copies again."""
     archive(obs / "data/vocaug.zip", **{"vocaug/file": "here"})
     monkeypatch.setenv("COPY_SECONDS", "0.5")
     (tmp_path / "cache/train").mkdir(parents=True)
@@ -170,7 +170,7 @@ def test_places(options, tmp_path):
         localize(parse_args("train", "", [*options, "--train_dir", "/tmp/ckpt"]))
 
 
-def test_without_the_flag_nothing_is_touched_and_without_moxing_it_is_said(options, monkeypatch):
+def test_without_the_flag_nothing_changes_and_a_missing_moxing_is_an_error(options, monkeypatch):
     config = parse_args("train", "", options[1:])
     with storage(config) as same:
         assert same is config and "moxing" not in sys.modules

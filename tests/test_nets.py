@@ -1,4 +1,4 @@
-"""The network against the published one's numbers: names, shapes, logits; and what BatchNorm, rates and sizes do."""
+"""The network compared with published values: names, shapes, logits; effects of BatchNorm, rates and sizes."""
 import numpy as np
 import pytest
 
@@ -53,7 +53,7 @@ def test_both_strides_share_their_parameters():
 
 
 def test_not_square_equals_the_part_that_does_not_see_the_difference():
-    """Image pooling is a mean over both axes: a turned picture gives turned logits for turned kernels."""
+    """Image pooling is a mean over both axes: a transposed picture gives transposed logits with transposed kernels."""
     import mindspore as ms
     network = create_network("deeplab_v3_tiny_s16", num_classes=4)
     network.set_train(False)

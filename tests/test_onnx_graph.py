@@ -1,4 +1,4 @@
-"""The ONNX graph: probabilities of the MindSpore network at any size and in any reader, nothing that does no work."""
+"""The ONNX graph: the MindSpore network's probabilities at any size and in any reader, no superfluous nodes."""
 from collections import Counter
 
 import cv2
@@ -24,7 +24,7 @@ def make_cell(name, num_classes=21, **inputs):
 
 
 def folded(name, num_classes=21, **replaced):
-    """(architecture, weights) without BatchNorm, as build_model takes them."""
+    """(architecture, weights) without BatchNorm, for build_model."""
     shape = architecture(name, num_classes)
     return shape.folded(), fold(shape, golden_weights(shape) | replaced)
 
@@ -95,7 +95,7 @@ def test_pixels_are_normalised_within(input_format, pynative):
 
 
 def test_extreme_logits_stay_probabilities():
-    """Softmax is spelled out in the graph, so its guard against overflow is this project's to keep."""
+    """The graph has softmax as single nodes, so this project must prevent its overflow."""
     network = folded("deeplab_v3_tiny_s16", 3, **{"network.aspp.conv2.bias": np.float32([3e4, -3e4, 3e4])})
     session = onnxruntime.InferenceSession(build_model(*network, {}).SerializeToString(),
                                            providers=["CPUExecutionProvider"])
@@ -106,7 +106,7 @@ def test_extreme_logits_stay_probabilities():
 @pytest.mark.parametrize("side", [64, 65, 67])
 @pytest.mark.parametrize("stride", [16, 8])
 def test_three_readers_agree_on_a_model_of_fixed_size(stride, side, tmp_path):
-    """ONNX Runtime, onnx's reference evaluator and OpenCV's dnn; the sides give the pool an even and an odd input."""
+    """ONNX Runtime, onnx's reference evaluator and OpenCV's dnn; the sizes give the pool an even and an odd input."""
     model = build_model(*folded(f"deeplab_v3_tiny_s{stride}", 6), {}, batch=1, side=side)
     assert not [entry.name for node in model.graph.node for entry in node.attribute if entry.name == "auto_pad"]
     onnx.save(model, tmp_path / "fixed.onnx")

@@ -1,4 +1,4 @@
-"""Class maps become annotations of labelme and COCO, and come back."""
+"""Class maps are converted to annotations of labelme and COCO and back."""
 import numpy as np
 import pytest
 
@@ -85,6 +85,6 @@ def test_pycocotools_reads_what_is_written(tmp_path):
 
 
 def test_a_number_without_a_class_is_not_written(tmp_path):
-    with pytest.raises(InputError, match="holds 7, and there are 2 classes"):
+    with pytest.raises(InputError, match="holds 7, but there are 2 classes"):
         write_labelme(tmp_path / "a.json", np.full((4, 4), 7, np.uint8), ["background", "a"], "a.png")
     assert not list(tmp_path.iterdir())

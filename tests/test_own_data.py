@@ -1,4 +1,4 @@
-"""Lists and gray masks from folders of one's own, whatever the masks look like."""
+"""Lists and gray masks from users' folders, with every kind of mask."""
 import base64
 import io
 import os
@@ -117,7 +117,7 @@ def test_split_is_repeatable_exact_and_stable():
     assert [len(part) for part in split(names[:2], 0.99, 1)] == [1, 1]
 
 
-def test_root_of_ones_own(tmp_path, lists):
+def test_own_data_root(tmp_path, lists):
     write_folders(tmp_path / "inner", paletted)
     for folder in ("images", "masks"):
         (tmp_path / folder).symlink_to(tmp_path / "inner" / folder)
@@ -135,13 +135,13 @@ PROBLEMS = [
     ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
      "class 0 alone, beside 255, which is ignored"),
     ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
-     "value 300 at row 0, column 1: class numbers go to 254"),
-    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 where its picture"),
+     "value 300 at row 0, column 1: class numbers go up to 254"),
+    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 but its picture"),
     ("damaged", Image.fromarray, lambda root: cut(root / "masks/sub 0/p0.png"), "p0.png: damaged mask"),
     ("no mask", Image.fromarray, lambda root: [p.rename(p.with_suffix(".jpg")) for p in root.glob("masks/*/*")],
      "no mask (.png .bmp .tif .tiff .gif) has the name of a picture"),
     ("two of one name", Image.fromarray, lambda root: cv2.imwrite(str(root / "images/sub 0/p0.jpg"),
-                                                                  np.zeros((3, 4, 3), np.uint8)), "have one name"),
+                                                                  np.zeros((3, 4, 3), np.uint8)), "have the same name"),
 ]
 
 
@@ -150,7 +150,7 @@ def cut(path):
 
 
 @pytest.mark.parametrize("mask, spoil, part", [row[1:] for row in PROBLEMS], ids=[row[0] for row in PROBLEMS])
-def test_what_is_wrong_is_said_in_one_line(tmp_path, lists, mask, spoil, part):
+def test_errors_are_one_line(tmp_path, lists, mask, spoil, part):
     write_folders(tmp_path, mask)
     spoil(tmp_path)
     result = lists()
@@ -158,7 +158,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, lists, mask, spoil, part):
     assert result.err.count("error: ") == 1 and not (tmp_path / "train_lst.txt").exists()
 
 
-def test_what_is_left_out_is_said(tmp_path, lists):
+def test_left_out_files_are_reported(tmp_path, lists):
     write_folders(tmp_path, Image.fromarray)
     (tmp_path / "masks/sub 0/p0.png").unlink()
     (tmp_path / "masks/extra.png").write_bytes((tmp_path / "masks/sub 1/p1.png").read_bytes())
@@ -168,7 +168,7 @@ def test_what_is_left_out_is_said(tmp_path, lists):
 
 
 @pytest.mark.parametrize("text, part", [
-    ("1 2\n3 4 5\n", "line 2: '3 4 5' is neither"), ("0 0\n0 1\n", "line 2: 0 stands there twice"),
+    ("1 2\n3 4 5\n", "line 2: '3 4 5' is neither"), ("0 0\n0 1\n", "line 2: 0 occurs twice"),
     ("1 256\n", "line 1: '1 256' is neither"), ("0 0\n1 2 3 4\n", "one kind of line"), ("# none\n", "one kind of line"),
     ("a b\n", "line 1: 'a b' is neither")])
 def test_bad_tables(tmp_path, text, part):
@@ -217,7 +217,7 @@ def test_coco_masks_equal_those_beside_them(annotations, tmp_path, make):
 
 
 def labelme_pair(root):
-    """Two pictures that only their labelme files hold."""
+    """Two pictures that are only inside their labelme files."""
     data = io.BytesIO()
     Image.new("RGB", (60, 40), (9, 90, 200)).save(data, "png")
     for name in ("a", "b"):
@@ -270,7 +270,7 @@ def test_other_labels_in_the_same_folder_bring_their_names(tmp_path, lists):
         result = lists("--labels", tmp_path / f"{names[0]}.txt")
         assert result.code == 0 and f"({', '.join(names.split())})" in result.out
     both = lists("--labels", "camvid", "--colors", tmp_path / "a.txt")
-    assert both.code == 2 and "give one of them" in both.err
+    assert both.code == 2 and "give only one of them" in both.err
 
 
 @pytest.mark.parametrize("folders, sizes", [
@@ -310,7 +310,7 @@ def test_a_folder_that_cannot_be_written_into(tmp_path, lists):
     tmp_path.chmod(0o555)
     result = lists()
     tmp_path.chmod(0o755)
-    assert result.code == 2 and "cannot be written into; --out DIR takes masks" in result.err
+    assert result.code == 2 and "cannot be written to; --out DIR writes masks" in result.err
 
 
 def test_suffixes(tmp_path, lists):
@@ -320,10 +320,10 @@ def test_suffixes(tmp_path, lists):
     wrong = lists()
     assert wrong.code == 2 and "here with --mask_suffix _mask" in wrong.err
     assert lists("--mask_suffix", "_mask").code == 0 and (tmp_path / "masks_gray/sub 0/p0.png").is_file()
-    assert "no file's name ends in '_no'" in lists("--mask_suffix", "_no").err
+    assert "no file name (without extension) ends in '_no'" in lists("--mask_suffix", "_no").err
 
 
-def test_findings_end_it_unless_told_otherwise(tmp_path, lists):
+def test_findings_end_the_program_unless_ignored(tmp_path, lists):
     write_folders(tmp_path, lambda n: Image.fromarray(np.zeros_like(n)))
     assert "class 0 alone; nothing could be learnt" in lists().err
     assert lists("--ignore_findings").code == 0 and (tmp_path / "train_lst.txt").is_file()
@@ -346,7 +346,7 @@ def test_more_pixels_than_allowed(tmp_path, lists, monkeypatch):
 
 
 def test_a_mask_with_every_value_is_quick(tmp_path):
-    """16-bit noise of 16 megapixels: a sort takes many times as long as a table."""
+    """16-bit noise of 16 megapixels: sorting would be many times slower than a table."""
     numbers = np.random.default_rng(0).integers(0, 1 << 16, (4000, 4000), dtype=np.uint16)
     Image.fromarray(numbers).save(tmp_path / "m.tif")
     data, table = (tmp_path / "m.tif").read_bytes(), {(value,): value % 7 for value in range(1 << 16)}
@@ -357,10 +357,10 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
 
 @pytest.mark.parametrize("options, part", [
     (("--annotations", "a", "--masks", "m"), "go together"), (("--val_images", "v"), "go together"),
-    (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "masks both, or --annotations both"),
+    (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "--masks for both, or --annotations for both"),
     (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
     (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
-    (("--annotations", "{0}"), "holds no annotations")])
+    (("--annotations", "{0}"), "contains no annotations")])
 def test_options_that_do_not_fit(tmp_path, make, options, part):
     result = make(*(option.format(tmp_path) for option in options))
     assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from tests.torch_resnet import random_resnet
 
 TINY_NET = "--model deeplab_v3_tiny_s16"
-# What makes a command quick; behind the documented options, so these win.
+# Options that make a command fast; they come last, so they replace the documented ones.
 QUICKER = {
     "get_dataset_lst.py": "", "build_data.sh": "", "printf": "",
     "convert_resnet101.py": TINY_NET,
@@ -53,7 +53,7 @@ def draw(root, count=5):
 
 
 def draw_annotations(root):
-    """Two pictures for each annotation format, laid out as the page says."""
+    """Two pictures for each annotation format, in the page's folders."""
     for name in ("first", "second"):
         labelme(root / "labelme" / name, shape(), shape("__ignore__", [[0, 30], [9, 30], [9, 39]]))
     picture(root / "coco/images/b.png", (60, 40))
@@ -70,7 +70,7 @@ def draw_annotations(root):
 
 
 def draw_published(root):
-    """Cityscapes, ADE20K and CamVid in small: a picture for training and one for validation."""
+    """Small versions of Cityscapes, ADE20K and CamVid: one picture for training, one for validation."""
     places = [(f"cityscapes/leftImg8bit/{side}/ulm/x_{side}_leftImg8bit.png",
                f"cityscapes/gtFine/{side}/ulm/x_{side}_gtFine_%s.png", 7, 26) for side in ("train", "val")]
     places += [(f"ADEChallengeData2016/images/{side}/{side}.jpg",
@@ -108,14 +108,14 @@ def test_every_command(tmp_path, shell):
 
 
 def make_foreign_network(path):
-    """A whole tiny network with 21 classes, as a checkpoint."""
+    """A checkpoint of the complete tiny network with 21 classes."""
     from src.nets.net_factory import InferenceNetwork, create_network
     from src.weights.checkpoint import save
     save(InferenceNetwork(create_network("deeplab_v3_tiny_s16", 21)), path)
 
 
-def test_nothing_is_typed_twice():
-    """The page gives names and crop size once; the files carry them from then on."""
+def test_names_and_crop_size_are_given_once():
+    """The page gives names and crop size once; later commands read them from the files."""
     page = "\n".join(commands())
     assert "--num_classes" not in page and page.count("--class_names") == 1 and page.count("classes.txt") == 2
     assert all("--crop_size" in line for line in commands() if "run_standalone_train.sh" in line)
@@ -127,7 +127,7 @@ def onnx_facts(path):
     return {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
 
 
-# What each command's data set holds: a word of the command -> (folder, classes, a mask's class numbers).
+# Contents of each command's data set: a word of the command -> (folder, classes, a mask's class numbers).
 LISTS = {
     "/data/labelme": ("labelme", "2 classes (background, cat)", [0, 1, 255]),
     "/data/coco": ("coco", "2 classes (background, cat)", [0, 1]),
@@ -150,11 +150,11 @@ def check_lists(command, result, data):
 
 
 def check(program, command, result, data, work):
-    """What the document says of the command."""
+    """Check the document's statements about the command."""
     if program == "get_dataset_lst.py":
         check_lists(command, result, data)
     if "--filter_weight" in command:
-        assert "whole network of train.py or the model zoo" in result.out
+        assert "complete network of train.py or the model zoo" in result.out
         assert "parameters loaded, the new classifier as initialised" in result.out
     if "--class_weights" in command:
         assert "class weights: " in result.out

@@ -1,4 +1,4 @@
-"""Pictures, masks, labels and list files: read the same way everywhere, with errors that name the file."""
+"""Pictures, masks, labels and list files are read in the same way everywhere; errors name the file."""
 import io
 import struct
 import zlib
@@ -71,10 +71,10 @@ def test_gray_masks_of_every_kind_are_read_as_written():
 
 
 def test_cut_and_changed_gray_masks_are_refused():
-    """A mask that ends early, or whose header or checksums are not right; what its numbers were is not known then."""
+    """A mask that ends early, or with a wrong header or checksum: its class numbers cannot be trusted."""
     mask = np.random.default_rng(0).integers(0, 21, (60, 80), dtype=np.uint8)
     png = cv2.imencode(".png", mask)[1].tobytes()
-    end = len(png) - 16    # the last chunk's checksum and the empty IEND chunk hold nothing of the mask
+    end = len(png) - 16    # the last chunk's checksum and the empty IEND chunk contain no mask data
     for place in range(8, end, 37):
         with pytest.raises(InputError, match="m.png: damaged mask"):
             decode_mask(png[:place], "m.png")
@@ -96,7 +96,7 @@ def with_orientation(orientation):
     return {"exif": exif}
 
 
-# What a viewer shows of [[1, 2, 3], [4, 5, 6]] stored with each EXIF orientation (EXIF 2.32, section 4.6.4).
+# [[1, 2, 3], [4, 5, 6]] as a viewer shows it with each EXIF orientation (EXIF 2.32, section 4.6.4).
 SHOWN = {1: [[1, 2, 3], [4, 5, 6]], 2: [[3, 2, 1], [6, 5, 4]], 3: [[6, 5, 4], [3, 2, 1]], 4: [[4, 5, 6], [1, 2, 3]],
          5: [[1, 4], [2, 5], [3, 6]], 6: [[4, 1], [5, 2], [6, 3]], 7: [[6, 3], [5, 2], [4, 1]],
          8: [[3, 6], [2, 5], [1, 4]]}
@@ -132,7 +132,7 @@ def test_damaged_exif_turns_nothing():
 def test_a_picture_with_more_pixels_than_opencv_takes_is_named():
     header = struct.pack(">IIBBBBB", 70000, 70000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
-    with pytest.raises(InputError, match="a.png: 70000x70000, 4900 megapixels, and --max_pixels is 200000000"):
+    with pytest.raises(InputError, match="a.png: 70000x70000, 4900 megapixels, but --max_pixels is 200000000"):
         decode_image(b"\x89PNG\r\n\x1a\n" + chunk + encoded(np.zeros((2, 2), np.uint8), "PNG")[33:], "a.png")
 
 
@@ -194,7 +194,7 @@ def test_labels_outside_the_classes_are_named():
 def test_mask_of_another_size(tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((8, 9, 3), np.uint8))
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 8), np.uint8))
-    with pytest.raises(InputError, match="a.png: 8x9 where its picture .*a.jpg has 9x8"):
+    with pytest.raises(InputError, match="a.png: 8x9 but its picture .*a.jpg has 9x8"):
         read_pair(tmp_path, Pair("a.jpg", "a.png"), Labels(21, 255, ()))
 
 

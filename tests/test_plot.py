@@ -46,9 +46,10 @@ def test_smoothing_keeps_a_constant_and_the_length():
 
 
 @pytest.mark.parametrize("text, part", [
-    (None, "No such file"), ("", "holds no step of training"), ("1\n2\n", "line 1: is not a line of train.py"),
-    ('{"a": 1}\n{"b": 2}\n', "line 1: is not a line"), ('{"global_step": 1, "mean_iou": 0.5}\n', "holds no step")])
-def test_files_that_are_none(run, tmp_path, text, part):
+    (None, "No such file"), ("", "contains no training step"), ("1\n2\n", "line 1: is not a line of train.py"),
+    ('{"a": 1}\n{"b": 2}\n', "line 1: is not a line"),
+    ('{"global_step": 1, "mean_iou": 0.5}\n', "contains no training step")])
+def test_files_without_metrics(run, tmp_path, text, part):
     if text is not None:
         (tmp_path / "m.jsonl").write_text(text)
     result = run(plot.main, tmp_path / "m.jsonl")
@@ -61,7 +62,7 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path):
     assert len(curves.read_metrics(path)) == 3
 
 
-def test_training_draws_and_survives_a_plot_that_fails(trained, drawn, run, tmp_path, monkeypatch):
+def test_training_draws_curves_and_ignores_errors_there(trained, drawn, run, tmp_path, monkeypatch):
     assert min(coloured(trained / "curves.png")[place] for place in (0, 2, 3)) > 300
     monkeypatch.setattr(curves, "draw", lambda *_: 1 / 0)
     result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt",

@@ -1,4 +1,4 @@
-"""predict.py as users run it: each kind of model and of source, what is written, what is never written over."""
+"""predict.py from the command line: each kind of model and source, output files, and files that it never overwrites."""
 import csv
 import json
 import shutil
@@ -30,7 +30,7 @@ def options(exported, tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """x.jpg in two folders and x.png beside one: three pictures that want one name."""
+    """x.jpg in two folders and x.png beside one: three pictures with the same name."""
     rng, folder = np.random.default_rng(0), tmp_path / "my photos"
     for name in ("a/x.jpg", "b/x.jpg", "b/x.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def test_a_list_with_masks_agrees_with_evaluation(options, drawn, exported, run,
 
 
 def check_overlay(canvas, image, classes, alpha):
-    """Picture, truth, prediction beside each other, a legend below; JPEG costs a few levels."""
+    """Picture, truth, prediction side by side, a legend below; JPEG changes a few levels."""
     height, width = classes.shape
     assert canvas.shape[0] > height + 40 and canvas.shape[1] >= 3 * width
     blank = (canvas.reshape(-1, 3).min(1) > 250).reshape(canvas.shape[:2])
@@ -91,13 +91,13 @@ def test_names_do_not_collide_and_nothing_is_written_over(options, photos, run, 
     assert masks == ["masks/a/x.png", "masks/b/x.jpg.png", "masks/b/x.png.png"]
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     again = run(predict.main, photos, *options, "--flip")
-    assert again.code == 2 and "is there already; --overwrite replaces it" in again.err, again
+    assert again.code == 2 and "exists; --overwrite replaces it" in again.err, again
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert run(predict.main, photos, *options, "--flip", "--overwrite").code == 0
     assert report_of(tmp_path / "out")["settings"]["flip"]
 
 
-def test_its_own_results_are_no_pictures_to_predict(options, photos, run, tmp_path):
+def test_its_own_results_are_not_predicted(options, photos, run, tmp_path):
     for folder in ("first", ""):    # beside the pictures, and among them
         (photos / folder / "masks").mkdir(parents=True)
         (photos / folder / "masks/x.png").write_bytes((photos / "b/x.png").read_bytes())
@@ -159,7 +159,7 @@ def test_turned_as_exif_says(options, run, tmp_path):
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, :40] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6    # to be turned clockwise by 90 degrees
+    exif[0x0112] = 6    # to be rotated clockwise by 90 degrees
     Image.fromarray(image).save(tmp_path / "turned.jpg", exif=exif, quality=98)
     Image.fromarray(np.rot90(image, -1).copy()).save(tmp_path / "upright.jpg", quality=98)
     result = run(predict.main, tmp_path / "turned.jpg", tmp_path / "upright.jpg", *options)
@@ -168,7 +168,7 @@ def test_turned_as_exif_says(options, run, tmp_path):
     assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors begin a file so
+@pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors write a byte order mark
 def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_path):
     import io
     lines = f"{mark}{photos}/a/x.jpg\n\n{photos}/b/x.png\n".encode()
@@ -204,18 +204,18 @@ def write_clip(path, frames):
     return path
 
 
-def test_a_video_that_was_cut_is_predicted_and_said(options, run, tmp_path):
+def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
     path = write_clip(tmp_path / "cut.avi", 20)
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     result = run(predict.main, path, *options)
     assert result.code == 0, result
     (entry,) = report_of(tmp_path / "out")["pictures"]
     assert 5 < entry["frames"] < 15
-    assert f"warning: {path}: announces 20 frames, and ends after {entry['frames']}" in result.err, result.err
+    assert f"warning: {path}: announces 20 frames but ends after {entry['frames']}" in result.err, result.err
 
 
-def test_a_video_that_cannot_be_written_whole_is_an_error(options, shell, tmp_path):
-    """The size of a file is limited, as on a full disk; OpenCV's writer says nothing of it."""
+def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, tmp_path):
+    """The file size is limited, as on a full disk; OpenCV's writer reports no error."""
     write_clip(tmp_path / "clip.avi", 60)
     command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
     result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
@@ -236,7 +236,7 @@ def test_chinese_names_are_drawn(options, photos, run, tmp_path):
 
 
 def test_a_large_picture_is_mapped_at_its_size():
-    """Sums are kept small, the class map is not."""
+    """Probabilities are summed at a smaller size; the class map has the picture's size."""
     image = np.zeros((300, 500, 3), np.uint8)
     image[:, 250:] = 200
 
@@ -260,14 +260,15 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     good = photos / "a/x.jpg"
     for arguments, part in (
             ([tmp_path / "no.jpg"], "no.jpg: no such file or folder"), ([], "no pictures are given"),
-            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"), ([tmp_path / "empty"], "empty: holds no pictures"),
+            ([tmp_path / "text.jpg"], "text.jpg: is not a picture"),
+            ([tmp_path / "empty"], "empty: contains no pictures"),
             ([tmp_path / "blank.txt"], "lists no pictures"),
             ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
             ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
-            ([good, "--model", good], "is no checkpoint of MindSpore, no ONNX and no MINDIR"),
-            ([good, "--output_dir", good], "is a file, no folder"),
+            ([good, "--model", good], "is not a MindSpore checkpoint, ONNX file or MINDIR"),
+            ([good, "--output_dir", good], "is a file, not a folder"),
             ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):
         result = run(predict.main, *arguments[:1], *options, *arguments[1:])
         assert result.code == 2 and part in result.err, result
@@ -276,11 +277,11 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     assert result.code == 0 and "deeplab_v3_tiny_s16: 6 classes" in result.out, "told by its contents, not its name"
 
 
-def test_what_is_no_video_is_one_line(options, shell, tmp_path):
-    """In a process of its own: FFmpeg would talk, too."""
+def test_a_file_that_is_not_a_video_is_one_line(options, shell, tmp_path):
+    """In a process of its own, since FFmpeg would print, too."""
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)))
     result = shell(sys.executable, ROOT / "predict.py", tmp_path / "noise.mp4", *options)
-    assert result.code == 2 and "noise.mp4: is no video" in result.err and result.err.count("\n") == 1, result
+    assert result.code == 2 and "noise.mp4: is not a video" in result.err and result.err.count("\n") == 1, result
 
 
 def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
@@ -291,12 +292,12 @@ def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, t
     data = (tmp_path / "bad.avi").read_bytes()
     (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
     result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
-    assert result.code == 2 and "warning: " in result.err and "bad.avi: holds no frame" in result.err, result
+    assert result.code == 2 and "warning: " in result.err and "bad.avi: contains no frame" in result.err, result
     assert "error: 1 of 2 pictures and videos cannot be read; the others are done" in result.err
     assert [entry["picture"] for entry in report_of(tmp_path / "out")["pictures"]] == [f"{photos}/a/x.jpg"]
     assert len((tmp_path / "out/coverage.csv").read_text().splitlines()) == 2
     alone = run(predict.main, tmp_path / "bad.avi", *options, "--overwrite")
-    assert alone.code == 2 and alone.err.count("\n") == 1 and "holds no frame" in alone.err, alone
+    assert alone.code == 2 and alone.err.count("\n") == 1 and "contains no frame" in alone.err, alone
 
 
 def test_an_overlay_wider_than_jpeg_allows_is_reduced(tmp_path):

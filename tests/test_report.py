@@ -1,4 +1,4 @@
-"""report.html of eval.py and eval_onnx.py, opened in a browser; the boundary F-score; what is kept of many pictures."""
+"""report.html of eval.py and eval_onnx.py, opened in a browser; the boundary F-score; the pictures that are kept."""
 import json
 import tracemalloc
 
@@ -69,7 +69,7 @@ def square(top, size, shape=(200, 300)):
 
 
 def test_overlays_leave_the_ignored_and_are_numbered_by_the_list(tmp_path):
-    """Of rank 1 of 2, which has the pictures 2, 4 and 6 of the list; the first four are drawn."""
+    """Rank 1 of 2 has the pictures 2, 4 and 6 of the list; the first four are drawn."""
     image, classes = np.full((4, 6, 3), 100, np.uint8), np.full((4, 6), 1, np.uint8)
     mask = np.repeat(np.array([[0, 0, 1, 1, 7, 7]], np.uint8), 4, 0)    # 7 is ignored
     pairs = [Pair(f"{name}.jpg", f"{name}.png") for name in "abc"]
@@ -96,7 +96,7 @@ def test_boundary_scores():
 
 
 def test_boundaries_beside_ignored_pixels():
-    """VOC's open border is cut in its middle; what lies deep in an ignored region is not counted."""
+    """The boundary lies in the middle of VOC's ignored border; boundaries deep in an ignored region are not counted."""
     truth = square(50, 80)
     bordered = truth.copy()
     ring = cv2.dilate(truth, np.ones((5, 5))) - cv2.erode(truth, np.ones((5, 5)))
@@ -119,7 +119,7 @@ def test_means_over_pictures_and_classes():
 
 
 def feed(gallery, numbers):
-    """Pictures of noise, each right on another share of its pixels."""
+    """Feed pictures of noise, each with another share of right pixels."""
     for number in numbers:
         rng = np.random.default_rng(number)
         mask = np.zeros((60, 80), np.uint8)

@@ -1,4 +1,4 @@
-"""Runs that are cut: resumed to the same losses, damaged checkpoints passed over, preemption, kill, full disk."""
+"""Interrupted runs: resumed with the same losses, damaged checkpoints are skipped; preemption, kill, full disk."""
 import json
 import os
 import signal
@@ -36,7 +36,7 @@ def uncut(drawn, tmp_path_factory):
 
 
 def cut_after(folder, step, target):
-    """A copy of a run as a cut after `step` leaves it: without later checkpoints, but with their metrics."""
+    """A copy of a run that was interrupted after `step`: without later checkpoints, but with their metrics."""
     target.mkdir()
     entries = read_manifest(folder)
     kept = {name: entry for name, entry in entries.items() if entry["step"] <= step}
@@ -49,7 +49,7 @@ def cut_after(folder, step, target):
 
 @pytest.mark.parametrize("step", [2, 4])
 def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_path, step):
-    """Steps 2 and 4 are in the middle of an epoch of three, so order, crops and dropout must go on within it."""
+    """Steps 2 and 4 are inside an epoch of three steps, so order, crops and dropout must continue there."""
     folder = cut_after(uncut, step, tmp_path / "cut")
     result = run(train.main, *options, "--save_steps", 2, "--train_dir", folder, "--resume", "auto",
                  "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt")
@@ -68,7 +68,7 @@ def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
     assert set(scores) == {3, 6}
     best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
     facts = bytes(ms.load_checkpoint(str(best))["deeplab_v3.facts"].asnumpy())
-    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one says what it is too"
+    assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one has facts, too"
     result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
                  "--ckpt_path", best, "--result_file", tmp_path / "r.json")
     assert result.code == 0, result.err
@@ -90,7 +90,7 @@ def test_tensorboard_events(uncut):
     assert found["loss"] == pytest.approx(figures(uncut), rel=1e-5)
 
 
-def test_damaged_checkpoints_are_passed_over(uncut, tmp_path, capfd):
+def test_damaged_checkpoints_are_skipped(uncut, tmp_path, capfd):
     folder = cut_after(uncut, 6, tmp_path / "cut")
     newest, middle, oldest = (folder / f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("2_3", "2_1", "1_2"))
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -101,7 +101,7 @@ def test_damaged_checkpoints_are_passed_over(uncut, tmp_path, capfd):
     assert "2_3.ckpt: missing or damaged" in warned and "2_1.ckpt: missing or damaged" in warned
     with pytest.raises(InputError, match="2_1.ckpt: damaged"):
         find_checkpoint(str(middle), folder)
-    with pytest.raises(InputError, match="no checkpoint that .*checkpoints.json lists"):
+    with pytest.raises(InputError, match="checkpoints.json does not list this checkpoint"):
         find_checkpoint(str(folder / "other.ckpt"), folder)
     oldest.unlink()
     assert find_checkpoint("auto", folder) == (None, 0)
@@ -125,8 +125,8 @@ def test_phases():
 
 
 @pytest.mark.parametrize("sink", [False, True])
-def test_positions_of_a_cut_run_are_those_of_the_whole_run(sink):
-    """As Model.train counts: each call from 1, epochs as they are called; with data sink in whole epochs."""
+def test_positions_of_an_interrupted_run_equal_those_of_a_complete_one(sink):
+    """Count like Model.train: each call from 1, epochs in the order of calls; with data sink in complete epochs."""
     from types import SimpleNamespace
     for done in range(6):
         schedule, seen = Schedule(3, 2, done), []
@@ -164,7 +164,7 @@ def wait_for(folder, step):
     (None, "", ""), ("run_standalone_train_cpu.sh", "", "device0/log"),
     ("run_distribute_train_s16_r1.sh", "2", "device0/log")])
 def test_sigterm_saves_and_says_so(launcher, ranks, log, options, tmp_path):
-    """The signal goes to the launcher's process alone, as a scheduler of jobs sends it."""
+    """Only the launcher's process gets the signal, as from a job scheduler."""
     folder = tmp_path / "ckpt"
     process = start([*options, "--train_epochs", 500], folder, "--save_steps", 10**6, launcher=launcher,
                     RANK_SIZE=ranks)
@@ -202,7 +202,7 @@ def test_killed_while_saving_it_can_always_be_resumed(options, tmp_path):
 
 
 def test_full_disk_keeps_earlier_checkpoints(options, tmp_path):
-    """A limit on file size stands for a full disk: both make write fail."""
+    """A limit on file size acts like a full disk: both make write fail."""
     folder = tmp_path / "ckpt"
     program = ("import resource, signal, sys; sys.path.insert(0, sys.argv[1]); signal.signal(signal.SIGXFSZ, "
                "signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); import train; "

@@ -1,4 +1,4 @@
-"""The whole recipe with two real ranks and the tiny network; and one stage after a failure."""
+"""The complete recipe with two real ranks and the tiny network; and one stage after a failure."""
 import json
 import os
 import shlex
@@ -21,7 +21,7 @@ EVALUATIONS = {"s16_eval": 77.37, "s8_eval": 78.84, "s8_multiscale_eval": 79.70,
 
 
 def small(source, folder):
-    """The shipped recipes made small: the stages and evaluations keep everything else of theirs."""
+    """The shipped recipes with small sizes; all other options are unchanged."""
     shutil.copytree(source, folder)
     for path in folder.glob("*.yaml"):
         text = path.read_text().replace("deeplab_v3_s", "deeplab_v3_tiny_s")
@@ -38,7 +38,7 @@ def recipes(tmp_path):
 
 @pytest.fixture
 def evaluated(tmp_path):
-    """Results of the two slow evaluations that count as finished: they are newer than any checkpoint."""
+    """Results of the two slow evaluations, newer than any checkpoint, so that they count as finished."""
     for folder, flip, figure in (("s8_multiscale_eval", False, 0.111), ("s8_multiscale_flip_eval", True, 0.222)):
         path = tmp_path / folder / "eval_result.json"
         path.parent.mkdir()
@@ -69,7 +69,7 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
         assert (tmp_path / folder / "device1/log").is_file()
     for stage, before in (("s8_r1", "s16_aug_train/ckpt/deeplab_v3_tiny_s16"),
                           ("s8_r2", "s8_aug_train/ckpt/deeplab_v3_tiny_s8")):
-        assert f"{tmp_path / before}-1_3.ckpt: whole network" in logs[stage], "the last checkpoint is handed over"
+        assert f"{tmp_path / before}-1_3.ckpt: complete network" in logs[stage], "the last checkpoint is handed over"
     table = result.out[result.out.index("beside the published"):]
     rows = [line for line in table.splitlines() if line.startswith("deeplab_v3_tiny")]
     for (folder, published), row in zip(EVALUATIONS.items(), rows):
@@ -105,7 +105,7 @@ def test_dry_run_prints_every_command(shell, tmp_path):
 
 
 def test_the_recipe_of_atlas_a2_has_two_stages(drawn, evaluated, shell, tmp_path):
-    """MindCV's settings: float16 but for BatchNorm and the loss, which a CPU computes too."""
+    """MindCV's settings: float16 except in BatchNorm and the loss; a CPU can compute it too."""
     folder = small(ROOT / "scripts/recipes/a2", tmp_path / "a2")
     result = shell("bash", ROOT / "scripts/run_recipe.sh", "", drawn / "train.mindrecord0", "", "", drawn,
                    drawn / "voc_val_lst.txt", DEVICE_TARGET="CPU", RANK_SIZE="2", RECIPES=str(folder),

@@ -1,4 +1,4 @@
-"""A run outlives its console and ends as it should: the documented exit codes, signals, closed and full consoles."""
+"""A run goes on when its console closes, and ends with the documented exit code: signals, closed and full consoles."""
 import json
 import os
 import re
@@ -41,15 +41,15 @@ sys.exit(run_program(main))"""
 
 
 def program(what, tmp_path, **options):
-    """A program of the project that ends in some way."""
+    """A program of the project that ends in the given way."""
     return subprocess.Popen([sys.executable, "-c", PROGRAM, what], cwd=tmp_path, text=True, **{
         "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
         "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **options})
 
 
 def exit_codes(page) -> dict:
-    """Exit code -> what it means, of the table of a page."""
-    (table,) = re.findall(r"^\| exit code \|.+\n((?:\|.+\n)+)", (ROOT / page).read_text(), re.M)
+    """Exit code -> meaning, from the table of a page."""
+    (table,) = re.findall(r"^\| (?:exit code|退出码) \|.+\n((?:\|.+\n)+)", (ROOT / page).read_text(), re.M)
     return {int(code): text for code, text in re.findall(r"^\| (\d+) \| (.+) \|$", table, re.M)}
 
 
@@ -72,7 +72,7 @@ def test_the_table_of_exit_codes_is_what_programs_do(tmp_path):
     assert "Ctrl-C" in table[130] and "--resume auto" in table[75]
 
 
-def test_what_is_ignored_stays_so(tmp_path):
+def test_ignored_signals_stay_ignored(tmp_path):
     """As nohup does for SIGHUP, and a shell for SIGINT in the background."""
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -102,7 +102,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
     "{program} done | head -n 1", "{program} done > /dev/full", "{program} done > /dev/full 2>&1",
     "{program} done >&- 2>&-", "{program} done <&- >&- 2>&-", "{program} done 2>&-", "LC_ALL=C {program} done",
     "ulimit -n 64; {program} done", "umask 077; {program} done", "env -u HOME {program} done"])
-def test_no_console_and_no_odd_machine_ends_a_program(command, tmp_path):
+def test_closed_consoles_and_odd_machines_end_no_program(command, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     text = command.format(program=f"{sys.executable} program.py")
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {text}"], cwd=tmp_path, capture_output=True, text=True,
@@ -200,8 +200,8 @@ def figures(folder, name):
 
 
 def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tmp_path):
-    """A copy of a run as kill -9 leaves it within the evaluation of an epoch; losses and weights stay those of the
-    uncut run, to the bit."""
+    """A copy of a run that was killed during the evaluation of an epoch; losses and weights must equal those of the
+    uninterrupted run to the bit."""
     uncut, cut, best = tmp_path / "uncut", tmp_path / "cut", "deeplab_v3_tiny_s16-best.ckpt"
     command = [train.main, *options, *with_evaluation, "--save_steps", 3, "--train_epochs", 3]
     assert run(*command, "--train_dir", uncut).code == 0
@@ -246,7 +246,7 @@ def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, wit
     assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
 
 
-def test_more_epochs_are_told_how_to_train_on(trained, drawn, run, tmp_path):
+def test_resuming_for_more_epochs_names_the_right_option(trained, drawn, run, tmp_path):
     import shutil
     shutil.copytree(trained, tmp_path / "ckpt")
     result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--base_lr", "0.05", "--train_dir",
@@ -279,7 +279,7 @@ def test_no_scored_pixel_is_null_and_ends_with_1(options, drawn, run, tmp_path):
     assert (tmp_path / "ckpt/curves.png").is_file()
 
 
-def test_a_master_port_that_is_taken_is_said(shell):
+def test_a_master_port_in_use_is_an_error(shell):
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()

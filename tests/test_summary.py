@@ -19,8 +19,8 @@ def test_rows_and_published_figures(tmp_path, run):
 
 
 @pytest.mark.parametrize("text, part", [
-    ("no json", "is not a result"), ("{}", "has no images_per_s"), (None, "No such")])
-def test_what_is_no_result(tmp_path, run, text, part):
+    ("no json", "is not an evaluation result"), ("{}", "has no images_per_s"), (None, "No such")])
+def test_files_that_are_not_results(tmp_path, run, text, part):
     if text is not None:
         (tmp_path / "a.json").write_text(text)
     result = run(summary.main, tmp_path / "a.json")

@@ -1,4 +1,4 @@
-"""train.py as users run it, with the tiny network on the drawn sample."""
+"""train.py from the command line, with the tiny network on the drawn sample."""
 import json
 import re
 import sys
@@ -61,7 +61,7 @@ def test_a_checkpoint_says_what_it_is_and_mindspore_ignores_it(trained):
         "channel_order": "BGR"}
 
     class Published(nn.Cell):
-        """A network under the published names, as the model zoo's eval.py loads it."""
+        """A network with the published names, loaded as in the model zoo's eval.py."""
 
         def __init__(self):
             super().__init__()
@@ -76,7 +76,7 @@ def test_a_checkpoint_says_what_it_is_and_mindspore_ignores_it(trained):
 
 
 def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
-    """What the data says is taken, the user's names win, a contradiction says who said what."""
+    """Facts of the data are used, the user's names replace them, a contradiction is an error with both values."""
     from src.config import parse_args
     from src.training import facts
     config, labels = facts.believe_data(parse_args("train", "", ["--data_file", str(drawn / "train.mindrecord0")]))
@@ -95,8 +95,8 @@ def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     assert config.num_classes == 6 and list(labels.names) == (drawn / "classes.txt").read_text().split()
 
 
-def test_a_mask_that_holds_no_class_ends_the_run(options, run, monkeypatch, tmp_path):
-    """In data that says nothing of its labels."""
+def test_a_mask_with_an_unknown_value_ends_the_run(options, run, monkeypatch, tmp_path):
+    """In data without facts about its labels."""
     monkeypatch.setattr("src.training.facts.read_labels", lambda data_file: {})
     result = run(train.main, *options, "--num_classes", 3)
     assert result.code == 2 and "is neither a class (0 to 2)" in result.err and "Traceback" not in result.err
@@ -119,7 +119,7 @@ def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
 
 
 def test_one_seed_gives_one_run_to_the_bit(drawn, shell, tmp_path):
-    """12 steps in processes of their own, with other numbers of workers; the losses as text, so every bit counts."""
+    """12 steps in two processes with different numbers of workers; losses are compared as text, so to the bit."""
     curves = {}
     for name, seed, workers, epochs in (("a", 5, 1, 4), ("b", 5, 2, 4), ("c", 6, 1, 1)):
         result = shell(sys.executable, ROOT / "train.py", *TINY, "--data_file", drawn / "train.mindrecord0",
@@ -168,7 +168,7 @@ def test_training_learns(options, run, tmp_path):
 
 
 def test_weight_decay_leaves_batchnorm_alone(options, drawn):
-    """Names are a contract: Momentum decays everything but names with beta or gamma."""
+    """Names matter: Momentum decays everything except names with beta or gamma."""
     from src.config import parse_args
     from src.device import open_device
     from src.training.model import WEIGHT_DECAY, build_model
@@ -210,7 +210,7 @@ def test_filter_weight_starts_from_another_number_of_classes(options, trained, r
     checkpoint = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
     short = [*options, "--ckpt_pre_trained", checkpoint, "--train_epochs", 1, "--batch_size", 24]
     whole = run(train.main, *short)
-    assert "whole network" in whole.out and " 0 left as initialised" in whole.out
+    assert "complete network" in whole.out and " 0 left as initialised" in whole.out
     short[short.index(checkpoint)] = save_network(9, tmp_path / "nine.ckpt")
     other = run(train.main, *short)
     assert other.code == 2 and "network.aspp.conv2.weight has shape (9, 32, 1, 1), not (6, 32, 1, 1)" in other.err
@@ -233,7 +233,7 @@ BAD = [
     (["--image_mean", "1", "2"], "image_mean takes 3 values, not 2"),
     (["--num_classes", "3"], "train.mindrecord0 says 6; leave the option out"),
     (["--train_dir", "/dev/null/ckpt"], "--train_dir /dev/null/ckpt: cannot be written"),
-    (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is no MindSpore checkpoint"),
+    (["--ckpt_pre_trained", str(ROOT / "README.md")], "README.md: is not a MindSpore checkpoint"),
     (["--ckpt_pre_trained", "missing.ckpt"], "missing.ckpt: no such file"),
     (["--device_target", "Ascend"], "--device_target Ascend"),
     (["--device_target", "GPU"], "--device_target GPU"),

@@ -1,6 +1,6 @@
-"""Three steps of train.py beside PyTorch in float64: every number of them must be the same.
+"""Three steps of train.py compared with PyTorch in float64: all numbers must be equal.
 
-Only doors are used, so the test outlives what is rebuilt behind them: the command line, the published parameter names,
+Only stable interfaces are used, so the test survives changes inside: the command line, the published parameter names,
 checkpoints and metrics.jsonl. One batch holds every picture, each its own mirror image, at scale 1 and of the crop's
 size: whatever train.py draws, it trains on these pixels.
 """

@@ -1,4 +1,4 @@
-"""The training transform against the published one's values, and against itself done the long way."""
+"""The training transform compared with the published values, and with a simple implementation."""
 import csv
 
 import cv2
@@ -28,7 +28,7 @@ def test_published_transform(voc_sample):
 
 
 def long_way(image, mask, draw, crop_size, ignore_label):
-    """Resize the whole, pad, crop, flip; masks by OpenCV's nearest neighbour."""
+    """Resize the complete picture, pad, crop, flip; masks by OpenCV's nearest neighbour."""
     rows, columns = scaled_size(*mask.shape, draw.scale)
     image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_CUBIC)
     mask = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_NEAREST)
@@ -40,7 +40,7 @@ def long_way(image, mask, draw, crop_size, ignore_label):
     return image[cut][:, ::step].transpose(2, 0, 1), mask[cut][:, ::step]
 
 
-def test_only_the_window_is_computed_but_equals_the_whole():
+def test_only_the_window_is_computed_and_equals_the_complete_transform():
     rng = np.random.default_rng(0)
     for case in range(60):
         height, width = rng.integers(20, 300, 2)

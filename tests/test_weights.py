@@ -1,4 +1,4 @@
-"""The table of names: every public ResNet-101 and DeepLabV3, held to the names and shapes that were published."""
+"""The table of names, checked with the published names and shapes of every public ResNet-101 and DeepLabV3."""
 import re
 
 import numpy as np
@@ -63,7 +63,7 @@ def test_published_networks_load_with_and_without_moments():
 
 
 def mindcv_names(shapes, prefix):
-    """This network's names as MindCV's examples/seg/deeplabv3 has them."""
+    """This network's names in MindCV's examples/seg/deeplabv3."""
     names = {}
     for name, value in shapes.items():
         name = name.replace("network.resnet.", "backbone.net.").replace(".downsample.", ".down_sample.")

@@ -1,4 +1,4 @@
-"""Everything but training and MINDIR runs where neither MindSpore nor the modules of Unix can be imported."""
+"""Everything except training and MINDIR runs without MindSpore and without the modules of Unix."""
 import json
 import sys
 
@@ -30,7 +30,7 @@ importlib.metadata.version = version
 
 @pytest.fixture
 def bare(tmp_path, shell):
-    """bare(program, *arguments) -> Result in a process where there is no MindSpore."""
+    """bare(program, *arguments) -> Result in a process without MindSpore."""
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked/sitecustomize.py").write_text(BLOCK)
 
@@ -80,7 +80,7 @@ def test_conversion_to_pytorch_and_back(bare, trained, tmp_path):
     assert np.array_equal(stem[:, ::-1], network.conv1.weight.detach().numpy())
 
 
-def test_lists_of_ones_own_data(bare, tmp_path):
+def test_lists_of_own_data(bare, tmp_path):
     rng = np.random.default_rng(0)
     for folder, shape in (("images", (20, 30, 3)), ("masks", (20, 30))):
         (tmp_path / "data" / folder).mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_lists_of_ones_own_data(bare, tmp_path):
     ("predict.py", ["--model", CHECKPOINT, "--engine", "mindspore"]),
     ("export.py", ["--ckpt_file", CHECKPOINT, "--file_format", "MINDIR", "--file_name", "net"]),
 ])
-def test_what_needs_mindspore_says_so_in_one_line(program, options, bare, data, drawn, trained):
+def test_programs_that_need_mindspore_say_so_in_one_line(program, options, bare, data, drawn, trained):
     options = [trained / CHECKPOINT if option == CHECKPOINT else option for option in options]
     more = {"eval.py": data, "predict.py": [drawn / "voc_val_lst.txt", "--data_root", drawn]}.get(program, [])
     result = bare(program, *more, *options)

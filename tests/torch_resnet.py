@@ -1,4 +1,4 @@
-"""A ResNet-101 with torchvision's names and DeepLabV3's dilations: what conversions are held to."""
+"""A ResNet-101 with torchvision's names and DeepLabV3's dilations, the reference for conversions."""
 import torch
 from torch import nn
 
@@ -54,7 +54,7 @@ class TorchResNet(nn.Module):
 
 
 def random_resnet(seed=0, **size):
-    """A TorchResNet in evaluation mode whose weights and running statistics are all random and of a healthy size."""
+    """A TorchResNet in evaluation mode with random weights and running statistics of usual size."""
     torch.manual_seed(seed)
     network = TorchResNet(**size)
     with torch.no_grad():

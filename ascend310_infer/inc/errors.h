@@ -1,4 +1,4 @@
-// The two ways a run ends early, each with one line that names the file or option and the fix.
+// The two kinds of errors, each with one line that names the file or option and how to fix it.
 #ifndef ASCEND310_INFER_INC_ERRORS_H_
 #define ASCEND310_INFER_INC_ERRORS_H_
 
@@ -6,12 +6,12 @@
 
 namespace segment {
 
-// Something the user gave cannot be used: exit code 2.
+// An option or file of the user cannot be used: exit code 2.
 struct InputError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A run that started well and could not go on: exit code 1.
+// A run started and could not go on: exit code 1.
 struct RunError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -1,4 +1,4 @@
-// What export.py says of a MINDIR, in the JSON file beside it: see src/metadata.py.
+// The facts of a MINDIR, which export.py writes in a JSON file beside it: see src/metadata.py.
 #ifndef ASCEND310_INFER_INC_FACTS_H_
 #define ASCEND310_INFER_INC_FACTS_H_
 
@@ -12,7 +12,7 @@
 namespace segment {
 
 struct Facts {
-  std::string path;  // of the file; empty if there is none
+  std::string path;  // of the file; empty without a file
   std::optional<int> num_classes;
   std::vector<std::string> class_names;  // empty, or num_classes of them
   std::optional<int> ignore_label;
@@ -21,13 +21,13 @@ struct Facts {
 };
 
 // The facts of MINDIR_PATH.json, none without such a file. Throws InputError for a file of more than 1 MiB, one that is
-// not JSON, and a fact that is no such value; keys that this program has no use for are passed over.
+// not JSON, and an invalid fact; keys that this program does not use are ignored.
 Facts ReadFacts(const std::string &mindir_path);
 
-// The facts in place of what the command line does not say.
+// Use the facts for options that are not on the command line.
 void Believe(const Facts &facts, Options *options);
 
-// Throws InputError if the facts are of another number of classes than the model gives.
+// Throws InputError if the facts have another number of classes than the model.
 void CheckClasses(const Facts &facts, const std::string &mindir_path, int classes);
 
 }  // namespace segment

@@ -1,4 +1,4 @@
-// Files as bytes and text: read with errors that name them, written aside and renamed.
+// Read and write files: errors name the file; outputs are written under a temporary name and renamed.
 #ifndef ASCEND310_INFER_INC_FILES_H_
 #define ASCEND310_INFER_INC_FILES_H_
 
@@ -7,13 +7,13 @@
 
 namespace segment {
 
-// A line of a list file, paths as they stand there.
+// A line of a list file, with its paths unchanged.
 struct Pair {
   std::string image;
   std::string mask;
 };
 
-// `folder`/`path`, or `path` alone where it is absolute.
+// `folder`/`path`, or `path` if it is absolute.
 std::string Join(const std::string &folder, const std::string &path);
 
 bool IsFile(const std::string &path);
@@ -36,7 +36,7 @@ std::vector<Pair> ReadList(const std::string &path);
 // Throws InputError for a file with another number of names.
 std::vector<std::string> ClassNames(size_t count, const std::string &path, const std::vector<std::string> &known);
 
-// The file's name without folder and extension: what its results are called.
+// The file's name without folder and extension: the name of its results.
 std::string Stem(const std::string &path);
 
 }  // namespace segment

@@ -1,4 +1,4 @@
-// JSON that may come from anybody (RFC 8259), read into a tree.
+// Read untrusted JSON (RFC 8259) into a tree.
 #ifndef ASCEND310_INFER_INC_JSON_H_
 #define ASCEND310_INFER_INC_JSON_H_
 
@@ -15,12 +15,12 @@ struct Json {
   std::vector<std::string> keys;  // of kObject, each once
   std::vector<Json> items;        // of kArray; of kObject, one for each key
 
-  // The value of a key, nullptr if there is none.
+  // The value of a key, nullptr without one.
   const Json *Find(const std::string &key) const;
 };
 
-// Throws InputError, `name` and the line among its words, for what is not JSON, nests deeper than 32, or says a key
-// twice; the memory it takes is bounded by that of `text`.
+// Throws InputError with `name` and the line for text that is not JSON, nests deeper than 32, or has a key twice. Its
+// memory is limited by the size of `text`.
 Json ParseJson(const std::string &text, const std::string &name);
 
 }  // namespace segment

@@ -18,7 +18,7 @@ class ConfusionMatrix {
  public:
   ConfusionMatrix(int num_classes, int ignore_label);
 
-  // Add one picture; both 8-bit class numbers of one size, the mask's checked by CheckLabels.
+  // Add one picture; both are 8-bit class numbers of the same size, and CheckLabels has checked the mask.
   void Update(const cv::Mat &mask, const cv::Mat &prediction);
 
   int64_t count(size_t truth, size_t prediction) const { return counts_[truth * num_classes_ + prediction]; }

@@ -34,8 +34,8 @@ struct Options {
   std::set<std::string> given;  // names of the options that were on the command line
 };
 
-// Options from `--name value`, `--name=value` and bare flags. Throws InputError for an unknown name, a value that is
-// missing or of the wrong kind, and, unless --help is among them, for one that must be given and is not.
+// Options from `--name value`, `--name=value` and flags without value. Throws InputError for an unknown name, a value
+// that is missing or of the wrong kind, and (without --help) a missing required option.
 Options ParseOptions(const std::vector<std::string> &arguments);
 
 // The text of --help.

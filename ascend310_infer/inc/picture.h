@@ -7,12 +7,12 @@
 
 namespace segment {
 
-// Encoded picture -> 8-bit blue green red. Throws InputError for what is no picture or ends too early.
+// Encoded picture -> 8-bit blue green red. Throws InputError if it is not a picture or ends too early.
 cv::Mat DecodeImage(const std::string &bytes, const std::string &name);
 
 // PNG -> 8-bit class numbers: the indices of a palette PNG, the values of a gray one; never colours.
 // Throws InputError for any other PNG (colour, alpha, 16 bits), another format, damaged files, and another size than
-// `size`, that of the picture `image_name`; sizes are compared before anything is decoded.
+// `size`, that of the picture `image_name`; sizes are compared before decoding.
 cv::Mat DecodeMask(const std::string &bytes, const std::string &name, cv::Size size, const std::string &image_name);
 
 // Throws InputError if `mask` holds a value that is neither a class nor `ignore_label`.

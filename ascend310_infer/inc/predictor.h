@@ -1,4 +1,4 @@
-// The network on MindSpore Lite: the only part that knows MindSpore.
+// The network on MindSpore Lite: the only part that uses MindSpore.
 #ifndef ASCEND310_INFER_INC_PREDICTOR_H_
 #define ASCEND310_INFER_INC_PREDICTOR_H_
 

@@ -1,4 +1,4 @@
-// UTF-8: what is valid, how long it is on a console, what a console should not get.
+// UTF-8: validity, length on a console, and characters that a console should not get.
 #ifndef ASCEND310_INFER_INC_TEXT_H_
 #define ASCEND310_INFER_INC_TEXT_H_
 
@@ -18,10 +18,10 @@ std::string FirstCharacters(const std::string &text, size_t count);
 // Whether UTF-8 holds a control character (U+0000 to U+001F, U+007F to U+009F) or a line or paragraph separator.
 bool HasControls(const std::string &text);
 
-// What stands before the first line break.
+// The text before the first line break.
 std::string FirstLine(const std::string &text);
 
-// The text for a console: control characters and bytes that are no UTF-8, as file names may hold, as \xNN.
+// The text for a console: control characters and bytes that are not UTF-8 (file names may have them) become \xNN.
 std::string Printable(const std::string &text);
 
 }  // namespace segment

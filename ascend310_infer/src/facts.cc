@@ -1,4 +1,4 @@
-// The facts out of the JSON, each checked as the option would be that it stands for.
+// Read the facts from JSON; each is checked like the option that it sets.
 #include "inc/facts.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ InputError Wrong(const std::string &path, const std::string &key, const std::str
   return InputError(path + ": " + key + " is not " + expected + kHint);
 }
 
-// The value of `key` if it is there, else null.
+// The value of `key`, or null.
 const Json *Find(const Json &root, const std::string &key) {
   const Json *value = root.Find(key);
   return value != nullptr && value->kind != Json::Kind::kNull ? value : nullptr;
@@ -33,7 +33,7 @@ std::optional<int> Integer(const Json &root, const std::string &key, int lowest,
   if (value == nullptr) return {};
   if (value->kind != Json::Kind::kNumber || value->number < lowest || value->number > highest ||
       value->number != std::floor(value->number)) {
-    throw Wrong(path, key, "a whole number from " + std::to_string(lowest) + " to " + std::to_string(highest));
+    throw Wrong(path, key, "an integer from " + std::to_string(lowest) + " to " + std::to_string(highest));
   }
   return static_cast<int>(value->number);
 }
@@ -47,12 +47,12 @@ std::optional<std::array<double, 3>> Triple(const Json &root, const std::string 
   };
   if (value->kind != Json::Kind::kArray || value->items.size() != 3 ||
       !std::all_of(value->items.begin(), value->items.end(), usable)) {
-    throw Wrong(path, key, "three numbers, blue green red, that can be used");
+    throw Wrong(path, key, "three valid numbers for blue, green, red");
   }
   return std::array<double, 3>{value->items[0].number, value->items[1].number, value->items[2].number};
 }
 
-// Names that a console can show, each once.
+// Different names without control characters.
 std::vector<std::string> Names(const Json &root, const std::string &path) {
   const Json *value = Find(root, "class_names");
   if (value == nullptr) return {};
@@ -66,7 +66,7 @@ std::vector<std::string> Names(const Json &root, const std::string &path) {
       throw Wrong(path, "class_names", "a list of texts of up to 200 characters without control characters");
     }
     if (std::find(names.begin(), names.end(), item.text) != names.end()) {
-      throw InputError(path + ": the class name '" + item.text + "' stands there twice");
+      throw InputError(path + ": the class name '" + item.text + "' occurs twice");
     }
     names.push_back(item.text);
   }
@@ -103,7 +103,7 @@ Facts ReadFacts(const std::string &mindir_path) {
   facts.class_names = Names(root, path);
   const size_t count = facts.class_names.size();
   if (count > 0 && facts.num_classes && count != static_cast<size_t>(*facts.num_classes)) {
-    throw InputError(path + ": says " + std::to_string(count) + " class_names, and num_classes " +
+    throw InputError(path + ": has " + std::to_string(count) + " class_names, but num_classes " +
                      std::to_string(*facts.num_classes) + kHint);
   }
   return facts;
@@ -119,7 +119,7 @@ void Believe(const Facts &facts, Options *options) {
 void CheckClasses(const Facts &facts, const std::string &mindir_path, int classes) {
   const auto said = static_cast<size_t>(facts.num_classes.value_or(static_cast<int>(facts.class_names.size())));
   if (said != 0 && said != static_cast<size_t>(classes)) {
-    throw InputError("--mindir_path " + mindir_path + ": gives " + std::to_string(classes) + " classes, but " +
+    throw InputError("--mindir_path " + mindir_path + ": has " + std::to_string(classes) + " classes, but " +
                      facts.path + " says " + std::to_string(said) + "; they are not of one export");
   }
 }

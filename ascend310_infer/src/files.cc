@@ -1,4 +1,4 @@
-// Reading and writing of files, and list files as src/data/lists.py reads them.
+// Reading and writing files; list files are read as in src/data/lists.py.
 #include "inc/files.h"
 
 #include <unistd.h>
@@ -29,7 +29,7 @@ std::vector<std::string> ReadLines(const std::string &path, bool holds_names) {
   if (is_utf16 || text.find('\0') != std::string::npos || (!holds_names && !IsUtf8(text))) {
     throw InputError(path + ": is not a text file, or of another encoding; save it as UTF-8");
   }
-  if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);  // the mark some editors begin with
+  if (text.compare(0, 3, "\xEF\xBB\xBF") == 0) text.erase(0, 3);  // some editors write a byte order mark
   std::vector<std::string> lines(1);
   for (size_t place = 0; place < text.size(); ++place) {
     if (text[place] != '\n' && text[place] != '\r') {
@@ -42,7 +42,7 @@ std::vector<std::string> ReadLines(const std::string &path, bool holds_names) {
   return lines;
 }
 
-// Between tabs if the line has any, else between blanks.
+// The fields of a line, separated by tabs if it has any, else by blanks.
 std::vector<std::string> Fields(const std::string &line) {
   const char separator = line.find('\t') != std::string::npos ? '\t' : ' ';
   std::vector<std::string> fields;
@@ -53,7 +53,7 @@ std::vector<std::string> Fields(const std::string &line) {
   return fields;
 }
 
-// Throws InputError for what is there and no file: reading a pipe would wait for ever.
+// Throws InputError for an existing path that is not a file: reading a pipe could wait for ever.
 void CheckRegular(const std::string &path) {
   std::error_code ignored;
   const std::filesystem::file_status status = std::filesystem::status(path, ignored);

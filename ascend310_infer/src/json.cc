@@ -1,4 +1,4 @@
-// A parser of its own: OpenCV's (cv::FileStorage) ends the process on deep nesting, and takes neither null nor \u.
+// OpenCV's parser (cv::FileStorage) is not used: it ends the process on deep nesting and knows neither null nor \u.
 #include "inc/json.h"
 
 #include <algorithm>
@@ -45,10 +45,10 @@ class Parser {
 
   void SkipBlanks() { place_ = std::min(text_.find_first_not_of(" \t\n\r", place_), text_.size()); }
 
-  // The next character, which stays; 0 at the end.
+  // The next character, without consuming it; 0 at the end.
   char Peek() const { return place_ < text_.size() ? text_[place_] : '\0'; }
 
-  // Step over `wanted`, which may stand next, or not.
+  // Consume `wanted` if it comes next; returns whether it did.
   bool Take(const char *wanted) {
     const size_t length = std::strlen(wanted);
     const bool found = text_.compare(place_, length, wanted) == 0;
@@ -81,7 +81,7 @@ class Parser {
     return value;
   }
 
-  // Whether another one follows, up to `end`.
+  // Whether another element follows before `end`.
   bool Another(const char *end) {
     SkipBlanks();
     if (Take(",")) return true;
@@ -110,7 +110,7 @@ class Parser {
     } while (Another("}"));
     std::vector<std::string> sorted = object->keys;
     std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) Fail("a key stands there twice");
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) Fail("a key occurs twice");
   }
 
   // The rest of a text, after its first quotation mark.
@@ -130,7 +130,7 @@ class Parser {
     return text;
   }
 
-  // What stands for a character after a backslash; ends at its last letter.
+  // The character of an escape, after its backslash; stops at the escape's last letter.
   std::string Escaped() {
     static const std::string letters = "\"\\/bfnrt";
     static const std::string meant = "\"\\/\b\f\n\r\t";
@@ -160,7 +160,7 @@ class Parser {
     return static_cast<uint32_t>(std::stoul(digits, nullptr, 16));
   }
 
-  // Step over digits; how many they are.
+  // Consume digits; returns their number.
   size_t Digits() {
     const size_t first = place_;
     place_ = std::min(text_.find_first_not_of("0123456789", place_), text_.size());

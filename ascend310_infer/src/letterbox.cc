@@ -12,8 +12,8 @@ namespace {
 
 constexpr size_t kBlock = 1024;  // floats that stay in the nearest cache
 
-// Where one of `count` values of `scores` is higher than in `best`, it becomes the best and its class `number`. Each loop
-// does one thing to one type, so that compilers use vectors; OpenCV's operators for whole pictures take twice as long.
+// Where one of `count` values of `scores` is higher than in `best`, it replaces it and the class becomes `number`. Each
+// loop does one thing with one type, so that compilers use vectors; OpenCV's matrix operators take twice as long.
 void Raise(const float *scores, size_t count, uchar number, float *best, uchar *winner) {
   std::array<uchar, kBlock> higher{};
   for (size_t first = 0; first < count; first += kBlock) {
@@ -27,7 +27,7 @@ void Raise(const float *scores, size_t count, uchar number, float *best, uchar *
   }
 }
 
-// Whether one of `count` values is `least` or more. The inner loop has no way out, so that compilers use vectors.
+// Whether one of `count` values is `least` or more. The inner loop has no break, so that compilers use vectors.
 bool Reaches(const float *values, size_t count, float least) {
   for (size_t first = 0; first < count; first += kBlock) {
     const size_t last = std::min(first + kBlock, count);

@@ -36,7 +36,7 @@ std::string TimeText(const Summary &summary) {
   return text.str();
 }
 
-// What is known at the end, complete or not: on the console, in acc.log and in time_Result.
+// Print the results of a complete or stopped run, and write them to acc.log and time_Result.
 void Report(const Options &options, const Summary &summary, size_t listed, const std::string &table) {
   std::ostringstream text;
   text << "processed " << summary.images << " of " << listed << " images";

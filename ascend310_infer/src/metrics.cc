@@ -1,4 +1,4 @@
-// Counting of pixels, and the table.
+// Count pixels, print the table.
 #include "inc/metrics.h"
 
 #include <algorithm>

@@ -80,7 +80,7 @@ std::vector<Option> Table() {
              &Options::std, kSmallestStd),
       Integer("ignore_label", "mask value that is not scored (default: the model's, else 255)",
               &Options::ignore_label, 0, 255),
-      Text("class_names", "text file with a class name a line, for the table (default: the model's)",
+      Text("class_names", "text file with one class name per line, for the table (default: the model's)",
            &Options::class_names),
       Flag("dump_probs", "also write each picture's probabilities, float32, as NAME_0.bin", &Options::dump_probs),
       Flag("skip_bad", "leave out pictures that cannot be read, and count them", &Options::skip_bad),
@@ -119,7 +119,7 @@ Options ParseOptions(const std::vector<std::string> &arguments) {
       throw InputError("no option '" + given + "' (see --help)");
     }
     if (found->kind.empty() && equals != std::string::npos) {
-      throw InputError(given + " stands alone, without a value");
+      throw InputError(given + " takes no value");
     }
     options.given.insert(found->name);
     if (found->kind.empty() || equals != std::string::npos) {
@@ -138,12 +138,12 @@ Options ParseOptions(const std::vector<std::string> &arguments) {
 
 std::string HelpText() {
   std::ostringstream text;
-  text << "Segment the pictures of a list with a MINDIR and score the class maps: mIoU over the whole list.\n\n";
+  text << "Segment the pictures of a list with a MINDIR and score the class maps: mIoU over the list.\n\n";
   for (const Option &option : Table()) {
     text << "  --" << std::left << std::setw(28) << option.name + (option.kind.empty() ? "" : " " + option.kind)
          << option.help << "\n";
   }
-  text << "\nThe model's values stand in the JSON file that export.py writes beside it, mindir_path.json.\n";
+  text << "\nThe model's values are in the JSON file that export.py writes beside it, mindir_path.json.\n";
   return text.str();
 }
 

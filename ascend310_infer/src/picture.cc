@@ -18,7 +18,7 @@ namespace {
 constexpr png_uint_32 kLargestSide = 65536;
 constexpr size_t kMostBytes = 0x7FFFFFFF;  // OpenCV counts them in an int
 
-// What libpng reads from, and the message it leaves.
+// libpng's source and its error message.
 struct Source {
   const std::string *bytes;
   size_t position;
@@ -42,7 +42,7 @@ void ReadBytes(png_structp png, png_bytep target, png_size_t count) {
 
 void IgnoreWarning(png_structp, png_const_charp) {}
 
-struct Png {  // frees what libpng holds
+struct Png {  // frees libpng's memory
   png_structp png = nullptr;
   png_infop info = nullptr;
   explicit Png(Source *source) : png(png_create_read_struct(PNG_LIBPNG_VER_STRING, source, KeepError, IgnoreWarning)) {
@@ -78,7 +78,7 @@ InputError Damaged(const std::string &name, const Source &source) {
 
 std::string SizeText(cv::Size size) { return std::to_string(size.width) + "x" + std::to_string(size.height); }
 
-// Whether a JPEG has a scan (FF DA) without an end (FF D9) after it; the segments before it are stepped over.
+// Whether a JPEG has a scan (FF DA) without an end (FF D9) after it; the segments before it are skipped.
 bool IsCut(const std::string &bytes) {
   const auto byte = [&bytes](size_t place) { return static_cast<size_t>(static_cast<unsigned char>(bytes[place])); };
   size_t place = 2;
@@ -97,7 +97,7 @@ bool IsCut(const std::string &bytes) {
 }  // namespace
 
 cv::Mat DecodeImage(const std::string &bytes, const std::string &name) {
-  // OpenCV fills what is missing of a truncated JPEG with grey.
+  // OpenCV fills the missing part of a truncated JPEG with grey.
   if (bytes.compare(0, 2, "\xff\xd8") == 0 && IsCut(bytes)) throw InputError(name + ": the JPEG ends too early");
   cv::Mat image;
   if (!bytes.empty() && bytes.size() <= kMostBytes) {
@@ -114,7 +114,7 @@ cv::Mat DecodeImage(const std::string &bytes, const std::string &name) {
 
 cv::Mat DecodeMask(const std::string &bytes, const std::string &name, cv::Size size, const std::string &image_name) {
   if (bytes.size() < 8 || png_sig_cmp(reinterpret_cast<png_const_bytep>(bytes.data()), 0, 8) != 0) {
-    throw InputError(name + ": is no PNG; masks are 8-bit palette or gray PNGs");
+    throw InputError(name + ": is not a PNG; masks are 8-bit palette or gray PNGs");
   }
   Source source{&bytes, 0, {}};
   const Png png(&source);
@@ -123,12 +123,12 @@ cv::Mat DecodeMask(const std::string &bytes, const std::string &name, cv::Size s
   const int colour = png_get_color_type(png.png, png.info);
   if ((colour != PNG_COLOR_TYPE_GRAY && colour != PNG_COLOR_TYPE_PALETTE) ||
       png_get_bit_depth(png.png, png.info) != 8) {
-    throw InputError(name + ": a colour or 16-bit PNG is no class mask; give 8-bit palette or gray class numbers");
+    throw InputError(name + ": a colour or 16-bit PNG is not a class mask; give 8-bit palette or gray class numbers");
   }
   const cv::Size own(static_cast<int>(png_get_image_width(png.png, png.info)),
                      static_cast<int>(png_get_image_height(png.png, png.info)));
   if (own != size) {
-    throw InputError(name + ": " + SizeText(own) + " where its picture " + image_name + " has " + SizeText(size));
+    throw InputError(name + ": " + SizeText(own) + " but its picture " + image_name + " has " + SizeText(size));
   }
   cv::Mat mask(own, CV_8U);
   std::vector<png_bytep> rows(static_cast<size_t>(mask.rows));

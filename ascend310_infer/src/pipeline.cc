@@ -1,4 +1,4 @@
-// The three stages of a run; std::async carries reading and writing, and their errors to the caller.
+// The three stages of a run; std::async runs reading and writing, and passes their errors to the caller.
 #include "inc/pipeline.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ constexpr double kSecondsBetweenLines = 10;
 struct Sample {
   Pair pair;
   cv::Mat mask;
-  cv::Size valid;                 // what the picture takes of the network's input
+  cv::Size valid;                 // the picture's size in the network's input
   std::vector<uchar> candidates;  // classes that can win
 };
 
@@ -73,7 +73,7 @@ class Stages {
     return batch;
   }
 
-  // Keep what is needed of the probabilities: without --dump_probs the rows that pictures take, of their candidates.
+  // Keep only the needed probabilities: without --dump_probs the rows of the pictures, of their candidates.
   void Keep(const float *probs, Batch *batch, std::vector<float> *kept) const {
     const size_t step = static_cast<size_t>(shape_.classes) * plane_;
     kept->resize(batch->samples.size() * step);
@@ -182,7 +182,7 @@ Summary Run(const std::vector<Pair> &pairs, const Options &options, const ModelS
     return std::async(std::launch::async, [&stages, first] { return stages.Read(first); });
   };
   Summary summary;
-  std::array<std::vector<float>, 2> probs;  // one is written of while the network's next goes to the other
+  std::array<std::vector<float>, 2> probs;  // one is written to files while the network fills the other
   const Clock::time_point start = Clock::now();
   Clock::time_point said = start;
   std::future<Batch> next = read(0);

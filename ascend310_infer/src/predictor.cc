@@ -1,4 +1,4 @@
-// Model::Build and Predict with every Status checked.
+// Model::Build and Predict; every Status is checked.
 #include "inc/predictor.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace segment {
 namespace {
 
-// A file whose first field is not MindIR's version string is not handed to the SDK, which ends the process on some.
+// A file whose first field is not MindIR's version string is not given to the SDK: some of them end the process there.
 constexpr int kFirstField = 0x0A;
 
 std::shared_ptr<mindspore::DeviceInfoContext> Device(const Options &options) {
@@ -49,7 +49,7 @@ std::string ShapeText(const std::vector<int64_t> &shape) {
 
 Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   const std::string where = "--mindir_path " + path_ + ": ";
-  if (FirstByte(path_) != kFirstField) throw InputError(where + "is no MINDIR");
+  if (FirstByte(path_) != kFirstField) throw InputError(where + "is not a MINDIR");
   if (!options.fusion_switch_path.empty() && !IsFile(options.fusion_switch_path)) {
     throw InputError("--fusion_switch_path " + options.fusion_switch_path + ": no such file");
   }
@@ -59,7 +59,7 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
                      "); MindSpore Lite 2.0 and older read what export.py --mindir_version 1 writes");
   }
   inputs_ = model_.GetInputs();
-  if (inputs_.size() != 1) throw InputError(where + std::to_string(inputs_.size()) + " inputs where one is expected");
+  if (inputs_.size() != 1) throw InputError(where + std::to_string(inputs_.size()) + " inputs, but one is expected");
   Resize(options);
   const std::vector<int64_t> &in = inputs_[0].Shape();
   if (in.size() != 4 || in[0] < 1 || in[1] != 3 || in[2] != in[3] ||
@@ -69,7 +69,7 @@ Predictor::Predictor(const Options &options) : path_(options.mindir_path) {
   }
   shape_ = {static_cast<int>(in[0]), static_cast<int>(in[2]), 0};
   std::memset(inputs_[0].MutableData(), 0, inputs_[0].DataSize());
-  Predict();  // its time is no measure of the others', and the output's shape is known after it
+  Predict();  // the first call is slower and not measured; the output's shape is known after it
   CheckOutput(where);
 }
 

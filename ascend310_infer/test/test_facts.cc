@@ -1,4 +1,4 @@
-// JSON, and the facts beside a MINDIR: what is taken, and that everything else is one line.
+// JSON, and the facts beside a MINDIR: valid ones are read, others give an error of one line.
 #include <filesystem>
 
 #include "inc/errors.h"
@@ -88,19 +88,19 @@ void TheCommandLineWins() {
 void WrongFactsAreNamed() {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"[]", "the content is not an object"},
-      {"{\"num_classes\": 1}", "num_classes is not a whole number from 2 to 255"},
+      {"{\"num_classes\": 1}", "num_classes is not an integer from 2 to 255"},
       {"{\"num_classes\": 2.5}", "num_classes"}, {"{\"num_classes\": \"6\"}", "num_classes"},
       {"{\"num_classes\": 1e30}", "num_classes"}, {"{\"ignore_label\": -1}", "ignore_label"},
-      {"{\"ignore_label\": true}", "ignore_label"}, {"{\"mean\": 1}", "mean is not three numbers"},
+      {"{\"ignore_label\": true}", "ignore_label"}, {"{\"mean\": 1}", "mean is not three valid numbers"},
       {"{\"mean\": [1, 2]}", "mean"}, {"{\"mean\": [1, 2, \"3\"]}", "mean"}, {"{\"mean\": [1, 2, 1e300]}", "mean"},
-      {"{\"std\": [1, 0, 1]}", "std is not three numbers"}, {"{\"std\": {\"a\": 1, \"b\": 1, \"c\": 1}}", "std"},
+      {"{\"std\": [1, 0, 1]}", "std is not three valid numbers"}, {"{\"std\": {\"a\": 1, \"b\": 1, \"c\": 1}}", "std"},
       {"{\"class_names\": \"ab\"}", "class_names is not a list"}, {"{\"class_names\": [\"a\"]}", "class_names"},
       {"{\"class_names\": [\"a\", 1]}", "class_names"}, {"{\"class_names\": [\"a\", \" \"]}", "class_names"},
       {"{\"class_names\": [\"a\", \"b\\u0007\"]}", "class_names"},
       {"{\"class_names\": [\"a\", \"\\u009b\"]}", "class_names"},
       {"{\"class_names\": [\"a\", \"" + std::string(201, 'x') + "\"]}", "class_names"},
-      {"{\"class_names\": [\"a\", \"a\"]}", "the class name 'a' stands there twice"},
-      {"{\"class_names\": [\"a\", \"b\"], \"num_classes\": 3}", "says 2 class_names, and num_classes 3"},
+      {"{\"class_names\": [\"a\", \"a\"]}", "the class name 'a' occurs twice"},
+      {"{\"class_names\": [\"a\", \"b\"], \"num_classes\": 3}", "has 2 class_names, but num_classes 3"},
       {"{\"channel_order\": \"RGB\"}", "channel_order is not BGR"},
       {"{\"input_type\": \"uint8\"}", "input_type is not float32"},
       {"{\"input_format\": \"NHWC\"}", "input_format is not NCHW"},
@@ -115,7 +115,7 @@ void ClassesAreCompared() {
   const segment::Facts facts = segment::ReadFacts(Scratch("{\"class_names\": [\"a\", \"b\"]}"));
   segment::CheckClasses(facts, "m", 2);
   segment::CheckClasses({}, "m", 6);
-  CHECK(Has(Thrown<InputError>([&] { segment::CheckClasses(facts, "m", 3); }), "m: gives 3 classes, but "));
+  CHECK(Has(Thrown<InputError>([&] { segment::CheckClasses(facts, "m", 3); }), "m: has 3 classes, but "));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ cv::Mat Random(int rows, int columns, int type) {
   return picture;
 }
 
-uint32_t Crc32(const std::string &bytes) {  // as PNG has it
+uint32_t Crc32(const std::string &bytes) {  // PNG's
   uint32_t check = 0xFFFFFFFFU;
   for (const char byte : bytes) {
     check ^= static_cast<unsigned char>(byte);
@@ -64,7 +64,7 @@ void MasksAreClassNumbers() {
   for (const int type : {CV_8UC3, CV_8UC4, CV_16U}) {
     CHECK(Has(refused(Encode(Random(7, 9, type), ".png")), "m: a colour or 16-bit"));
   }
-  CHECK(Has(refused(Encode(mask, ".jpg")), "m: is no PNG") && Has(refused(""), "m: is no PNG"));
+  CHECK(Has(refused(Encode(mask, ".jpg")), "m: is not a PNG") && Has(refused(""), "m: is not a PNG"));
 }
 
 void SizesAreComparedBeforeDecoding() {
@@ -74,7 +74,7 @@ void SizesAreComparedBeforeDecoding() {
   for (size_t place = 0; place < 4; ++place) bomb[29 + place] = static_cast<char>(check >> (24 - 8 * place));
   bomb += std::string("\0\0\0\0IDAT\x35\xAF\x06\x1E", 12);
   const auto decode = [&bomb] { segment::DecodeMask(bomb, "m.png", cv::Size(9, 7), "i.jpg"); };
-  CHECK(Thrown<InputError>(decode) == "m.png: 60000x60000 where its picture i.jpg has 9x7");
+  CHECK(Thrown<InputError>(decode) == "m.png: 60000x60000 but its picture i.jpg has 9x7");
 }
 
 void LabelsAreChecked() {
@@ -100,7 +100,7 @@ void SizesAreTruncatedExactly() {
 void LetterboxNormalises() {
   const cv::Mat image = Random(30, 40, CV_8UC3);
   const auto table = segment::NormalisationTable({103.53, 116.28, 123.675}, {57.375, 57.12, 58.395});
-  std::vector<float> out(3 * 40 * 40, 9.0F);  // stays beside the picture
+  std::vector<float> out(3 * 40 * 40, 9.0F);  // unchanged outside the picture
   CHECK(segment::Letterbox(image, 40, table, out.data()) == cv::Size(40, 30));
   for (int row = 0; row < 40; ++row) {
     for (int column = 0; column < 40; ++column) {
@@ -142,7 +142,7 @@ void CandidatesAreAllThatWin() {
     std::vector<float> probs(kClasses * kPlane);
     for (size_t pixel = 0; pixel < kPlane; ++pixel) {
       float sum = 0;
-      for (size_t number = 0; number < kClasses; ++number) {  // later classes are ever less likely
+      for (size_t number = 0; number < kClasses; ++number) {  // later classes are less and less likely
         const double score = random.gaussian(1) - 1.2 * static_cast<double>(number);
         sum += probs[number * kPlane + pixel] = static_cast<float>(std::exp(score));
       }

@@ -1,4 +1,4 @@
-// The whole run with a network of its own making: three classes that follow the picture's channels.
+// A complete run with a function in place of the network: three classes that follow the picture's channels.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 constexpr int kSide = 17;
 constexpr int kPictures = 7;
 
-// Probabilities of three classes that follow the channels, the last far behind, so that it is often no candidate.
+// Probabilities of three classes that follow the channels; the last is much lower, so that it is often no candidate.
 std::vector<float> Softmax(const std::vector<float> &input) {
   std::vector<float> probs(input.size());
   const size_t plane = kSide * kSide;
@@ -32,7 +32,7 @@ std::vector<float> Softmax(const std::vector<float> &input) {
   return probs;
 }
 
-// A fresh folder of pictures 0.png, 1.png, ... and masks, all of class 0 and void; removed again.
+// A new folder of pictures 0.png, 1.png, ... and masks of class 0 and void; it is removed at the end.
 class Folder {
  public:
   Folder() : root_(fs::temp_directory_path() / "segment pipeline") {
@@ -108,7 +108,7 @@ void SizesMustAgree() {
   cv::imwrite(folder.Path("0_mask.png"), cv::Mat::zeros(50, 60, CV_8U));
   segment::ConfusionMatrix matrix(3, 255);
   const segment::Summary summary = folder.Run(1, &matrix);
-  CHECK(summary.images == 0 && Has(summary.bad.at(0), "0_mask.png: 60x50 where its picture"));
+  CHECK(summary.images == 0 && Has(summary.bad.at(0), "0_mask.png: 60x50 but its picture"));
 }
 
 void ErrorsReachTheCaller() {

@@ -43,7 +43,7 @@ void WrongOptionsAreNamed() {
       {{"--bach=1"}, "no option '--bach'"},        {{"--batch=x"}, "--batch takes a number from 0 to 1024, not 'x'"},
       {{"--batch=1.5"}, "--batch"},                {{"--batch=-1"}, "--batch"},
       {{"--mean=1,2"}, "--mean takes three"},      {{"--mean=1,2,3,"}, "--mean takes three"},
-      {{"--std=1,0,1"}, "--std"},                  {{"--skip_bad=True"}, "--skip_bad stands alone"},
+      {{"--std=1,0,1"}, "--std"},                  {{"--skip_bad=True"}, "--skip_bad takes no value"},
       {{"--device_type=TPU"}, "one of Ascend, GPU, CPU"}, {{"stray"}, "no option 'stray'"}};
   for (const auto &[arguments, part] : cases) {
     const std::vector<std::string> &given = arguments;

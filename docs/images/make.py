@@ -1,4 +1,4 @@
-"""The picture of README: `python docs/images/make.py OVERLAY_DIR`, from what run_quickstart.sh left in overlays."""
+"""Draw the picture of README from the overlays of run_quickstart.sh: `python docs/images/make.py OVERLAY_DIR`."""
 import argparse
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 from src.data.sample import CLASSES
 from src.drawing.sheets import draw_sheet, save_sheet
 
-PLACES = (3, 8, 10, 12, 13, 17)    # of the held-out pictures: every class, and shapes that overlap
+PLACES = (3, 8, 10, 12, 13, 17)    # held-out pictures with every class and with overlapping shapes
 
 
 def main():
@@ -22,7 +22,7 @@ def main():
         sys.exit(f"error: {folder}: holds {len(files)} overlays; run_quickstart.sh writes 20")
     strips = [cv2.imread(str(files[place])) for place in PLACES]
     page = draw_sheet(strips, [("picture, truth, prediction", "")] * len(strips), list(CLASSES), 2)
-    coarse = page & 0xF8    # 32 levels, which the eye hardly tells, halve the file
+    coarse = page & 0xF8    # 32 levels halve the file with hardly visible differences
     save_sheet(coarse, Path(__file__).with_name("quickstart.png"))
 
 

@@ -24,9 +24,9 @@ from src.files import check_output, folder_aside
 
 
 def check_pairs(pairs: list, labels: Labels, config) -> Summary:
-    """Look at every pair on all cores, say what looks wrong; returns what the masks hold together.
+    """Check every pair on all cores and print what looks wrong; returns the Summary of all masks.
 
-    Raises InputError with the first problem and the number of all, or for labels that nothing could be learnt from.
+    Raises InputError with the first problem and the number of problems, or for labels that cannot be trained on.
     """
     look = partial(look_over, labels=labels)
     limit_pixels(config.max_pixels)
@@ -48,15 +48,15 @@ def check_space(place: Path, pairs: list, data_root) -> None:
 
 
 def shard_names(dst_path: Path, num_shards: int) -> list:
-    """Files that MindSpore's FileWriter makes: a number behind the name for several shards, an index for each."""
+    """Files that MindSpore's FileWriter makes: each shard with its index; several shards are numbered."""
     width = len(str(num_shards - 1))
     names = [dst_path.name] if num_shards == 1 else [f"{dst_path.name}{i:0{width}d}" for i in range(num_shards)]
     return [name + end for name in names for end in ("", ".db")]
 
 
 def known_labels(config) -> tuple:
-    """(Labels, facts for the header): of the options and of the dataset.yaml beside the list. The facts are {} where
-    neither says how many classes there are: a default is no knowledge."""
+    """(Labels, facts for the header), from the options and the dataset.yaml beside the list. The facts are {} where
+    neither gives the number of classes: a default is not written as a fact."""
     known, path = labels_beside(config.data_lst, config.data_root)
     labels = labels_of(config, known, path)
     if not (known or {"num_classes", "class_names"} & set(config.given)):
@@ -68,8 +68,8 @@ def known_labels(config) -> tuple:
 def build(config) -> list:
     """Check all, write aside, rename. Returns the paths of the shards' files.
 
-    MindRecord keeps the shards' names in each header, so they are written under their final names in a folder
-    beside the place; the first shard, the one users name, is renamed last.
+    MindRecord keeps the shards' names in each header, so they are written under their final names in a temporary folder
+    beside them. The first shard, which users name, is moved last.
     """
     dst_path = Path(config.dst_path)
     final = [dst_path.parent / name for name in shard_names(dst_path, config.num_shards)]
@@ -94,8 +94,8 @@ def build(config) -> list:
 
 
 def write(final: list, pairs: list, config, facts: dict) -> None:
-    """Write the shards in a folder beside their places, then rename them to `final`."""
-    # MindSpore is heavy, and its threads do not survive the fork of the processes that check: so now, not at the top.
+    """Write the shards in a temporary folder beside `final`, then move them there."""
+    # Imported here: MindSpore's threads would not survive the fork of the processes that check.
     from src.data.mindrecord import write_records
     with folder_aside(Path(config.dst_path)) as folder:
         try:

@@ -24,23 +24,23 @@ from src.drawing.overlay import striped_overlay
 from src.drawing.sheets import draw_sheet, save_sheet
 from src.files import write_whole
 
-PER_FILE = {"value", "gray", "ignored"}    # told for each file already
+PER_FILE = {"value", "gray", "ignored"}    # already reported for each file
 TILE = 240    # long side of a picture on the contact sheet, pixels
 SHOWN = 3    # examples of a kind on the console; the JSON has all
 
 
 def jobs_of_records(set_name: str, read, indices=None):
-    """Yield the jobs of the (name, picture, mask) that `read` gives for `indices`, with their bytes."""
+    """Yield a Job, with its bytes, for each (name, picture, mask) that `read` yields for `indices`."""
     for number, (name, data, label) in enumerate(read(indices=indices)):
         yield Job(set_name, number if indices is None else indices[number], name, f"mask of {name}", (data, label))
 
 
 def read_sets(config) -> dict:
-    """Name -> (source, number of pairs, function of None or indices that gives the jobs)."""
+    """Name -> (source, number of pairs, function of indices, or None for all, that returns the jobs)."""
     from_list = [(name, path) for name, path in (("train", config.data_lst), ("val", config.eval_data_lst)) if path]
     sets = {}
     if config.data_file:
-        # Lists are looked at without MindSpore, and --help does not wait for it.
+        # Imported here: lists need no MindSpore, and --help does not wait for it.
         from src.data.mindrecord import count_samples, read_records
         read = partial(read_records, config.data_file, ["file_name", "data", "label"])
         sets["train"] = (config.data_file, count_samples(config.data_file), partial(jobs_of_records, "train", read))
@@ -52,9 +52,9 @@ def read_sets(config) -> dict:
 
 
 def read_known_labels(config) -> Labels:
-    """Labels of the options, and of what the MindRecord or the dataset.yaml beside the lists says."""
+    """Labels from the options and from the MindRecord or the dataset.yaml beside the lists."""
     if bool(config.data_lst) == bool(config.data_file):
-        raise InputError("one of --data_lst and --data_file is needed: the list or MindRecord to look at; "
+        raise InputError("give one of --data_lst and --data_file: the list or MindRecord to check; "
                          "--eval_data_lst is the list to compare it with")
     if config.data_file:
         return labels_of(config, read_labels(config.data_file), config.data_file)
@@ -80,7 +80,7 @@ def class_totals(facts: list) -> tuple:
 
 
 def findings_of(facts: list, sets: dict, labels: Labels, pairs: dict) -> list:
-    """Every Finding; `item` is the file, or the class, that it is about. `pairs`: set -> the lines of its list."""
+    """Every Finding; its `item` is a file or a class. `pairs`: set -> the lines of its list."""
     found = [Finding(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
              for one in facts for kind, detail in one.problems]
     for group in same_pictures(facts):
@@ -100,7 +100,7 @@ def findings_of(facts: list, sets: dict, labels: Labels, pairs: dict) -> list:
         found += [one for one in judge(name, sets[name][0], summary, labels) if one.kind not in PER_FILE & told]
     if "val" in summaries:
         found += [one for one in judge_both(summaries["train"], summaries["val"], labels, sets["val"][0])
-                  if one.kind != "leak"]    # told for each picture
+                  if one.kind != "leak"]    # already reported for each picture
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 
@@ -145,7 +145,7 @@ def format_sets(summaries: dict) -> str:
 
 
 def format_findings(found: list) -> str:
-    """Each kind with its number, hint and first examples, errors first."""
+    """Each kind of finding with its number, hint and first examples, errors first."""
     lines = []
     for kind, (severity, what, hint) in KINDS.items():
         some = [one for one in found if one[0] == kind]
@@ -153,7 +153,7 @@ def format_findings(found: list) -> str:
             lines += ["", f"{styled(severity, severity)}: {what}: {len(some)}", f"  ({hint})"]
             lines += [f"  {set_name} {item}: {detail}" for _, set_name, item, detail in some[:SHOWN]]
             lines += [f"  ... and {len(some) - SHOWN} more"] if len(some) > SHOWN else []
-    return "\n".join(lines or ["", "nothing found that is wrong"])
+    return "\n".join(lines or ["", "no problems found"])
 
 
 def choose(facts: list, most: int) -> list:
@@ -166,7 +166,7 @@ def choose(facts: list, most: int) -> list:
 
 
 def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) -> bool:
-    """Draw the chosen pairs, masks over pictures. Returns whether there was anything to draw."""
+    """Draw the chosen pairs, masks over pictures. Returns False if there was nothing to draw."""
     tiles, captions = [], []
     for set_name, (_, _, jobs) in sets.items():
         chosen = {one.job.index: one for one in choose([one for one in facts if one.job.set == set_name],
@@ -184,7 +184,7 @@ def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) 
 
 
 def write_json(path: Path, summaries: dict, found: list) -> None:
-    """All figures and all findings, aside first."""
+    """Write all figures and all findings as JSON."""
     findings = [{"kind": kind, "severity": KINDS[kind][0], "set": set_name, "item": str(item), "detail": detail}
                 for kind, set_name, item, detail in found]
     write_whole(path, json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False).encode(
@@ -192,7 +192,7 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
 
 
 def check(config) -> None:
-    """Look at everything, say and write what was found. Raises RunError if something would break training."""
+    """Check everything, print and write the findings. Raises RunError if something would break training."""
     start = time.perf_counter()
     limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)

@@ -9,10 +9,11 @@ from src.data.pictures import decode_mask
 
 
 def read_class_weights(path, num_classes: int) -> np.ndarray:
-    """A weight a line -> (num_classes,) float32. Raises InputError for another number of lines or a bad number."""
+    """Text file with one weight per line -> (num_classes,) float32. Raises InputError for another number of lines or a
+    bad number."""
     lines = [line.strip() for line in read_text(path, "--class_weights").splitlines() if line.strip()]
     if len(lines) != num_classes:
-        raise InputError(f"--class_weights {path}: {len(lines)} weights for num_classes {num_classes}; one a line")
+        raise InputError(f"--class_weights {path}: {len(lines)} weights for num_classes {num_classes}; one per line")
     try:
         weights = np.array([float(line) for line in lines], np.float32)
     except ValueError as error:
@@ -25,8 +26,8 @@ def read_class_weights(path, num_classes: int) -> np.ndarray:
 def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
     """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2): (num_classes,) float32.
 
-    A class's frequency is its pixels over those of the masks that it occurs in; its weight is the median
-    frequency over its own. A class that never occurs gets 1; pixels above the classes are ignored ones.
+    The frequency of a class is its pixels divided by all pixels of the masks that it occurs in; its weight is the
+    median frequency divided by its own. A class that never occurs gets 1; values above the classes are ignored pixels.
 
     Args:
         masks: iterable of (H, W) uint8.
@@ -54,7 +55,7 @@ def masks_of(data_file):
 
 
 def class_weights(option: str, data_file, labels: Labels):
-    """The weights that --class_weights asks for, (num_classes,) float32, or None when it is empty."""
+    """The weights for the option --class_weights, (num_classes,) float32, or None when it is empty."""
     if option != "auto":
         return read_class_weights(option, labels.num_classes) if option else None
     hidden = (np.where(mask == labels.ignore_label, 255, mask) for mask in masks_of(data_file))

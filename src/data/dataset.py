@@ -1,4 +1,4 @@
-"""MindRecord -> batches of uint8 pictures and masks, the same for one seed whatever the number of workers."""
+"""MindRecord -> batches of uint8 pictures and masks; for one seed the same with any number of workers."""
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from src.data.pictures import decode_pair
 from src.data.transforms import draw_transform, train_transform
 
 PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
-AHEAD = 2    # batches in the making, so that no thread waits for a batch's last sample
+AHEAD = 2    # unfinished batches, so that no thread waits for a batch's last sample
 
 
 class Augmentation(NamedTuple):
@@ -34,7 +34,7 @@ class Augmentation(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One encoded sample, and what its random draws are made from."""
+    """One encoded sample, and the key of its random draws."""
 
     data: bytes
     label: bytes
@@ -46,8 +46,8 @@ class Record(NamedTuple):
 class SampleOrder:
     """Encoded samples of one device, epoch after epoch, each with the key its random draws are made from.
 
-    Every epoch is one permutation of the whole set made from (seed, epoch), of which each device takes every
-    num_shards-th sample: shards are disjoint and equally long, whatever is left over waits for the next epoch.
+    Every epoch is one permutation of the complete set made from (seed, epoch); each device takes every num_shards-th
+    sample of it. Shards are disjoint and equally long; the few samples left over are not used in that epoch.
     """
 
     def __init__(self, data_file, seed, shard=(0, 1), first_epoch=0, skip=0):
@@ -82,7 +82,7 @@ def steps_in_epoch(data_file, batch_size: int, num_shards: int) -> int:
 class TrainingTransform:
     """Decode and transform one sample; draws depend on (seed, epoch, sample) alone, so not on threads or devices.
 
-    What is wrong with a sample is kept in `errors` too, since MindSpore wraps an exception in pages of its own.
+    The error of a damaged sample is also kept in `errors`, since MindSpore hides exceptions in pages of text.
     """
 
     def __init__(self, seed: int, labels: Labels, augmentation: Augmentation):
@@ -154,7 +154,7 @@ class Batches:
 
 
 def finish(batch: tuple, futures: list) -> tuple:
-    """The batch, once it is complete. Raises what was wrong with a sample."""
+    """The batch, once it is complete. Raises the error of a sample."""
     for future in futures:
         future.result()
     return batch

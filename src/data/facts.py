@@ -1,4 +1,4 @@
-"""What a data set says of its masks: dataset.yaml beside its lists, and the header of a MindRecord.
+"""Facts about a data set's masks, in dataset.yaml beside its lists and in the header of a MindRecord.
 
 Both hold the number of classes, their names, the ignored value and where the data came from, so that nobody types
 them twice. Nothing here needs MindSpore.
@@ -20,7 +20,7 @@ from src.foreign import Unreadable, load_yaml, shown
 from src.foreign import read_text as read_bounded
 
 FILE = "dataset.yaml"
-BINDING = ("num_classes", "ignore_label")    # who says otherwise would train or score nonsense
+BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict, "lists": dict}
 MOST_LETTERS, MOST_CLASSES = 200, 255    # of a class name; of a data set
@@ -33,11 +33,11 @@ HEAD = ("# What the numbers in the masks mean, for every program that reads the 
 def check_facts(facts, source) -> dict:
     """`facts` as they are. Raises InputError that names `source` for unknown keys, wrong types, numbers and names."""
     if not isinstance(facts, dict):
-        raise InputError(f"{source}: holds no 'key: value' lines")
+        raise InputError(f"{source}: has no 'key: value' lines")
     for key, value in facts.items():
         if key not in KEYS:
             raise InputError(f"{source}: unknown key {shown(key)}, known are {', '.join(KEYS)}; a file "
-                             "of another program's needs another name")
+                             "of another program needs another name")
         if type(value) is not KEYS[key]:
             raise InputError(f"{source}: {key} takes {KEYS[key].__name__}, not {shown(value)}")
     if "num_classes" not in facts or not 2 <= facts["num_classes"] <= MOST_CLASSES:
@@ -50,7 +50,7 @@ def check_facts(facts, source) -> dict:
 
 
 def check_names(names: list, num_classes: int, source) -> None:
-    """Raises InputError if `names` are not as many different short texts without control characters."""
+    """Raises InputError if `names` are not num_classes different short texts without control characters."""
     if not isinstance(names, (list, tuple)):
         raise InputError(f"{source}: class_names takes a list, not {shown(names)}")
     if len(names) > MOST_CLASSES:
@@ -65,7 +65,7 @@ def check_names(names: list, num_classes: int, source) -> None:
         if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNS for letter in name):
             raise InputError(f"{source}: the class name {shown(name)} holds a control character")
         if names.count(name) > 1:
-            raise InputError(f"{source}: the class name {shown(name)} stands there twice")
+            raise InputError(f"{source}: the class name {shown(name)} occurs twice")
 
 
 def read_facts(path) -> dict:
@@ -139,8 +139,8 @@ def believe_ignore_label(config, root: Path):
 
 
 def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=()) -> dict:
-    """What get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the file
-    that is there, else `default` where the masks hold no more classes, else as many classes as the masks hold.
+    """The facts that get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the
+    existing file, else `default` if the masks have no more classes, else as many classes as the masks have.
 
     Args:
         counts: (256,) pixels of each number in all masks.
@@ -160,7 +160,7 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
     elif path.is_file():
         known = read_facts(path)
     names = known.get("class_names", [])
-    if names == unnamed(len(names)):    # nobody gave these, so more classes are no contradiction
+    if names == unnamed(len(names)):    # the user gave no names, so there may be more classes
         found = max(found, known.get("num_classes", 2))
         names = default if found <= len(default) else unnamed(found)
     if found > len(names):
@@ -180,7 +180,7 @@ def read_header(path) -> dict:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length)) if 0 < length <= HEADER_BYTES else {}
-    except (OSError, ValueError, RecursionError):    # what reads the samples says what is wrong with the file
+    except (OSError, ValueError, RecursionError):    # the reader of the samples will report the error
         return {}
     return header if isinstance(header, dict) else {}
 
@@ -199,8 +199,8 @@ def described(path) -> tuple:
 
 
 def read_labels(data_file) -> dict:
-    """What a MindRecord, named by any of its shards, says of its masks: facts as in dataset.yaml, {} where it says
-    nothing (built without, by an older version or another program).
+    """The facts in a MindRecord, given any of its shards, as in dataset.yaml; {} if it has none (built without them, by
+    an older version or by another program).
 
     Raises InputError if its facts are damaged, or its shards come from different builds.
     """
@@ -213,5 +213,5 @@ def read_labels(data_file) -> dict:
 
 
 def read_summary(data_file):
-    """What build_seg_data.py saw of the masks of a MindRecord, a findings.Summary; None where it says nothing."""
+    """The findings.Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
     return Summary.from_json(described(data_file)[0].get("seen"))

@@ -1,4 +1,4 @@
-"""What can be wrong with a set of pictures and masks; the one judgement that every program which reads masks shares.
+"""Findings: problems of a set of pictures and masks, judged in the same way by every program that reads masks.
 
 A Summary holds what the masks of a set hold together. It is small, says nothing of labels, and travels in the header
 of a MindRecord, so that train.py need not look again.
@@ -17,7 +17,7 @@ from src.console import InputError, warn
 from src.data.labels import Labels
 from src.drawing.palette import palette
 
-# What can be wrong: kind -> (severity, what, hint). An error would break or spoil training.
+# Kind of finding -> (severity, description, hint). An error would break or spoil training.
 KINDS = {
     "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
     "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
@@ -60,7 +60,7 @@ LARGE_HIDDEN = 0.05    # share of ignored pixels that may be a class
 
 
 class Finding(NamedTuple):
-    """Something that is wrong: its kind (of KINDS), the set, the file or class that it is about, and details."""
+    """A problem: its kind (of KINDS), the set, the file or class, and details."""
 
     kind: str
     set: str
@@ -76,7 +76,7 @@ def file_key(data: bytes) -> bytes:
 
 @dataclass
 class Summary:
-    """What the masks of a set hold together; arrays are (256,) int64, one entry for each mask value."""
+    """Totals over the masks of a set; arrays are (256,) int64, one entry for each mask value."""
 
     masks: int = 0
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
@@ -111,7 +111,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, content):
-        """The Summary that to_json wrote; None for anything else, for headers may be of any program."""
+        """The Summary that to_json wrote; None for anything else, since any program may have written the header."""
         try:
             keys = base64.b64decode(content["keys"], validate=True)
             tables = {}
@@ -138,7 +138,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     """Findings about the masks of the set `name`, which came from the list or file `source`.
 
     Args:
-        whole: False where the summary is of a part of the set: nothing is said of what is missing then.
+        whole: False if the summary is of a part of the set: then missing classes are not reported.
     """
     found, classes = [], [n for n in range(labels.num_classes) if n != labels.ignore_label]
     present = [n for n in classes if summary.pixels[n]]
@@ -168,7 +168,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
 
 
 def one_class_detail(present: list, summary: Summary, labels: Labels) -> str:
-    """What there is in place of classes, and what to do where 0 and 255 are background and object."""
+    """Detail of "one_class": the only class, and the fix if 0 and 255 are background and object."""
     held = f"class {present[0]} alone" if present else "no class"
     if not summary.pixels[labels.ignore_label]:
         return held
@@ -203,8 +203,8 @@ def judge_names(name: str, source, pairs: list) -> list:
     """The finding that pictures stand beside the masks of others, told by the names alone.
 
     Names are compared without their ending, without what all pictures' and all masks' names begin and end with, and
-    without zeros before a number. A picture is crossed if its own mask is elsewhere in the list; what has no mask of
-    its name anywhere says nothing.
+    without zeros before a number. A picture is crossed if its own mask is elsewhere in the list; a picture without any
+    mask of its name is ignored.
     """
     pairs = list(dict.fromkeys((Path(image).stem, Path(mask).stem) for image, mask in pairs))
     if not pairs:

@@ -1,4 +1,4 @@
-"""The files of a folder that are meant: links to folders are followed, what systems leave about is passed over."""
+"""Find the files of a folder: links to folders are followed, files of the operating system are skipped."""
 import os
 from pathlib import Path
 
@@ -10,12 +10,12 @@ FOLDERS_LEFT = ("__macosx", "@eadir", "$recycle.bin")    # of macOS's zip files,
 
 
 def is_left_about(name: str) -> bool:
-    """Whether a system or an editor made the file, and no user: hidden files, ._x.jpg, Thumbs.db."""
+    """Whether a system or an editor made the file, not a user: hidden files, ._x.jpg, Thumbs.db."""
     return name.startswith(".") or name.lower() in LEFT_ABOUT
 
 
 def walk(folder):
-    """Yield the (folder, names of its files) within `folder`, links to folders followed, each real folder once."""
+    """Yield (folder, names of its files) of `folder` and all subfolders; links are followed, each folder comes once."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         state = os.stat(place)
@@ -28,8 +28,8 @@ def walk(folder):
 
 
 def find_files(folder, endings: tuple) -> list:
-    """Paths of all regular files in `folder` and those within that have one of the `endings` (".jpg", lower case), in
-    order of their names; one line says what was passed over, and how many.
+    """Paths, sorted, of all regular files in `folder` and its subfolders with one of the extensions `endings` (".jpg",
+    lower case); one warning says which kinds of files were skipped, and how many.
 
     Args:
         folder: an existing folder; a link to one is followed.
@@ -39,14 +39,14 @@ def find_files(folder, endings: tuple) -> list:
         for name in names:
             path = place / name
             if is_left_about(name):
-                left.setdefault("that systems leave about", []).append(path)
+                left.setdefault("of the operating system", []).append(path)
             elif path.suffix.lower() not in endings:
                 left.setdefault(f"of other kinds than {' '.join(endings)}", []).append(path)
             elif not path.is_file():
-                left.setdefault("that are pipes, devices or links to nothing", []).append(path)
+                left.setdefault("that are pipes, devices or broken links", []).append(path)
             else:
                 found.append(path)
     if left:
-        warn(f"{folder}: passed over " + ", ".join(f"{len(paths)} {'files' if len(paths) > 1 else 'file'} {why}, such "
+        warn(f"{folder}: skipped " + ", ".join(f"{len(paths)} {'files' if len(paths) > 1 else 'file'} {why}, such "
                                                    f"as {min(paths).name}" for why, paths in left.items()))
     return sorted(found)

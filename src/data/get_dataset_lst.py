@@ -23,7 +23,7 @@ LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
 
 
 def read_ids(path: Path) -> list:
-    """Picture ids of an ImageSets file, blanks and line ends stripped, in the file's order, each once."""
+    """Picture ids of an ImageSets file, stripped, in the file's order, without repetitions."""
     return list(dict.fromkeys(line.split()[0] for line in read_text(path, "picture set").splitlines() if line.strip()))
 
 
@@ -34,7 +34,7 @@ def read_sbd_mask(path) -> np.ndarray:
         return np.asarray(loadmat(path)["GTcls"][0]["Segmentation"][0], np.uint8)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except Exception as error:    # scipy raises whatever a damaged file leads it to
+    except Exception as error:    # scipy raises many kinds for a damaged file
         raise InputError(f"{path}: not an SBD annotation ({type(error).__name__}: {error})") from None
 
 
@@ -46,7 +46,7 @@ READERS = {".mat": read_sbd_mask, ".png": read_voc_mask}
 
 
 def write_gray(job) -> tuple:
-    """Write the mask `source` as 8-bit gray class numbers to `target`, unless that is there and right already.
+    """Write the mask `source` as 8-bit gray class numbers to `target`, unless `target` already holds them.
 
     Returns (whether it was written, (256,) pixels of each number).
     """
@@ -64,7 +64,8 @@ def write_gray(job) -> tuple:
 
 
 def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
-    """Run write_gray for each (source, target) on all cores, say how many were new; (256,) pixels of each number."""
+    """write_gray for each (source, target) on all cores; prints how many were new, returns (256,) pixels of each
+    number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     with progress(len(jobs), what, "mask") as bar:
@@ -72,7 +73,7 @@ def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
         for new, own in in_processes(write_gray, jobs, workers):
             written, counts = written + new, counts + own
             bar.update()
-    print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} already right")
+    print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} unchanged")
     return counts
 
 
@@ -81,7 +82,7 @@ def pairs_of(ids, images: Path, masks: Path) -> list:
 
 
 def make_lists(config) -> None:
-    """Gray masks beside VOC's and SBD's own, the three list files and dataset.yaml in data_root."""
+    """Write gray masks beside those of VOC and SBD, and three list files and dataset.yaml in data_root."""
     root = Path(config.data_root)
     voc = VOC if (root / VOC).is_dir() else Path()
     sets = root / voc / "ImageSets/Segmentation"
@@ -111,7 +112,7 @@ def make_lists(config) -> None:
 
 
 def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:
-    """(pairs of SBD's pictures that VOC has not, (256,) pixels of each class number); writes their gray masks."""
+    """(pairs of SBD's pictures that are not in VOC, (256,) pixels of each class number); writes their gray masks."""
     listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
     known = set(train) | set(val)
     extra = [name for name in dict.fromkeys(listed) if name not in known]

@@ -1,4 +1,4 @@
-"""What JPEG files say of themselves, and the damage in them that decoders only warn of."""
+"""JPEG files: the size in their headers, and damage that decoders only warn about."""
 import contextlib
 import os
 import re
@@ -17,7 +17,7 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def segments(data: bytes):
-    """Yield (kind, place) of the segments up to the first scan: FF, kind, length, content; FF may fill before them."""
+    """Yield (kind, place) of the segments before the first scan: FF, kind, length, content, after any FF padding."""
     place = 2
     while data[place:place + 1] == b"\xff" and place + 1 < len(data):
         kind = data[place + 1]
@@ -30,13 +30,14 @@ def segments(data: bytes):
 def is_cut(data: bytes) -> bool:
     """Whether a JPEG has a scan (FF DA) without an end (FF D9) after it.
 
-    No scan holds the end's two bytes; the segments before it may, as thumbnails do, and phones append what they like.
+    A scan never contains the end marker. The segments before it may, in thumbnails, and phones append data of their
+    own.
     """
     return any(kind == SCAN and data.find(END, place) < 0 for kind, place in segments(data))
 
 
 def jpeg_size(data: bytes):
-    """(width, height) as stored, or None where no segment says."""
+    """(width, height) as stored, or None if no segment has it."""
     for kind, place in segments(data):
         if kind in FRAMES and place + 9 <= len(data):
             return int.from_bytes(data[place + 7:place + 9], "big"), int.from_bytes(data[place + 5:place + 7], "big")
@@ -44,11 +45,11 @@ def jpeg_size(data: bytes):
 
 
 def decode_listening(decode, data: bytes) -> tuple:
-    """(what decode() returns, libjpeg's complaint or "").
+    """(result of decode(), libjpeg's message or "").
 
-    libjpeg goes on after damage in the middle of a file and says so on stderr alone, so stderr is turned aside while
-    it works; what others wrote there meanwhile is passed on. Filling before the end that some cameras leave is no
-    damage. Where the system has no files in memory nothing is listened to.
+    libjpeg goes on after damage in the middle of a file and only prints a message on stderr, so stderr is redirected
+    meanwhile; other output is passed on. Padding before the end, which some cameras write, is not damage. On systems
+    without files in memory damage is not noticed.
     """
     if not hasattr(os, "memfd_create"):
         return decode(), ""
@@ -62,16 +63,16 @@ def decode_listening(decode, data: bytes) -> tuple:
 
 
 def is_filling(data: bytes, count: int) -> bool:
-    """Whether the `count` bytes before the end are all 0 or FF."""
+    """Whether the `count` bytes before the end are padding: all 0 or FF."""
     end = data.rfind(END)
     return not data[max(0, end - count):end].strip(b"\x00\xff")
 
 
 def with_stderr_aside(work) -> tuple:
-    """(what work() returns, what was written to file descriptor 2 meanwhile); all but libjpeg's words is passed on."""
+    """(result of work(), text written to file descriptor 2 meanwhile); all but libjpeg's messages is passed on."""
     try:
         own = os.dup(2)
-    except OSError:    # closed by whoever started the program: from now on what is written there is lost, as before
+    except OSError:    # it was closed before the program started: output there stays lost
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         own = os.dup(2)
     aside = os.memfd_create("stderr")

@@ -1,4 +1,4 @@
-"""What mask values mean: the number of classes, the value that is ignored, the classes' names."""
+"""The meaning of mask values: number of classes, ignored value, class names."""
 from typing import NamedTuple
 
 import cv2
@@ -13,7 +13,7 @@ HINT = "correct the mask, or give --num_classes"
 
 
 class Labels(NamedTuple):
-    """The classes 0 to num_classes - 1 by name; pixels of ignore_label are neither trained nor scored."""
+    """The names of the classes 0 to num_classes - 1; pixels of ignore_label are neither trained nor scored."""
 
     num_classes: int
     ignore_label: int

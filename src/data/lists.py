@@ -8,34 +8,34 @@ from typing import NamedTuple
 from src.console import InputError, warn
 from src.files import check_output, write_whole
 
-BLANKS = " \t\r"    # between the fields of a line; other blanks of Unicode belong to names
+BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
 
 
 class Pair(NamedTuple):
-    """One line of a list file, paths as they stand there."""
+    """One line of a list file, with its paths unchanged."""
 
     image: str
     mask: str
 
 
 def read_text(path, what: str) -> str:
-    """A text file in UTF-8. Raises InputError for a missing file, and for another encoding, which it names."""
+    """A text file in UTF-8. Raises InputError for a missing file, and for another encoding, with its name."""
     data = read_plain(path, what)
     try:
-        return data.decode("utf-8-sig")    # some editors begin with a mark
+        return data.decode("utf-8-sig")    # some editors write a byte order mark
     except UnicodeDecodeError:
         raise InputError(f"{what} {path}: {encoding_hint(data)}") from None
 
 
 def read_names(path, what: str) -> str:
-    """A file of file names: as read_text, but names are bytes, and those that are no UTF-8 go through as Python's
-    surrogates, with which files are found. Raises InputError for what is no text."""
+    """A file of file names, like read_text. Names need not be UTF-8: other bytes become Python's surrogates, which
+    open() understands. Raises InputError for a file that is not text."""
     return decode_names(read_plain(path, what), f"{what} {path}")
 
 
 def decode_names(data: bytes, where: str) -> str:
-    """Bytes that hold file names -> text, see read_names; `where` is what errors call them."""
+    """Bytes with file names -> text, see read_names; `where` begins errors."""
     if b"\0" in data or data[:2] in UTF16:
         raise InputError(f"{where}: {encoding_hint(data)}")
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
@@ -45,14 +45,14 @@ def read_plain(path, what: str) -> bytes:
     """The content of a regular file. Raises InputError."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise InputError(f"{what} {path}: is no file but a folder, pipe or device")
+            raise InputError(f"{what} {path}: is not a file but a folder, pipe or device")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
         raise InputError(f"{what} {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def encoding_hint(data: bytes) -> str:
-    """What bytes that are no UTF-8 seem to be, and how to make them UTF-8."""
+    """Error text: the probable encoding of bytes that are not UTF-8, and how to convert them."""
     start = data[:1 << 16]
     if data[:2] in UTF16 or 3 * start.count(0) > len(start):    # UTF-16 has a zero byte in each Latin letter
         code = UTF16.get(data[:2]) or (
@@ -61,12 +61,12 @@ def encoding_hint(data: bytes) -> str:
             return f"is {code} text; save it as UTF-8 (iconv -f {code} -t UTF-8)"
     if b"\0" in start:
         return "is not a text file"
-    return ("is not UTF-8 but of another encoding, such as GB18030 (GBK) or ISO-8859-1 (Latin-1); save it as UTF-8 "
+    return ("is not UTF-8 but another encoding, such as GB18030 (GBK) or ISO-8859-1 (Latin-1); save it as UTF-8 "
             "(iconv -f GB18030 -t UTF-8)")
 
 
 def printable(name) -> str:
-    """A file name as UTF-8 can hold it: bytes that are not UTF-8 as backslash escapes."""
+    """A file name as valid UTF-8: other bytes as backslash escapes."""
     return str(name).encode("utf-8", "backslashreplace").decode()
 
 
@@ -74,8 +74,8 @@ def read_list(path, data_root=None) -> list:
     """Pairs of a list file: lines `image mask`, separated by a tab where a name has blanks; empty lines are skipped.
 
     Args:
-        data_root: where the names are relative to. If given, names that begin with a slash are looked for there too,
-            and one line says so; and names of another encoding than that of the files are noticed.
+        data_root: folder that the names are relative to. If given, names that begin with a slash are searched there
+            too, with a warning, and the list must have the encoding of the files' names.
 
     Raises:
         InputError: a missing or empty file, a line with another number of fields.
@@ -100,13 +100,13 @@ def read_list(path, data_root=None) -> list:
 
 
 def lines_of(text: str) -> list:
-    """The lines of a list, with line ends of Unix, Windows or old Macs; no other letter ends one, as names may hold it.
+    """The lines of a list, with line ends of Unix, Windows or old Macs; other Unicode line ends may be part of a name.
     """
     return re.split("\r\n|\n|\r", text)
 
 
 def fields_of(line: str) -> list:
-    """The names of a line, between tabs if it has any, else between blanks; [] for an empty one."""
+    """The names of a line, separated by tabs if it has any, else by blanks; [] for an empty line."""
     line = line.strip(BLANKS)
     if "\t" in line:
         return [field.strip(BLANKS) for field in line.split("\t")]
@@ -114,7 +114,7 @@ def fields_of(line: str) -> list:
 
 
 def without_slashes(pairs: list, data_root, path) -> list:
-    """The pairs, names with a leading slash made relative where only that file exists (VOC's widely copied lists)."""
+    """The pairs; a leading slash is removed where only the relative file exists (in widely copied lists of VOC)."""
     taken = []
 
     def relative(name: str) -> str:
@@ -131,8 +131,8 @@ def without_slashes(pairs: list, data_root, path) -> list:
 
 
 def check_encoding(pairs: list, data_root, path) -> None:
-    """Raises InputError where a name is of no file, and its bytes read in another encoding are. Bytes of GBK may be
-    UTF-8 by chance."""
+    """Raises InputError where a name finds a file only when its bytes are read in another encoding. GBK text may be
+    valid UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
         if not name.isascii() and not Path(data_root, name).exists():
             data = os.fsencode(name)
@@ -143,13 +143,13 @@ def check_encoding(pairs: list, data_root, path) -> None:
 
 
 def check_files(pairs: list, data_root, data_lst) -> None:
-    """Raises InputError that names the first file of `pairs` that is not there, and their number."""
+    """Raises InputError with the first missing file of `pairs` and the number of missing files."""
     missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
     if not missing:
         return
     path = Path(data_root, missing[0])
     if path.exists():
-        raise InputError(f"{path}: is no file but a folder, pipe or device, though {data_lst} lists it")
+        raise InputError(f"{path}: is not a file but a folder, pipe or device, though {data_lst} lists it")
     root = "begins with a slash, so --data_root is not used" if path.is_absolute() and missing[0][:1] == "/" else (
         "paths are relative to --data_root")
     raise InputError(f"{path}: no such file, though {data_lst} lists it ({len(missing)} files missing); {root}")
@@ -162,8 +162,8 @@ def format_pair(pair: Pair) -> str:
 
 
 def check_name(path) -> None:
-    """Raises InputError for a path that a line of a list file cannot hold: any bytes but tabs, line ends and blanks at
-    an end."""
+    """Raises InputError for a path that a line of a list file cannot hold: with a tab, a line end, or a blank at either
+    end."""
     text = str(path)
     if text != text.strip(BLANKS) or any(letter in text for letter in "\t\n\r"):
         raise InputError(f"{text!r}: a list file cannot name it, since it holds a tab or a line end, or begins or ends "

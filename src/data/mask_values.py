@@ -1,4 +1,4 @@
-"""What the values of masks mean: numbers as they stand, or a table of numbers or colours -> class numbers."""
+"""Mask values -> class numbers: unchanged, or by a table of numbers or colours."""
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numb
 def read_colors(path) -> dict:
     """Table of mask values: lines `R G B class` or, for masks of numbers, `value class`; # begins a comment.
 
-    Returns (R, G, B) or (value,) -> class, 0 to 255. Raises InputError that names the line.
+    Returns (R, G, B) or (value,) -> class, 0 to 255. Raises InputError with the line.
     """
     table = {}
     for number, line in enumerate(read_text(path, "--colors").splitlines(), 1):
@@ -25,10 +25,10 @@ def read_colors(path) -> dict:
             continue
         if len(fields) not in (2, 4) or not all(map(is_number, fields)) or int(fields[-1]) > 255:
             raise InputError(f"--colors {path}, line {number}: '{printable(line.strip())}' is neither 'R G B class' "
-                             "nor 'value class' in whole numbers, the class up to 255")
+                             "nor 'value class' in integers, the class up to 255")
         *value, label = map(int, fields)
         if tuple(value) in table:
-            raise InputError(f"--colors {path}, line {number}: {printable(' '.join(fields[:-1]))} stands there twice")
+            raise InputError(f"--colors {path}, line {number}: {printable(' '.join(fields[:-1]))} occurs twice")
         table[tuple(value)] = label
     if len({len(value) for value in table}) != 1:
         raise InputError(f"--colors {path}: one kind of line is needed, either 'R G B class' or 'value class'")
@@ -36,7 +36,7 @@ def read_colors(path) -> dict:
 
 
 def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndarray:
-    """Opened mask -> (H, W) int32: its numbers, or red * 65536 + green * 256 + blue with `colors`."""
+    """Opened mask -> (H, W) int32: its numbers, or with `colors` red * 65536 + green * 256 + blue."""
     if colors:
         rgb = np.asarray(mask.convert("RGB"))
         red, green, blue = (rgb[..., channel].astype(np.int32) for channel in range(3))
@@ -48,9 +48,9 @@ def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndar
 
 
 def class_map(data: bytes, path, table, option: str = "--colors") -> np.ndarray:
-    """Encoded mask -> (H, W) uint8 class numbers by `table` (of read_colors, or a LabelMap; None: as they stand).
+    """Encoded mask -> (H, W) uint8 class numbers by `table` (of read_colors, or a LabelMap; None: unchanged).
 
-    Raises InputError that names the first value with no class and where it stands.
+    Raises InputError with the first value that has no class, and its position.
     """
     with open_mask(data, path) as mask:
         table = table.table(mask.mode) if isinstance(table, LabelMap) else table
@@ -58,21 +58,21 @@ def class_map(data: bytes, path, table, option: str = "--colors") -> np.ndarray:
         values = decode_values(mask, path, colors, option)
     known = {(number,): number for number in range(256)} if table is None else table
     keys = [key[0] << 16 | key[1] << 8 | key[2] if colors else key[0] for key in known]
-    classes = np.full(max(keys) + 2, -1, np.int16)    # a place for each value; the last is for all beyond
+    classes = np.full(max(keys) + 2, -1, np.int16)    # a place for each value; the last is for all larger ones
     classes[keys] = list(known.values())
-    labels = classes[np.minimum(values.view(np.uint32), len(classes) - 1)]    # below 0 is beyond, too
+    labels = classes[np.minimum(values.view(np.uint32), len(classes) - 1)]    # negative values count as larger, too
     if labels.min(initial=0) < 0:
         row, column = np.unravel_index(np.argmax(labels < 0), labels.shape)
         value = int(values[row, column])
         shown = f"{value >> 16} {value >> 8 & 255} {value & 255}" if colors else value
-        hint = ("class numbers go to 254, and --colors FILE can give values others" if table is None
+        hint = ("class numbers go up to 254; --colors FILE can map other values" if table is None
                 else f"{option} has no line for it")
         raise InputError(f"{path}: value {shown} at row {row}, column {column}: {hint}")
     return labels.astype(np.uint8)
 
 
 def read_mask(image: Path, mask: Path, table, option: str) -> np.ndarray:
-    """class_map of a file; the headers are compared first, so that no mask of another size is decoded."""
+    """class_map of a file; the headers are compared first, so that a mask of another size is not decoded."""
     data = read_bytes(mask)
     check_headers((read_bytes(image), data), (image, mask))
     return class_map(data, mask, table, option)

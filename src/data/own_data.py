@@ -35,23 +35,23 @@ from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable
 
-MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # without loss: JPEG would change class numbers
-GRAY, EMBEDDED = "masks_gray", "masks_gray_pictures"    # folders for masks, and for pictures out of labelme's files
+MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # lossless formats: JPEG would change class numbers
+GRAY, EMBEDDED = "masks_gray", "masks_gray_pictures"    # folders for masks, and for pictures from labelme's files
 LISTS = ("train_lst.txt", "val_lst.txt")
-EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats whose ending is another
+EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats with another extension
 
 
 class Job(NamedTuple):
-    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is what errors call them."""
+    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors."""
 
-    name: str    # relative path without ending, separated by /
+    name: str    # relative path without extension, separated by /
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
 
 
 class Seen(NamedTuple):
-    """What findings.summary_of takes of a mask that was written."""
+    """The facts of a written mask that findings.summary_of needs."""
 
     counts: np.ndarray    # (256,) pixels of each class number
     blended: bool
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 
 
 def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
-    """Path without `suffix` and ending, relative to `folder` -> file, sorted; files without the suffix are left out.
+    """Relative path without `suffix` and extension -> file, sorted; files without the suffix are ignored.
 
     Raises InputError for two files of one name, and if no file has the suffix.
     """
@@ -72,22 +72,22 @@ def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
             continue
         name = name[:len(name) - len(suffix)]
         if name in files:
-            raise InputError(f"--{option}: {files[name]} and {path} have one name")
+            raise InputError(f"--{option}: {files[name]} and {path} have the same name")
         files[name] = path
     if suffix and not files:
-        raise InputError(f"--{option} {folder}: no file's name ends in '{suffix}', but for the ending")
+        raise InputError(f"--{option} {folder}: no file name (without extension) ends in '{suffix}'")
     return files
 
 
 def match(images: dict, masks: dict, folders: tuple) -> list:
-    """Names that have a picture and a mask; says what is left out. Raises InputError if none has both."""
+    """Names that have a picture and a mask; warns of the others. Raises InputError if none has both."""
     names = [name for name in images if name in masks]
     if not names:
         first = next(iter(masks), "")
         suffix = next((first[len(name):] for name in images if first.startswith(name)), "")
         hint = f"; here with --mask_suffix {suffix}" if suffix else ""
         raise InputError(f"--masks {folders[1]}: no mask ({' '.join(MASKS)}) has the name of a picture in "
-                         f"{folders[0]}; a mask is named like its picture, but for the ending{hint}")
+                         f"{folders[0]}; a mask has the name of its picture; the extension may differ{hint}")
     for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
         left = [path for name, path in one.items() if name not in other]
         if left:
@@ -96,7 +96,7 @@ def match(images: dict, masks: dict, folders: tuple) -> list:
 
 
 def listed(path, root: Path) -> str:
-    """A path as the lists in `root` name it: relative to it, absolute outside it."""
+    """A path for the lists in `root`: relative if it is inside `root`, else absolute."""
     path = os.path.abspath(path)
     return os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
 
@@ -123,8 +123,8 @@ def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
 
 
 def convert(job: Job, root: Path) -> tuple:
-    """Check a picture against its mask and write the mask as gray class numbers; a picture that only an annotation
-    file holds is written, too.
+    """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
+    file is written, too.
 
     Returns (Pair of paths, absolute for a picture outside `root`, Seen).
     """
@@ -160,7 +160,7 @@ def convert_all(jobs: list, root: Path, config) -> dict:
 
 
 def places_of(config) -> list:
-    """(prefix of the names, pictures, masks, annotations) of the data, and of validation data of its own."""
+    """(prefix of the names, pictures, masks, annotations) of the data, and of separate validation data if given."""
     given = [("", config.images, config.masks, config.annotations)]
     if config.val_images or config.val_masks or config.val_annotations:
         given = [("train/", *given[0][1:]), ("val/", config.val_images, config.val_masks, config.val_annotations)]
@@ -169,14 +169,14 @@ def places_of(config) -> list:
             raise InputError("--images and --masks go together, or --annotations in place of --masks; --val_images, "
                              "--val_masks and --val_annotations likewise")
     if len({bool(annotations) for *_, annotations in given}) > 1:
-        raise InputError("training and validation data take either --masks both, or --annotations both")
+        raise InputError("training and validation data need the same kind: --masks for both, or --annotations for both")
     return given
 
 
 def jobs_of_masks(places: list, config) -> tuple:
-    """(jobs, names of the classes if --labels tells them)."""
+    """(jobs, names of the classes if --labels has them)."""
     if config.labels and config.colors:
-        raise InputError("--labels and --colors: give one of them, both say what mask values mean")
+        raise InputError("--labels and --colors: give only one of them: both map mask values to classes")
     table = read_label_map(config.labels, config.ignore_label) if config.labels else None
     classes = table.classes if table else []
     table = read_colors(config.colors) if config.colors else table
@@ -192,8 +192,8 @@ def jobs_of_masks(places: list, config) -> tuple:
 
 
 def jobs_of_annotations(places: list, config, known: list) -> tuple:
-    """(jobs, names of the classes): those of --class_names, else of the annotations, in the order of `known` where that
-    holds the same names."""
+    """(jobs, names of the classes): those of --class_names, else of the annotations, in the order of `known` if it has
+    the same names."""
     if config.labels or config.colors:
         raise InputError("--labels and --colors are for --masks; annotation files name their classes")
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
@@ -211,21 +211,21 @@ def jobs_of_annotations(places: list, config, known: list) -> tuple:
 
 
 def find_root(places: list, config) -> Path:
-    """The folder for all that is written: --out, --data_root, or the nearest that holds all data."""
+    """The output folder: --out, --data_root, or the nearest folder that contains all data."""
     if config.out:
         return Path(os.path.abspath(config.out))
     folders = [[os.path.abspath(path if os.path.isdir(path) else os.path.dirname(path)) for path in place[1:] if path]
                for place in places]
     root = os.path.abspath(config.data_root or os.path.commonpath(sum(folders, [])))
-    for pictures, *_ in folders:    # annotations alone have them beside or within themselves
+    for pictures, *_ in folders:    # annotations without --images have them beside or inside themselves
         if os.path.commonpath([root, pictures]) != root:
-            raise InputError(f"--data_root {config.data_root}: the pictures in {pictures} must lie within it, since "
+            raise InputError(f"--data_root {config.data_root}: the pictures in {pictures} must be inside it, since "
                              "the paths of list files are relative to it; --out writes elsewhere")
     return Path(root)
 
 
 def report(counts: np.ndarray, labels: Labels) -> None:
-    """Say which classes the masks hold."""
+    """Print which classes the masks contain."""
     for number in np.flatnonzero(counts).tolist():
         share = f"{100 * counts[number] / counts.sum():.2f} %"
         print(f"ignored ({number}): {share}" if number == labels.ignore_label else
@@ -233,8 +233,8 @@ def report(counts: np.ndarray, labels: Labels) -> None:
 
 
 def make_own_lists(config) -> None:
-    """Gray masks, train_lst.txt, val_lst.txt and dataset.yaml in --out or --data_root, by default the folder that holds
-    all data."""
+    """Write gray masks, train_lst.txt, val_lst.txt and dataset.yaml into --out or --data_root, by default the folder
+    that contains all data."""
     places = places_of(config)
     root = find_root(places, config)
     config = believe_ignore_label(config, root)

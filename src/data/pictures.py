@@ -15,7 +15,7 @@ from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # what Pillow raises of a file
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
 TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
@@ -29,7 +29,7 @@ limit = {"pixels": 200_000_000}    # see limit_pixels
 
 
 def limit_pixels(pixels: int) -> None:
-    """Refuse pictures and masks of more pixels from now on, in this process (--max_pixels)."""
+    """From now on refuse pictures and masks of more pixels in this process (--max_pixels)."""
     limit["pixels"] = pixels
 
 
@@ -45,22 +45,22 @@ def size_text(array: np.ndarray) -> str:
 
 
 def read_bytes(path) -> bytes:
-    """A file's content. Raises InputError for what is missing or no regular file: a pipe would wait, a device never
-    end."""
+    """A file's content. Raises InputError if it is missing or not a regular file: reading a pipe could wait, a device
+    could have no end."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
             kind = next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
-            raise InputError(f"{path}: is {kind}, and only files are read")
+            raise InputError(f"{path}: is {kind}, not a file")
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     except MemoryError:
-        raise InputError(f"{path}: too large for the memory that is left") from None
+        raise InputError(f"{path}: too large for the free memory") from None
 
 
 def header_size(data: bytes):
-    """(width, height) that an encoded picture's header states, as stored; None where it is not known."""
+    """(width, height) from an encoded picture's header, as stored; None if it is not known."""
     if is_jpeg(data):
         return jpeg_size(data)
     if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
@@ -73,27 +73,27 @@ def header_size(data: bytes):
 
 
 def check_pixels(size, name) -> None:
-    """Raises InputError if a (width, height) is more than limit_pixels allows; before anything is decoded."""
+    """Raises InputError if a (width, height) is above the limit of limit_pixels; called before decoding."""
     if size and size[0] * size[1] > limit["pixels"]:
-        raise InputError(f"{name}: {size[0]}x{size[1]}, {size[0] * size[1] / 1e6:.0f} megapixels, and --max_pixels is "
+        raise InputError(f"{name}: {size[0]}x{size[1]}, {size[0] * size[1] / 1e6:.0f} megapixels, but --max_pixels is "
                          f"{limit['pixels']}; give a higher one if the picture is right")
 
 
 def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
     """Encoded picture -> (H, W, 3) uint8, blue green red, upright as its EXIF orientation says.
 
-    OpenCV turns JPEG, PNG and TIFF by itself, but not WebP (4.11; later ones may): that is read as it is stored and
-    turned here. HEIC and AVIF are Pillow's. OpenCV refuses cut and damaged files of most kinds; of a cut JPEG it
-    fills what is missing with grey.
+    OpenCV rotates JPEG, PNG and TIFF itself, but not WebP (4.11; later ones may): WebP is read as stored and rotated
+    here. HEIC and AVIF are read with Pillow. OpenCV refuses truncated and damaged files of most kinds; the missing part
+    of a truncated JPEG it fills with grey.
 
     Args:
-        strict: look for the damage that OpenCV passes over, too: in the middle of a JPEG or TIFF. JPEGs are decoded
-            one at a time then. What has been looked at before needs it no more.
+        strict: also look for damage in the middle of a JPEG or TIFF, which OpenCV ignores. JPEGs are then decoded one
+            at a time. Not needed for files that were checked before.
 
     Raises:
-        InputError: it is not a picture, is damaged, has more than --max_pixels or values of few of its bits.
+        InputError: it is not a picture, is damaged, has more than --max_pixels or uses only 10 or 12 of 16 bits.
     """
-    if is_jpeg(data) and data[-2:] != b"\xff\xd9" and is_cut(data):    # a whole file mostly ends in FF D9
+    if is_jpeg(data) and data[-2:] != b"\xff\xd9" and is_cut(data):    # a complete file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
     check_pixels(header_size(data), name)
     try:
@@ -103,16 +103,16 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
         image = decode_with_opencv(data, name, strict)
         if image is not None:
             return eight_bits(image, name)
-        Image.open(io.BytesIO(data))    # does Pillow at least know what it is?
+        Image.open(io.BytesIO(data))    # raises if Pillow does not know the format either
     except UnidentifiedImageError:
         raise InputError(f"{name}: is not a picture that OpenCV can read") from None
     except cv2.error as error:
-        raise InputError(f"{name}: OpenCV cannot read it ({error.err})") from None    # more pixels than it takes
+        raise InputError(f"{name}: OpenCV cannot read it ({error.err})") from None    # more pixels than its limit
     except MemoryError:
-        raise InputError(f"{name}: too large for the memory that is left") from None
+        raise InputError(f"{name}: too large for the free memory") from None
     except DAMAGED as error:
         raise InputError(f"{name}: damaged picture ({error})") from None
-    raise InputError(f"{name}: damaged, or of a kind that OpenCV cannot read")
+    raise InputError(f"{name}: damaged, or in a format that OpenCV cannot read")
 
 
 def decode_with_opencv(data: bytes, name, strict: bool):
@@ -138,7 +138,7 @@ def decode_with_opencv(data: bytes, name, strict: bool):
 
 
 def tiff_complaint(data: bytes) -> str:
-    """What Pillow says of a TIFF that it knows and cannot decode, else "". OpenCV leaves damaged strips black."""
+    """Pillow's error for a TIFF that it cannot decode, else "". OpenCV leaves damaged strips black."""
     try:
         Image.open(io.BytesIO(data)).load()
     except UnidentifiedImageError:
@@ -152,7 +152,7 @@ def decode_with_pillow(data: bytes, name, brand: bytes) -> np.ndarray:
     """HEIC and AVIF -> (H, W, 3) uint8, blue green red, upright."""
     if brand in HEIC:
         try:
-            import pillow_heif  # optional: of all pictures, those of some phones alone need it
+            import pillow_heif  # optional: only pictures of some phones need it
         except ImportError:
             raise InputError(f"{name}: is HEIC, as phones write it; pip install pillow-heif, or convert it to JPEG"
                              ) from None
@@ -165,7 +165,7 @@ def decode_with_pillow(data: bytes, name, brand: bytes) -> np.ndarray:
 def eight_bits(image: np.ndarray, name) -> np.ndarray:
     """(H, W, 3) uint8 of 8 or 16 bits a channel. Raises InputError for 10 and 12 bits in 16, and for floats.
 
-    How many bits were meant can only be guessed from one picture, and would be guessed otherwise for a darker one.
+    The number of bits could only be guessed from one picture, and the guess would differ for a darker one.
     """
     if image.dtype == np.uint8:
         return image
@@ -173,15 +173,15 @@ def eight_bits(image: np.ndarray, name) -> np.ndarray:
         raise InputError(f"{name}: holds {image.dtype} values; save it with 8 or 16 bits a channel")
     brightest = int(image.max())
     if 0 < brightest < FULL_RANGE:
-        raise InputError(f"{name}: has 16 bits a channel, but no value above {brightest}, as of a 10- or 12-bit camera"
-                         "; scale the values to 0 to 65535, or save it with 8 bits a channel")
+        raise InputError(f"{name}: has 16 bits a channel, but no value above {brightest}, as from a 10- or 12-bit "
+                         "camera; scale the values to 0 to 65535, or save it with 8 bits a channel")
     return (image >> 8).astype(np.uint8)
 
 
 def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
-    """`pixels` (H, W, ...) as they are stored, turned as the EXIF orientation of their file says.
+    """`pixels` (H, W, ...) as stored, rotated by the EXIF orientation of their file.
 
-    Pillow turns TIFF as it decodes, and forgets the orientation then. Damaged EXIF turns nothing, as in OpenCV.
+    Pillow rotates TIFF while decoding and then removes the orientation. Damaged EXIF is ignored, as in OpenCV.
     """
     try:
         orientation = opened.getexif().get(ORIENTATION)
@@ -193,7 +193,7 @@ def upright(pixels: np.ndarray, opened: Image.Image) -> np.ndarray:
 
 
 def picture_size(opened: Image.Image) -> tuple:
-    """(width, height) of an opened picture once it is upright; nothing is decoded."""
+    """(width, height) of an opened picture after its EXIF rotation; nothing is decoded."""
     try:
         orientation = opened.getexif().get(ORIENTATION)
     except DAMAGED:
@@ -204,8 +204,8 @@ def picture_size(opened: Image.Image) -> tuple:
 def decode_mask(data: bytes, name) -> np.ndarray:
     """Encoded mask -> (H, W) uint8 class numbers, upright as its EXIF orientation says.
 
-    A palette PNG gives its indices, never its colours (OpenCV would give the colours' luminance: wrong labels
-    without any error). Raises InputError for colour or 16-bit masks and for damaged files.
+    Of a palette PNG the indices are read, not the colours (OpenCV would return the colours' luminance: wrong labels
+    without an error). Raises InputError for colour or 16-bit masks and for damaged files.
     """
     with open_mask(data, name) as mask:
         if mask.mode not in CLASS_MODES:
@@ -228,23 +228,23 @@ def open_mask(data: bytes, name) -> Image.Image:
 
 
 def check_headers(data: tuple, names: tuple) -> None:
-    """Raises InputError if the headers of an encoded picture and mask state other sizes, however they are turned: a
-    mask that unpacks to gigabytes is not decoded to find out."""
+    """Raises InputError if the headers of an encoded picture and mask state different sizes, in any orientation, so
+    that a mask that unpacks to gigabytes is not decoded."""
     sizes = [header_size(one) for one in data]
     for size, name in zip(sizes, names):
         check_pixels(size, name)
     if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
         try:
             width, height = picture_size(Image.open(io.BytesIO(data[0])))
-        except DAMAGED:    # a header that Pillow does not take
+        except DAMAGED:    # a header that Pillow cannot read
             width, height = sizes[0]
-        raise InputError(f"{names[1]}: {sizes[1][0]}x{sizes[1][1]} where its picture {names[0]} has {width}x{height}")
+        raise InputError(f"{names[1]}: {sizes[1][0]}x{sizes[1][1]} but its picture {names[0]} has {width}x{height}")
 
 
 def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> None:
     """Raises InputError if picture and mask differ in height or width."""
     if image.shape[:2] != mask.shape:
-        raise InputError(f"{mask_name}: {size_text(mask)} where its picture {image_name} has {size_text(image)}")
+        raise InputError(f"{mask_name}: {size_text(mask)} but its picture {image_name} has {size_text(image)}")
 
 
 def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, strict: bool = True) -> tuple:
@@ -252,9 +252,9 @@ def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, str
 
     Args:
         data: (picture, mask) as bytes.
-        names: (picture, mask) as errors name them.
-        hint: what to do about a value of the mask that is neither a class nor ignored.
-        strict: as decode_image takes it.
+        names: (picture, mask), their names in errors.
+        hint: how to fix a value of the mask that is neither a class nor ignored.
+        strict: see decode_image.
 
     Raises:
         InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.

@@ -1,4 +1,4 @@
-"""A drawn sample in VOC's folder layout, for trying every part without downloading anything."""
+"""A data set of drawn pictures in VOC's folder layout, to try every program without a download."""
 import sys
 from pathlib import Path
 

@@ -32,13 +32,13 @@ ALIKE = 0.98    # correlation from which on two thumbnails are called alike; of 
 EXACT = 1 << 24    # counts of float32
 SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
-MANY = 8    # values that are no class, from which on they are gray levels rather than classes
+MANY = 8    # from this number on, values that are not classes are probably gray levels
 BLOCK = 2048    # thumbnails compared at a time
 SOME = 16    # pairs looked at together
 
 
 class Job(NamedTuple):
-    """A pair to look at: the set it is of, its place there, both names, and the encoded bytes or where they are."""
+    """A pair to check: its set, its place there, both names, and the encoded bytes or the folder to read them from."""
 
     set: str
     index: int
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
 @dataclass
 class Facts:
-    """What look_at found; what could not be read stays None."""
+    """Result of look_at; fields that could not be read stay None."""
 
     job: Job    # without its bytes
     problems: list = field(default_factory=list)    # (kind, detail); what they mean: findings.KINDS
@@ -66,7 +66,7 @@ class Facts:
     blended: bool = False    # the mask has values that occur at edges between others only
 
     def error(self) -> str:
-        """The first problem that training would end with, as errors say it, or ""."""
+        """The first problem that would stop training, as an error text, or ""."""
         for kind, detail in self.problems:
             if KINDS[kind][0] == "error":
                 name = self.job.image if kind == "picture" else self.job.mask
@@ -76,8 +76,7 @@ class Facts:
 
 
 def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
-    """Decode a pair in full and note everything that is wrong with it; with `alike`, what is needed to compare it with
-    others, too."""
+    """Decode a pair completely and record all its problems; with `alike`, also what a comparison with others needs."""
     facts = Facts(job._replace(data=()))
     names = job.image, job.mask
     data = [or_problem(facts, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
@@ -105,7 +104,7 @@ def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
 
 
 def or_problem(facts: Facts, kind: str, name, make):
-    """What `make` returns, or None with its error noted as a problem of `kind`."""
+    """Result of `make()`, or None with its error recorded as a problem of `kind`."""
     try:
         return make()
     except InputError as error:    # the file is named beside it
@@ -173,7 +172,7 @@ def numbers_of_colours(num_classes: int) -> dict:
 
 
 def value_problems(counts: np.ndarray, labels: Labels) -> list:
-    """Masks without anything to learn, and values that are no class, gray levels of VOC's colours among them."""
+    """Masks without anything to learn, and values that are not classes, including gray levels of VOC's colours."""
     values = [int(value) for value in np.flatnonzero(counts) if value != labels.ignore_label]
     if not values:
         return [("ignored", f"every pixel is {labels.ignore_label}")]
@@ -215,7 +214,7 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
         source: the list file, as findings call it.
 
     Raises:
-        InputError: a pair that training or evaluation would end with; says how many there are.
+        InputError: a pair that would stop training or evaluation; gives the number of such pairs.
     """
     source, summary, found, errors = str(source), Summary(), [], []
     with progress(len(pairs), "check", "pair") as bar:

@@ -92,7 +92,7 @@ def resize_window(image: np.ndarray, size: tuple, window: tuple) -> np.ndarray:
 
 
 def cut_axis(length: int, target: int, start: int, count: int) -> tuple:
-    """What to cut of an axis of `length` pixels, resized to `target`, to get the `count` pixels from `start`.
+    """The part of an axis of `length` pixels that must be resized to get `count` pixels from `start` at size `target`.
 
     Returns the slice of the source, the window's first pixel in the resized cut, and the factor target / length.
     """

@@ -13,11 +13,11 @@ from src.drawing.fonts import best_font, letters_of
 from src.drawing.style import ACCENT, CHART, MARK, PALE, SOFT
 from src.files import MADE_BY, check_output, write_whole
 
-SMOOTHED_FROM = 20    # steps; with fewer the line itself is plain enough
+SMOOTHED_FROM = 20    # steps; a shorter curve is not smoothed
 
 
 def read_metrics(path) -> list:
-    """The records of metrics.jsonl, in order of their steps. Raises InputError for a file that holds none."""
+    """The records of metrics.jsonl, in order of their steps. Raises InputError for a file without any."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -28,23 +28,23 @@ def read_metrics(path) -> list:
             record = json.loads(line)
             record["global_step"] += 0
         except (ValueError, TypeError, KeyError):
-            if number == len(lines):    # of a run that goes on: it may be half written
+            if number == len(lines):    # of a running training: it may be half written
                 break
             raise InputError(f"{path}, line {number}: is not a line of train.py's metrics.jsonl") from None
         records.append(record)
     if not any("loss" in record for record in records):
-        raise InputError(f"{path}: holds no step of training")
+        raise InputError(f"{path}: contains no training step")
     return sorted(records, key=lambda record: record["global_step"])
 
 
 def series(records: list, name: str) -> tuple:
-    """(steps, values) of the records that hold a figure."""
+    """(steps, values) of the records that have the figure `name`."""
     found = [(record["global_step"], record[name]) for record in records if record.get(name) is not None]
     return tuple(np.array(values) for values in zip(*found)) if found else (np.array([]), np.array([]))
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Running mean over a twentieth of the run, at the ends over what there is."""
+    """Running mean over a twentieth of the run, over fewer values at both ends."""
     width = max(1, len(values) // 20)
     kernel = np.ones(width)
     return np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
@@ -104,7 +104,7 @@ def plot(path, kind: str = "drawn") -> Path:
     """Draw the curves of a metrics.jsonl beside it; returns the picture's path. Raises InputError, RunError.
 
     Args:
-        kind: what may be replaced, as src.files.check_output takes it.
+        kind: the files that may be replaced, see src.files.check_output.
     """
     records, path = read_metrics(path), Path(path)
     target = path.with_name("curves.png")

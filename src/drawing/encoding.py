@@ -1,4 +1,4 @@
-"""Pictures made smaller, encoded with a mark of who made them, and written whole."""
+"""Resize, encode and write pictures; files are marked as made by this project."""
 import zlib
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from src.files import MADE_BY, write_whole
 
 
 def fit(image: np.ndarray, side: int) -> np.ndarray:
-    """The picture made smaller, if need be, so that its long side is at most `side`."""
+    """The picture, reduced if necessary so that its long side is at most `side`."""
     factor = side / max(image.shape[:2])
     if factor >= 1:
         return image
@@ -19,13 +19,13 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def encode(image: np.ndarray, name, *parameters) -> bytes:
-    """(H, W, 3) uint8 blue green red as a file's bytes, its format that of the ending of `name`.
+    """(H, W, 3) uint8 blue green red as a file's bytes, in the format of the extension of `name`.
 
     Args:
         parameters: OpenCV's, such as cv2.IMWRITE_JPEG_QUALITY, 92.
 
     Raises:
-        RunError: names the file; OpenCV cannot write this picture, as a JPEG of more than 65,500 pixels a side.
+        RunError: OpenCV cannot write this picture, such as a JPEG of more than 65,500 pixels a side; names the file.
     """
     try:
         whole, data = cv2.imencode(Path(name).suffix, image, parameters)
@@ -38,16 +38,16 @@ def encode(image: np.ndarray, name, *parameters) -> bytes:
 
 
 def marked(data: bytes) -> bytes:
-    """The bytes of a PNG or JPEG with MADE_BY as its software or comment; its pixels stay. Other formats as they are.
+    """The bytes of a PNG or JPEG with MADE_BY added as its software or comment. Other formats are unchanged.
 
     Source: PNG specification 11.3.4.3 (tEXt), ITU T.81 B.2.4.5 (COM).
     """
     if data.startswith(b"\x89PNG"):
-        place = 33    # behind the header, which comes first
+        place = 33    # after the header, which comes first
         body = b"tEXtSoftware\0" + MADE_BY
         chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     elif data.startswith(b"\xff\xd8\xff\xe0"):
-        place = 4 + int.from_bytes(data[4:6], "big")    # behind JFIF's own segment
+        place = 4 + int.from_bytes(data[4:6], "big")    # after JFIF's own segment
         chunk = b"\xff\xfe" + (len(MADE_BY) + 2).to_bytes(2, "big") + MADE_BY
     else:
         return data
@@ -55,5 +55,5 @@ def marked(data: bytes) -> bytes:
 
 
 def write_picture(path, image: np.ndarray, *parameters, option: str = "", kind: str = "") -> None:
-    """`encode` into the file `path`; `option` and `kind` as src.files.writing takes them. Raises RunError."""
+    """`encode` into the file `path`; for `option` and `kind` see src.files.writing. Raises RunError."""
     write_whole(path, encode(image, path, *parameters), option, kind)

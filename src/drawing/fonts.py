@@ -1,4 +1,4 @@
-"""Letters in pictures: a font that has those of the texts, whatever their script."""
+"""Fonts for the texts in pictures, in any script."""
 import functools
 from pathlib import Path
 
@@ -11,19 +11,19 @@ PLACEHOLDERS = ("lastresort", "blank")    # fonts that draw a placeholder for ev
 
 
 def font(size: int, texts):
-    """A font of `size` pixels for `texts`: Pillow's own where it has their letters, else the one of this machine that
-    has the most of them."""
+    """A font of `size` pixels for `texts`: Pillow's own if it has all letters, else the one on this machine that has
+    the most of them."""
     return load(best_font(letters_of(texts))[0], size)
 
 
 @functools.lru_cache
 def drawable(names: tuple) -> tuple:
-    """The names of the classes, class_N in place of those whose letters no font here has; warns of them, once."""
+    """The names of the classes, with class_N for names in letters that no font here has; warns of these once."""
     missing = best_font(letters_of(names))[1]
     if not missing:
         return names
-    warn(f"no font on this machine has the letters {' '.join(sorted(missing)[:5])} of the class names; pictures say "
-         "class_N in their place, and JSON files hold the names; install a font that has them (apt-get install "
+    warn(f"no font on this machine has the letters {' '.join(sorted(missing)[:5])} of the class names; pictures show "
+         "class_N instead, and JSON files have the names; install a font that has them (apt-get install "
          "fonts-noto-cjk) and matplotlib, which finds it")
     return tuple(f"class_{number}" if missing & set(name) else name for number, name in enumerate(names))
 
@@ -34,7 +34,7 @@ def letters_of(texts) -> frozenset:
 
 @functools.lru_cache
 def best_font(letters: frozenset) -> tuple:
-    """(font file, "" for Pillow's own; those of `letters` that it lacks); the first that lacks the fewest."""
+    """(font file, "" for Pillow's own; the `letters` that it lacks) of the first font that lacks the fewest."""
     best = "", missing_in("", letters)
     for path in font_files() if best[1] else ():
         missing = missing_in(path, letters)
@@ -45,9 +45,9 @@ def best_font(letters: frozenset) -> tuple:
 
 
 def font_files() -> list:
-    """matplotlib's own font, then the machine's, regular ones first; none without matplotlib."""
+    """Font files: matplotlib's own, then the machine's, regular ones first; [] without matplotlib."""
     try:
-        import matplotlib  # predicting does not need it where Pillow's own font will do
+        import matplotlib  # optional: Pillow's own font has the usual letters
         from matplotlib.font_manager import findSystemFonts
     except ImportError:
         return []
@@ -57,7 +57,7 @@ def font_files() -> list:
 
 
 def missing_in(path: str, letters: frozenset) -> frozenset:
-    """Those of `letters` that the font draws as it draws what it does not have, or not at all."""
+    """The `letters` that the font lacks: drawn as its box for missing ones, or not at all."""
     try:
         opened = load(path, 16)
         boxes = {bytes(opened.getmask(NO_CHARACTER)), b""}

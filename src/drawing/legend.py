@@ -1,4 +1,4 @@
-"""The legend: which colour is which class."""
+"""The legend: colours with the names of their classes."""
 import numpy as np
 
 from src.drawing.fonts import drawable, shorten

@@ -6,10 +6,10 @@ from src.drawing.palette import palette
 
 
 def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6, ignore_label: int = 255) -> np.ndarray:
-    """The picture with the classes' colours laid over; background and ignored pixels are left as they are.
+    """The picture with the classes' colours laid over; background and ignored pixels are unchanged.
 
     Args:
-        image: (H, W, 3) uint8, blue green red; so is what is returned.
+        image: (H, W, 3) uint8, blue green red, like the result.
         class_map: (H, W) uint8 class numbers, or a mask, which may hold ignore_label.
         alpha: share of the colours, 0 to 1.
     """
@@ -19,7 +19,7 @@ def overlay(image: np.ndarray, class_map: np.ndarray, alpha: float = 0.6, ignore
 
 
 def striped_overlay(image: np.ndarray, mask: np.ndarray, ignore_label: int) -> np.ndarray:
-    """As `overlay`, with the ignored pixels in white stripes, so that they can be told from background."""
+    """Like `overlay`, with ignored pixels in white stripes to distinguish them from background."""
     rows, columns = np.indices(mask.shape)
     striped = (mask == ignore_label) & ((rows + columns) // 3 % 2 == 0)
     return np.where(striped[:, :, None], np.uint8(255), overlay(image, mask, ignore_label=ignore_label))

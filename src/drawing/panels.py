@@ -1,4 +1,4 @@
-"""A picture to look at: panels side by side with captions, and a legend below."""
+"""Panels side by side with captions and a legend below, as one picture."""
 import numpy as np
 from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures with their labels drawn over, on one page that can be looked at."""
+"""Contact sheets: many pictures with their labels drawn over, on one page."""
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,7 +16,7 @@ LEAST_WIDTH = 480    # of a page, for its legend
 
 
 def draw_sheet(tiles: list, captions: list, names, columns: int) -> np.ndarray:
-    """A page of `tiles` in rows of `columns`, under each its caption, at the end the colours of the classes.
+    """A page of `tiles` in rows of `columns`, each with its caption below, and the classes' colours at the end.
 
     Args:
         tiles: (h, w, 3) uint8 BGR, of any sizes.
@@ -47,7 +47,7 @@ def draw_sheet(tiles: list, captions: list, names, columns: int) -> np.ndarray:
 
 
 def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names) -> np.ndarray:
-    """A page of a training batch: each crop as it is and with its labels, under it the classes that it holds.
+    """A page of a training batch: each crop without and with its labels, and below it the classes that it contains.
 
     Args:
         images: (N, 3, S, S) uint8 BGR.
@@ -67,5 +67,5 @@ def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names) 
 
 
 def save_sheet(page: np.ndarray, path) -> None:
-    """Write a page as a PNG of the size that zlib makes of it, not the quickest."""
+    """Write a page as a PNG, compressed well rather than fast."""
     write_picture(path, page, cv2.IMWRITE_PNG_COMPRESSION, 6)

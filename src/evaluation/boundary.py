@@ -1,24 +1,24 @@
-"""Boundary F-score: how well the outlines of the classes lie on those of the truth.
+"""Boundary F-score: how well the outlines of the predicted classes match those of the truth.
 
 Definition of Csurka, Larlus and Perronnin, "What is a good evaluation measure for semantic segmentation?" (BMVC 2013):
 a boundary pixel of the prediction is right if one of the truth lies within a tolerance, and the other way round;
 precision and recall of the two give F = 2 P R / (P + R) for each class of a picture. Their tolerance, 0.75 % of the
-picture's diagonal, is used here. What they leave open is settled as in DAVIS (Perazzi et al., CVPR 2016): F is 0 if
-only one of the two has a boundary, 1 if neither has.
+picture's diagonal, is used here. They do not define F for missing boundaries; here, as in DAVIS (Perazzi et al., CVPR
+2016), it is 0 if only one of the two has a boundary and 1 if neither has.
 
-Pixels that the truth ignores take the class of the nearest one that it does not, so that the border which VOC leaves
-open is cut in its middle; boundaries deeper in an ignored region than the tolerance are not counted.
+Pixels that the truth ignores get the class of the nearest pixel that it does not ignore. So the boundary lies in the
+middle of VOC's ignored borders. Boundaries deeper in an ignored region than the tolerance are not counted.
 """
 import cv2
 import numpy as np
 
 TOLERANCE = 0.0075    # of the picture's diagonal
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-UNIT = 1_000_000    # scores are kept as whole millionths, which every device adds up alike
+UNIT = 1_000_000    # scores are kept as integer millionths, so that sums do not depend on the number of devices
 
 
 def boundary(region: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 0 or 1 -> its pixels that have a neighbour outside; the picture's edge does not count."""
+    """(H, W) uint8 0 or 1 -> its pixels with a neighbour outside; the picture's edge does not count."""
     return region - cv2.erode(region, CROSS)
 
 
@@ -101,5 +101,5 @@ class BoundaryScore:
         return total / count / UNIT if count else None
 
     def summary(self) -> dict:
-        """The figures as the result file holds them."""
+        """The figures as in the result file."""
         return {"mean_boundary_f": self.mean, "per_class_boundary_f": self.per_class}

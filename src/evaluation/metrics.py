@@ -82,6 +82,6 @@ class ConfusionMatrix:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the scored pixels that are right; NaN if there are none."""
+        """Share of the scored pixels that are right; NaN without scored pixels."""
         total = self.counts.sum()
         return float(self.hits.sum() / total) if total else float("nan")

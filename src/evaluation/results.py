@@ -1,4 +1,4 @@
-"""What an evaluation tells: its progress and the table on the console, the JSON file."""
+"""Output of an evaluation: progress and table on the console, the JSON file."""
 import json
 import math
 import os
@@ -13,7 +13,7 @@ OPTION = "--result_file"
 
 
 def kind_to_replace(config, kind: str) -> str:
-    """What of earlier files may be replaced, as src.files.check_output takes it: of that kind, or any."""
+    """The files that may be replaced, see src.files.check_output: those of `kind`, or any with --overwrite."""
     return "" if config.overwrite else kind
 
 
@@ -63,10 +63,10 @@ def write_result(config, matrix, names, extra: dict) -> None:
 
 
 def check_scored(matrix, ignore_label: int) -> None:
-    """Raises RunError where nothing could be scored, so that nobody takes it for a result."""
+    """Raises RunError where no pixel could be scored: this is not a result."""
     if not matrix.counts.any():
-        raise RunError(f"no pixel could be scored, so there is no mean IoU: the masks hold nothing but the ignored "
-                       f"label {ignore_label}; src/data/check_data.py looks at them")
+        raise RunError(f"no pixel could be scored, so there is no mean IoU: the masks contain only the ignored "
+                       f"label {ignore_label}; src/data/check_data.py checks them")
 
 
 def none_if_nan(value: float):

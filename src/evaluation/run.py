@@ -1,4 +1,4 @@
-"""An evaluation, from options and a list file to the table and the result file; the same for every kind of model."""
+"""Run an evaluation of any kind of model, from options and a list file to the table and the result file."""
 import dataclasses
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from src.weights.checkpoint import digest
 
 
 def run(config, path, option: str) -> None:
-    """Evaluate the model at `path` on --data_lst; `option` is what errors call the path."""
+    """Evaluate the model at `path` on --data_lst; `option` is the path's name in errors."""
     limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
@@ -58,11 +58,11 @@ def run(config, path, option: str) -> None:
 
 
 def settings_of(config, model, batch_size: int, count: int) -> Settings:
-    """The evaluator's settings for `count` pictures. Raises InputError for --scales_type 1 beside --scales."""
+    """The evaluator's settings for `count` pictures. Raises InputError for --scales_type 1 together with --scales."""
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
     scales = FIVE_SCALES if config.scales_type else tuple(config.scales)
-    crop_size = config.crop_size if "crop_size" in config.given else model.crop_size    # a fixed input has but one
+    crop_size = config.crop_size if "crop_size" in config.given else model.crop_size    # a fixed input has only one
     return Settings(crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
 
 

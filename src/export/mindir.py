@@ -1,11 +1,11 @@
-"""MINDIR rewritten to version 1, which MindSpore Lite up to 2.0 reads.
+"""Rewrite a MINDIR to version 1, which MindSpore Lite up to 2.0 reads.
 
-Since version 2 operators take their settings as inputs; version 1 keeps them as attributes of the primitive. The
-rewriting moves them back for the operators of this network and refuses any other.
+From version 2 on operators take their settings as inputs; version 1 keeps them as attributes of the primitive. They are
+moved back for the operators of this network; other operators are refused.
 """
 from src.console import RunError
 
-REFERENCE = "REF::"    # a node's op_type names its primitive so
+REFERENCE = "REF::"    # prefix of a primitive's name in a node's op_type
 
 # Operator -> (its name in version 1, {position of the input: attribute that takes its place}).
 SETTINGS = {
@@ -21,9 +21,9 @@ FORMATS = (b"NCHW", b"NHWC")
 
 
 def to_version_1(model) -> None:
-    """Turn the protobuf of a MINDIR of version 3 into one of version 1, in place, as mindspore.export's custom_func.
+    """Convert the protobuf of a MINDIR from version 3 to 1, in place; a custom_func of mindspore.export.
 
-    Raises RunError for an operator that version 1 is not known for.
+    Raises RunError for an operator whose form in version 1 is not known.
     """
     primitives = {primitive.name: primitive for primitive in model.primitives}
     constants = {node.output[0]: node.attribute[0] for node in model.graph.node if node.op_type == "Constant"}
@@ -46,14 +46,14 @@ def to_version_1(model) -> None:
 
 
 def move_settings(node, primitive, places: dict, constants: dict) -> None:
-    """Make the node's constant inputs at `places` attributes of its primitive, and drop them from the inputs."""
+    """Turn the node's constant inputs at `places` into attributes of its primitive."""
     for position, name in places.items():
         if node.input[position] not in constants:
             raise RunError(f"{primitive.op_type}: {name} is not a constant, which MINDIR version 1 needs")
         attribute = primitive.attribute.add()
         attribute.CopyFrom(constants[node.input[position]])
         attribute.name = name
-        if name == "shape":    # -1 for a length that stays, which Lite does not take
+        if name == "shape":    # -1 for an unchanged length, which Lite does not accept
             lengths = next(item.tensors[0].dims for item in node.attribute if item.name == "shape")
             for value, length in zip(attribute.values, lengths):
                 value.ints[:] = [length]

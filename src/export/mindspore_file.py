@@ -17,7 +17,7 @@ from src.nets.net_factory import create_inference
 def write(config, network, facts: dict, path: Path) -> None:
     """Write a folded network to `path` with an input of fixed sizes.
 
-    MindSpore refuses blanks and more in a path, so it writes into a temporary folder.
+    MindSpore refuses blanks and other characters in a path, so it writes into a temporary folder.
 
     Raises InputError if this MindSpore cannot write the format, OSError if `path` cannot be written.
     """
@@ -31,7 +31,7 @@ def write(config, network, facts: dict, path: Path) -> None:
 
 
 def export(cell, image, file_format: str, path: Path, rewrite=None) -> None:
-    """Write `cell` with an input like `image`; `rewrite` may change a MINDIR's protobuf before."""
+    """Write `cell` with an input like `image`; `rewrite` changes the protobuf of a MINDIR before."""
     changes = {"custom_func": rewrite} if rewrite and file_format == "MINDIR" else {}
     with temporary_folder() as folder:
         made = Path(folder, f"network.{file_format.lower()}")
@@ -43,6 +43,6 @@ def export(cell, image, file_format: str, path: Path, rewrite=None) -> None:
 
 
 def write_facts(facts: dict, path: Path) -> None:
-    """The facts beside a MINDIR, which has no place for them."""
+    """Write the facts in a file beside a MINDIR, which has no place for them."""
     if path.suffix == ".mindir":
         write_whole(beside(path), json.dumps(facts, indent=1, ensure_ascii=False).encode())

@@ -13,7 +13,7 @@ from src.nets.onnx_graph import build_model
 
 
 def write(config, network, facts: dict, path: Path) -> None:
-    """Write a folded network to `path` as the options ask."""
+    """Write a folded network to `path`, with the options `config`."""
     fixed = {} if config.dynamic else {"batch": config.export_batch_size, "side": config.input_size}
     model = build_model(*network, to_texts(facts), input_type=config.input_type, input_format=config.input_format,
                         mean=config.image_mean, std=config.image_std, half=config.precision == "fp16", **fixed)
@@ -24,7 +24,7 @@ def write(config, network, facts: dict, path: Path) -> None:
 
 
 def write_facts(facts: dict, path: Path) -> None:
-    """Nothing: the file itself holds them."""
+    """Do nothing: the ONNX file itself contains the facts."""
 
 
 def calibration(config):

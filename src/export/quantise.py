@@ -7,12 +7,12 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 from src.evaluation.inference import Settings, letterbox
 from src.models.model import arrange
 
-# The classifier stays float32, and what follows it: rounding the logits would cost accuracy directly.
+# The classifier and all nodes after it stay float32: rounding the logits would cost accuracy directly.
 LAST = "network.aspp.conv2"
 
 
 class Calibration:
-    """Inputs (1, ...) of a model one after the other, as ONNX Runtime's calibration asks for them."""
+    """Inputs (1, ...) of a model one after the other, in the interface of ONNX Runtime's calibration."""
 
     def __init__(self, inputs):
         self.inputs = iter(inputs)
@@ -23,15 +23,15 @@ class Calibration:
 
 
 def to_int8(model, inputs, path) -> None:
-    """Write the model with int8 weights and uint8 activations, whose ranges `inputs` show, to `path`.
+    """Write the model with int8 weights and uint8 activations to `path`; ranges of activations come from `inputs`.
 
-    Weights get a scale for each channel and 7 of 8 bits: without VNNI a CPU adds products in 16 bits, which 8 bits
-    overflow.
+    Weights have a scale for each channel and use 7 of 8 bits: without VNNI a CPU adds products in 16 bits, which
+    overflow with 8-bit weights.
 
     Args:
-        inputs: iterable of arrays (1, ...) as the model takes them.
+        inputs: iterable of arrays (1, ...), inputs of the model.
     """
-    logging.getLogger().setLevel(logging.ERROR)    # it recommends what has been done here already
+    logging.getLogger().setLevel(logging.ERROR)    # it recommends steps that were already done here
     quantize_static(model, str(path), Calibration(inputs), quant_format=QuantFormat.QDQ, per_channel=True,
                     reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                     op_types_to_quantize=["Conv", "Relu", "Add", "MaxPool", "Concat"],

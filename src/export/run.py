@@ -1,4 +1,4 @@
-"""An export: a checkpoint with its softmax as ONNX, MINDIR or AIR, with the facts that the checkpoint knows."""
+"""Export a checkpoint with softmax as ONNX, MINDIR or AIR, with the facts in the checkpoint."""
 from pathlib import Path
 
 from src.claims import claim_file
@@ -13,13 +13,13 @@ from src.models.model_file import read_facts, with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
 
-# Format -> (the module whose `write` makes it, the packages that it needs); MindSpore must not be imported beside onnx.
+# Format -> (module whose `write` makes it, packages that it needs); MindSpore and onnx must not be imported together.
 MINDSPORE = ("src.export.mindspore_file", '"mindspore>=2.7,<2.9"')
 WRITERS = {"ONNX": ("src.export.onnx_file", "onnx onnxruntime"), "MINDIR": MINDSPORE, "AIR": MINDSPORE}
 
 
 def run(config) -> None:
-    """Write the file aside and rename it; say what was written."""
+    """Write the file and print a summary."""
     check_options(config)
     config = with_facts(config, config.ckpt_file, "--ckpt_file")
     path, kind = target_path(config), "" if config.overwrite else config.file_format.lower()
@@ -45,7 +45,7 @@ def run(config) -> None:
 
 
 def check_options(config) -> None:
-    """Raises InputError for options that do not fit each other or this machine."""
+    """Raises InputError for options that do not fit together or do not fit this machine."""
     if config.file_format == "AIR" and resolve_target(config.device_target) != "Ascend":
         raise InputError("--file_format AIR: needs --device_target Ascend with CANN; give --file_format MINDIR or ONNX")
     if config.precision == "float32":

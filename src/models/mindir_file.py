@@ -1,6 +1,6 @@
-"""A MINDIR before MindSpore gets it: its sizes are compared with its contents, which MindSpore's loader does not do.
+"""Check a MINDIR before MindSpore loads it: sizes are compared with contents, which MindSpore's loader does not do.
 
-Field numbers: MindSpore's mindspore/core/proto/mind_ir.proto. Nothing of MindSpore is needed, and no weight is read.
+Field numbers: MindSpore's mindspore/core/proto/mind_ir.proto. MindSpore is not needed, and no weight is read.
 """
 import math
 
@@ -9,7 +9,7 @@ from src.foreign import printable
 from src.weights import protobuf
 from src.weights.protobuf import Damaged
 
-# Message -> {field: message}, as far as tensors may lie there; a parameter and a constant are tensors with content.
+# Message -> {field: message}, for all places of tensors; a parameter and a constant are tensors with content.
 WHERE_TENSORS_ARE = {
     "model": {7: "graph", 8: "graph", 12: "primitive"},
     "graph": {1: "node", 3: "content", 5: "value", 6: "value", 8: "attribute", 10: "map"},
@@ -27,20 +27,21 @@ MOST_DIMS, UINT8 = 16, 2
 
 
 def check(path, option: str) -> None:
-    """Raises InputError for a MINDIR with a tensor that holds more or less than its shape says, and for version 1."""
+    """Raises InputError for a MINDIR of version 1, and for a tensor with more or fewer bytes than its shape needs."""
     if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
-        raise InputError(f"{option} {path}: is a MINDIR of version 1, which MindSpore Lite reads and MindSpore does "
-                         "not; export it without --mindir_version 1")
+        raise InputError(f"{option} {path}: is a MINDIR of version 1, which only MindSpore Lite reads; "
+                         "export it without --mindir_version 1")
     with_bytes(path, option, check_tensors)
 
 
 def read_signature(path, option: str) -> tuple:
-    """(input's shape, classes, whether it takes bytes) of a MINDIR; () and None if it has not one input and output."""
+    """(input's shape, classes, whether the input is uint8) of a MINDIR with one input and one output, else ()
+    and None."""
     return with_bytes(path, option, signature)
 
 
 def with_bytes(path, option: str, use):
-    """use(the mapped file). Raises InputError for what is no MINDIR."""
+    """Result of use(the mapped file). Raises InputError for a file that is not a MINDIR."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             return use(data)
@@ -58,7 +59,7 @@ def check_tensors(data) -> None:
 def check_tensor(dims: tuple, found: dict, is_content: bool) -> None:
     content = found.get(CONTENT)
     if found.get(COMPRESSION) or EXTERNAL in found:
-        raise Damaged("a weight is compressed, or lies in another file")
+        raise Damaged("a weight is compressed, or is in another file")
     if content is None and not is_content:
         return
     size = len(content) if isinstance(content, range) else -1
@@ -67,7 +68,7 @@ def check_tensor(dims: tuple, found: dict, is_content: bool) -> None:
 
 
 def dims_of(data, found: list) -> tuple:
-    """The lengths of a tensor; -1 and less for one that is free."""
+    """The lengths of a tensor; negative for a free one."""
     dims = []
     for number, value in found:
         if number == DIMS:

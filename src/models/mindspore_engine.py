@@ -15,7 +15,7 @@ from src.nets.net_factory import create_inference
 
 
 def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
-    """The source on that device. Raises InputError for what cannot be used."""
+    """Load the source on that device. Raises InputError for a file or device that cannot be used."""
     if precision != "float32":
         raise InputError(f"--precision {precision}: MindSpore computes in float32 here; give --engine openvino")
     target = resolve_target(device)
@@ -30,18 +30,18 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
 
 
 def cell_runner(cell, name):
-    """inputs -> probabilities of a cell; errors are one line that begins with `name`."""
+    """A function inputs -> probabilities that runs a cell; errors are one line that begins with `name`."""
     def run(batch):
         try:
             return cell(ms.Tensor(batch)).asnumpy()
-        except Exception as error:    # a graph that was built wrongly leads MindSpore to many
+        except Exception as error:    # MindSpore raises many kinds for an invalid graph
             raise RunError(f"{name}: MindSpore failed on an input of {np.shape(batch)}: "
                            f"{printable(first_line(error), 200)}") from None
     return run
 
 
 def steady(run):
-    """`run` with every smaller batch filled up to the largest so far, since each new shape is compiled."""
+    """`run` with smaller batches padded to the largest one so far, since MindSpore compiles each new shape."""
     largest = 0
 
     def predict(batch):
@@ -60,6 +60,6 @@ def load_mindir(source: Source) -> nn.Cell:
         named.symlink_to(source.path.absolute())
         try:
             return nn.GraphCell(ms.load(str(named)))
-        except Exception as error:    # a damaged graph leads MindSpore to many
+        except Exception as error:    # MindSpore raises many kinds for a damaged graph
             raise InputError(f"{source.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
                              ) from None

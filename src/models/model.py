@@ -1,4 +1,4 @@
-"""One way to open a trained network: a checkpoint, an ONNX file or a MINDIR, in whatever engine runs it.
+"""Open a trained network: a checkpoint, an ONNX file or a MINDIR, in any engine.
 
     model = open_model("deeplab_v3_s16.ckpt")
     probabilities = model.predict(inputs)
@@ -25,7 +25,7 @@ from src.weights.folding import fold
 from src.weights.loading import Network, check_finite, read_network
 from src.weights.manifest import check_sha256
 
-# Engine -> (the module that runs it, the kinds of files that it takes, the package that it needs).
+# Engine -> (its module, the kinds of files that it runs, the package that it needs).
 ENGINES = {
     "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7,<2.9"'),
     "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
@@ -36,10 +36,10 @@ TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
 
 class Source(NamedTuple):
-    """A file to open, with what is known of it."""
+    """A file to open, with its known facts."""
 
     path: Path
-    option: str    # what errors call it
+    option: str    # its name in errors
     kind: str    # checkpoint, onnx or mindir
     name: str    # of the network, for tables
     facts: dict
@@ -51,31 +51,31 @@ class Source(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What an engine made of a Source."""
+    """A Source loaded by an engine."""
 
-    run: object    # inputs as the file takes them -> probabilities (N, C, H, W) float32
-    shape: tuple    # of the input, None for lengths that are free
+    run: object    # inputs in the file's format -> probabilities (N, C, H, W) float32
+    shape: tuple    # of the input, None for free lengths
     num_classes: int
     is_uint8: bool
-    device: str    # what it runs on, for the console
+    device: str    # device and precision, for the console
 
 
 class Model(NamedTuple):
     """A trained network that predicts.
 
     `predict` takes normalised pictures (N, 3, S, S) float32, blue green red, and returns probabilities (N, C, S, S)
-    float32; S is any where `size` is None.
+    float32. S is free if `size` is None.
     """
 
     path: Path
-    title: str    # of tables: the network and what it was opened as
-    facts: dict    # what the file says, see src.metadata
+    title: str    # for tables: the network and the kind of file
+    facts: dict    # the file's facts, see src.metadata
     num_classes: int
     crop_size: int    # side of the square input that it was trained with; `size` where that is fixed
     mean: tuple    # of each channel, blue green red
     std: tuple
     size: int    # side of the input, None where it is free
-    where: str    # what errors call the file
+    where: str    # the file's name in errors
     engine: str
     device: str
     predict: object
@@ -86,13 +86,13 @@ class Model(NamedTuple):
             side = settings.input_size(scale)
             if self.size not in (None, side):
                 raise InputError(
-                    f"{self.where}: takes {self.size}x{self.size} only, and scale {scale:g} of crop_size "
+                    f"{self.where}: takes {self.size}x{self.size} only, but scale {scale:g} of crop_size "
                     f"{settings.crop_size} needs {side}x{side}; export it with --dynamic True --file_format ONNX, or "
                     "change --crop_size and --scales")
 
 
 def choose(engine: str, kind: str, target: str) -> str:
-    """The engine that `auto` means for a kind of file on a device; others as they are."""
+    """The engine for `auto`, by kind of file and device; another name is returned unchanged."""
     if engine != "auto":
         return engine
     accelerated = kind == "checkpoint" and target in ("Ascend", "GPU")
@@ -106,14 +106,14 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     Args:
         engine: auto, or a key of ENGINES. auto takes MindSpore on Ascend and GPU and for a MINDIR, else ONNX Runtime.
         device: auto, Ascend, GPU or CPU; auto takes an Ascend where there is one, else the CPU.
-        precision: float32, or bf16 where the engine can.
-        option: what errors call the file.
-        allow_nonfinite: take weights and results with NaN or infinity, which are an error otherwise.
-        known: facts (see src.metadata) that the caller knows better than the file.
+        precision: float32, or bf16 if the engine has it.
+        option: the file's name in errors.
+        allow_nonfinite: accept weights and results with NaN or infinity, which are an error otherwise.
+        known: facts (see src.metadata) that replace those of the file.
 
     Raises:
-        InputError: no such file, one that is damaged or of another kind, an engine or a device that cannot be used; a
-            SHA-256 beside it that is another's.
+        InputError: the file is missing, damaged, of another kind, or differs from the SHA-256 beside it; the engine or
+            the device cannot be used.
     """
     kind = kind_of(path, option)
     check_sha256(path, option)
@@ -146,7 +146,7 @@ def release_memory() -> None:
 
 
 def load_room(module: str, option: str, package: str):
-    """A module whose `package` may not be installed. Raises InputError that names the option and pip's command."""
+    """Import a module whose `package` may be missing. Raises InputError with the option and pip's command."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -162,13 +162,13 @@ def read_folded(path, option: str, facts: dict, allow_nonfinite: bool = False) -
 
 
 def defaults() -> dict:
-    """The facts that hold where neither file nor user says anything: those of the published networks."""
+    """Default facts: those of the published networks."""
     options = read_options()
     return {name: options[names[0]].default for name, names in metadata.OPTIONS.items()}
 
 
 def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool) -> Model:
-    """The Model of a loaded file. Raises InputError for one that is no segmentation network."""
+    """The Model of a loaded file. Raises InputError for a file that is not a segmentation network."""
     batch, side, channels_last = layout(source, loaded)
     where = source.where    # `predict` must not keep the source's weights alive
     facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
@@ -176,8 +176,8 @@ def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool)
     if len(names) == loaded.num_classes:
         facts["class_names"] = names
     elif names:
-        metadata.warn_once(f"{where}: names {len(names)} classes and has {loaded.num_classes}; these names are "
-                           "left out")
+        metadata.warn_once(f"{where}: has {len(names)} class names but {loaded.num_classes} classes; the names "
+                           "are ignored")
     if source.name in NETWORKS:    # a foreign file may be any network
         facts["output_stride"] = NETWORKS[source.name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
@@ -188,9 +188,9 @@ def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool)
     def check_result(found, shape):
         expected = (shape[0], loaded.num_classes, *shape[2:])
         if found.shape != expected:
-            raise RunError(f"{where}: gives {found.shape} for an input of {shape}, not {expected}")
+            raise RunError(f"{where}: returns {found.shape} for an input of {shape}, not {expected}")
         if not (allow_nonfinite or np.isfinite(found.sum())):    # one pass, a hundredth of the network's time
-            raise RunError(f"{where}: computes NaN or infinity; take another file (--allow_nonfinite goes on)")
+            raise RunError(f"{where}: computes NaN or infinity; use another file (--allow_nonfinite goes on)")
         return found
 
     title = source.name if source.kind == "checkpoint" else f"{source.name} ({TITLES[source.kind]})"
@@ -199,7 +199,7 @@ def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool)
 
 
 def layout(source: Source, loaded: Loaded) -> tuple:
-    """(batch, side, whether the channels come last) of the input; None for lengths that are free."""
+    """(batch, side, whether the channels come last) of the input; None for free lengths."""
     shape = loaded.shape
     if len(shape) == 4 and 3 in (shape[1], shape[3]) and isinstance(loaded.num_classes, int) and (
             2 <= loaded.num_classes <= MOST_CLASSES and all(length is None or length > 0 for length in shape)):
@@ -207,15 +207,15 @@ def layout(source: Source, loaded: Loaded) -> tuple:
         height, width = shape[1:3] if channels_last else shape[2:]
         if height == width and (height or 0) <= LARGEST_SIDE:
             return shape[0], height, channels_last
-    raise InputError(f"{source.where}: is no segmentation network: one square input (N, 3, S, S) or (N, S, S, 3) of "
+    raise InputError(f"{source.where}: is not a segmentation network: one square input (N, 3, S, S) or (N, S, S, 3) of "
                      f"float32 or uint8 and one output (N, classes, S, S) of 2 to {MOST_CLASSES} classes are expected")
 
 
 def arrange(inputs: np.ndarray, mean, std, is_uint8: bool, channels_last: bool) -> np.ndarray:
-    """Normalised inputs (N, 3, S, S) float32 as a file takes them.
+    """Normalised inputs (N, 3, S, S) float32 in a file's input format.
 
     Args:
-        is_uint8: back to what the picture's bytes were, the padding to the mean's nearest byte.
+        is_uint8: convert back to the picture's bytes, and the padding to the byte nearest to the mean.
         channels_last: (N, S, S, 3).
     """
     if is_uint8:
@@ -225,7 +225,8 @@ def arrange(inputs: np.ndarray, mean, std, is_uint8: bool, channels_last: bool) 
 
 
 def in_batches(run, batch):
-    """`run`, which takes `batch` pictures (any number if None), as a function that takes any; the last is filled up."""
+    """A function that takes any number of pictures from `run`, which takes `batch` (any if None); the last batch is
+    padded."""
     def predict(inputs):
         if batch in (None, len(inputs)):
             return run(inputs)

@@ -1,4 +1,4 @@
-"""What kind a model file is, and what it says of its network: read before anything is loaded."""
+"""The kind and the facts of a model file, read before the file is loaded."""
 from pathlib import Path
 
 from src import metadata
@@ -12,7 +12,7 @@ from src.weights.names import CLASSIFIER
 
 
 def kind_of(path, option: str) -> str:
-    """checkpoint, onnx or mindir, by the first bytes and not by the name.
+    """checkpoint, onnx or mindir, from the first bytes, not from the name.
 
     All three are protobufs. ONNX begins with a number (its version), a MINDIR with a text (its version), a checkpoint
     with a message whose first field is the text of a name.
@@ -35,7 +35,7 @@ def kind_of(path, option: str) -> str:
     if checkpoint.begins(head):
         return "checkpoint"
     is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
-    what = checkpoint.OF_PYTORCH if is_torch else "is no checkpoint of MindSpore, no ONNX and no MINDIR"
+    what = checkpoint.OF_PYTORCH if is_torch else "is not a MindSpore checkpoint, ONNX file or MINDIR"
     raise InputError(f"{option} {path}: {what}")
 
 
@@ -68,14 +68,14 @@ def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
 
 
 def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that train.py wrote beside a checkpoint of an earlier version, if it is there.
+    """The facts in the config.yaml that earlier versions of train.py wrote beside a checkpoint; {} without it.
 
-    It may be another program's, so what cannot be used is passed over.
+    The file may be another program's, so invalid values are ignored.
     """
     try:
         saved = load_yaml(read_text(path.parent / "config.yaml"))
     except (OSError, Unreadable):
-        return {}    # not there, or somebody else's
+        return {}    # missing, or of another program
     if not isinstance(saved, dict):
         return {}
     said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}

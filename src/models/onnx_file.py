@@ -1,4 +1,4 @@
-"""An ONNX file before an engine gets it: its metadata, and whether it reaches for files elsewhere.
+"""Read an ONNX file before an engine loads it: its metadata, and references to files outside its folder.
 
 Field numbers: github.com/onnx/onnx, onnx/onnx.proto3. The onnx package is not needed, and no weight is read.
 """
@@ -13,7 +13,7 @@ from src.weights.protobuf import Damaged
 METADATA, EXTERNAL_DATA = 14, 13    # of ModelProto, TensorProto
 LONGEST_NAME, LONGEST_PATH = 200, 4096
 
-# Message -> {field: message}, as far as tensors may lie there.
+# Message -> {field: message}, for all places of tensors.
 WHERE_TENSORS_ARE = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -32,7 +32,7 @@ def read_metadata(path, option: str) -> dict:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             spans = [value for number, value in protobuf.fields(data, 0, len(data)) if number == METADATA]
             if not all(isinstance(span, range) for span in spans):
-                raise Damaged("metadata that are no text")
+                raise Damaged("metadata that are not text")
             if sum(map(len, spans)) > MOST_BYTES:
                 raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
             return dict(read_entry(data, span) for span in spans)
@@ -45,24 +45,24 @@ def read_entry(data, span) -> tuple:
     found = dict(protobuf.message(data, span, 16))
     text = found.get(2, range(0))
     if not isinstance(text, range):
-        raise Damaged("metadata that are no text")
+        raise Damaged("metadata that are not text")
     return protobuf.text(data, found.get(1), LONGEST_NAME), bytes(data[text.start:text.stop]).decode(errors="replace")
 
 
 def check_external_data(path, option: str) -> None:
-    """Raises InputError if a tensor of an ONNX file lies in a file outside the file's own folder, or in no file."""
+    """Raises InputError if a tensor of an ONNX file is in a missing file or in one outside the ONNX file's folder."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             for place in external_places(data):
                 if not is_within(Path(path).parent, place):
-                    raise InputError(f"{option} {path}: a weight lies in {shown(place)}, which is no file in its "
+                    raise InputError(f"{option} {path}: a weight is in {shown(place)}, which is not a file in its "
                                      "folder; refused")
     except (Damaged, OSError, ValueError) as error:
         raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
 
 
 def external_places(data) -> set:
-    """The `location` of every tensor that lies in another file."""
+    """The `location` of every tensor that is in another file."""
     places = set()
     for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE, "model"):
         for entry in [value for number, value in found if kind == "tensor" and number == EXTERNAL_DATA]:
@@ -73,7 +73,7 @@ def external_places(data) -> set:
 
 
 def is_within(folder: Path, place: str) -> bool:
-    """Whether `place`, followed through links, is a file in `folder`."""
+    """Whether `place` is a file in `folder`, also after following links."""
     if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts or "\\" in place or ":" in place:
         return False
     target = os.path.realpath(folder / place)

@@ -12,14 +12,14 @@ from src.nets.onnx_graph import build_skeleton
 PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider", "Ascend": "CANNExecutionProvider"}
 NEEDED = {"GPU": "an NVIDIA driver, CUDA, cuDNN and the package onnxruntime-gpu",
           "Ascend": "CANN and the package onnxruntime-cann, in place of onnxruntime and onnxruntime-gpu"}
-SILENT = 4    # ONNX Runtime's severity for fatal errors alone; what it raises is reported here
-TYPES = {"tensor(float)": False, "tensor(uint8)": True}    # of the input -> whether it takes bytes
+SILENT = 4    # ONNX Runtime's severity for fatal errors alone; its exceptions are reported here
+TYPES = {"tensor(float)": False, "tensor(uint8)": True}    # type of the input -> whether it is uint8
 
 
 def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
-    """A session of the source on that device alone. Raises InputError for what cannot be used."""
+    """Load the source in a session on that device alone. Raises InputError for a file or device that cannot be used."""
     if precision != "float32":
-        raise InputError(f"--precision {precision}: ONNX Runtime computes what the file says; give --engine openvino")
+        raise InputError(f"--precision {precision}: ONNX Runtime uses that of the file; give --engine openvino")
     target = "GPU" if device == "auto" and resolve_target(device) == "CPU" and has_cuda() else resolve_target(device)
     path, weights = source.path, {}    # the session copies the weights: `run` must not keep the source alive
     session = open_session(source, target, device_id, weights)
@@ -39,20 +39,20 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
 
 
 def open_session(source: Source, target: str, device_id: int, weights: dict):
-    """onnxruntime.InferenceSession of the source; `weights` gets the arrays that it uses as they lie in memory."""
+    """onnxruntime.InferenceSession of the source; `weights` gets the arrays that it uses without a copy."""
     provider = PROVIDERS[target]
     if provider not in onnxruntime.get_available_providers():
         raise unusable(target)
     onnxruntime.set_default_logger_severity(SILENT)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
-    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles it
     settings = {} if target == "CPU" else {"device_id": device_id}
     try:
         session = onnxruntime.InferenceSession(model_of(source, options, weights), options, [(provider, settings)],
-                                               enable_fallback=0)    # it would print a banner and try the same again
-    except Exception as error:    # ONNX Runtime's exceptions have no common class but Exception
-        raise InputError(f"{source.where}: is no model that ONNX Runtime can read ({printable(first_line(error), 200)})"
+                                               enable_fallback=0)    # else it prints a banner and tries the same again
+    except Exception as error:    # the only common class of ONNX Runtime's exceptions
+        raise InputError(f"{source.where}: ONNX Runtime cannot read this model ({printable(first_line(error), 200)})"
                          ) from None
     if session.get_providers()[0] != provider:
         raise unusable(target)
@@ -60,7 +60,7 @@ def open_session(source: Source, target: str, device_id: int, weights: dict):
 
 
 def model_of(source: Source, options, weights: dict):
-    """The file's path, or the bytes of a graph without its weights, which `options` hand over."""
+    """The file's path, or the bytes of a graph whose weights are passed through `options`."""
     if source.kind == "onnx":
         return str(source.path)
     model, constants = build_skeleton(*source.network)

@@ -1,4 +1,4 @@
-"""OpenVINO as an engine, an optional package: float32, or bf16 where the CPU computes in it."""
+"""OpenVINO as an engine, an optional package: float32, or bf16 if the CPU has it."""
 import openvino
 
 from src.console import InputError, RunError, first_line
@@ -7,11 +7,11 @@ from src.foreign import printable
 from src.models.model import Loaded, Source
 from src.nets.onnx_graph import build_model
 
-HINTS = {"float32": "f32", "bf16": "bf16"}    # without one OpenVINO takes bf16 where the CPU can
+HINTS = {"float32": "f32", "bf16": "bf16"}    # without a hint OpenVINO uses bf16 if the CPU has it
 
 
 def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
-    """The source compiled for the CPU. Raises InputError for another device, and for bf16 where the CPU cannot."""
+    """The source compiled for the CPU. Raises InputError for another device, and for bf16 if the CPU lacks it."""
     target = resolve_target(device)
     if target != "CPU":
         raise InputError(f"--engine openvino: runs on the CPU here, not on {target}; give --device_target CPU")
@@ -23,12 +23,12 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         compiled = core.compile_model(core.read_model(data), "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision],
                                                                      "PERFORMANCE_HINT": "LATENCY"})
     except RuntimeError as error:
-        raise InputError(f"{source.where}: is no model that OpenVINO can read ({printable(first_line(error), 200)})"
+        raise InputError(f"{source.where}: OpenVINO cannot read this model ({printable(first_line(error), 200)})"
                          ) from None
     shapes = [end.partial_shape for end in (*compiled.inputs, *compiled.outputs)]
     if len(compiled.inputs) != 1 or len(shapes) != 2 or any(
             shape.rank.is_dynamic or len(shape) != 4 for shape in shapes):
-        return Loaded(None, (), None, False, "CPU")    # no segmentation network
+        return Loaded(None, (), None, False, "CPU")    # not a segmentation network
     shape = [None if length.is_dynamic else length.get_length() for length in shapes[0]]
     classes = shapes[1][1]
 

@@ -1,15 +1,15 @@
-"""What DeepLabV3 is, as data: every convolution with its place, size, stride and dilation.
+"""The architecture of DeepLabV3 as data: every convolution with its place, size, stride and dilation.
 
-The MindSpore cells, the ONNX graph, the folding of BatchNorm and the checks of weight files all read it. Nothing here
-needs MindSpore or onnx. Sources: Chen et al. 2017 (arXiv 1706.05587) and the model zoo's DeepLabV3, whose parameter
-names these are.
+The MindSpore cells, the ONNX graph, the folding of BatchNorm and the checks of weight files all use it. It needs
+neither MindSpore nor onnx. Sources: Chen et al. 2017 (arXiv 1706.05587) and the model zoo's DeepLabV3, from which the
+parameter names are.
 """
 import dataclasses
 from typing import NamedTuple
 
 PREFIX = "network."    # of every parameter in a checkpoint
 EPSILON = 1e-5    # of every BatchNorm
-EXPANSION = 4    # output channels of a bottleneck over its inner ones
+EXPANSION = 4    # ratio of a bottleneck's output channels to its inner ones
 MULTI_GRID = (1, 2, 4)    # factors on the dilation within layer4 (paper, table 3)
 
 # For each output stride: (stride, dilation) of layer1 to layer4.
@@ -20,7 +20,7 @@ STAGES = {
 
 
 class Size(NamedTuple):
-    """How large the network is."""
+    """Numbers of blocks and channels."""
 
     blocks: tuple    # bottlenecks in each layer; the last has len(MULTI_GRID)
     width: int    # channels of the stem and inside layer1, doubled from layer to layer
@@ -40,7 +40,7 @@ NETWORKS = {
 
 
 class Conv(NamedTuple):
-    """A convolution, and the BatchNorm behind it; `name` and `norm` are where their parameters are, after PREFIX."""
+    """A convolution and the BatchNorm after it; `name` and `norm` are the names of their parameters after PREFIX."""
 
     name: str
     in_channels: int
@@ -53,7 +53,7 @@ class Conv(NamedTuple):
 
     @property
     def padding(self) -> int:
-        """On every side; keeps the size at stride 1."""
+        """Padding on every side; keeps the size at stride 1."""
         return self.dilation * (self.kernel - 1) // 2
 
     def shapes(self) -> dict:
@@ -78,7 +78,7 @@ class Block(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The whole network: stem, layers of blocks, ASPP branches, image pooling, projection, classifier."""
+    """The complete network: stem, layers of blocks, ASPP branches, image pooling, projection, classifier."""
 
     name: str
     output_stride: int
@@ -92,7 +92,7 @@ class Architecture:
     classifier: Conv
 
     def convs(self) -> list:
-        """Every Conv in the data's order."""
+        """Every Conv, in the order of the data flow."""
         blocks = [conv for layer in self.layers for block in layer for conv in block if conv]
         return [self.stem, *blocks, *self.branches, self.pooling, self.project, self.classifier]
 
@@ -113,11 +113,11 @@ class Architecture:
 
 
 def architecture(name: str, num_classes: int = 21, atrous_rates=(6, 12, 18)) -> Architecture:
-    """The network called `name` in NETWORKS.
+    """The network `name` of NETWORKS.
 
     Args:
         num_classes: background included.
-        atrous_rates: dilations of the atrous ASPP branches; the zoo takes 6 12 18 at both output strides, the paper
+        atrous_rates: dilations of the atrous ASPP branches; the zoo uses 6 12 18 at both output strides, the paper
             doubles them at stride 8 (section 4.1).
 
     Raises ValueError that lists the names for any other.

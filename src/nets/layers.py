@@ -1,4 +1,4 @@
-"""Convolution, BatchNorm and dropout as MindSpore cells; the only file that knows MindSpore's BatchNorm.
+"""Convolution, BatchNorm and dropout as MindSpore cells; the only file that uses MindSpore's BatchNorm.
 
 MindSpore changes layer defaults between releases (momentum 0.9 to 0.1, bias on), so every argument is given.
 """
@@ -16,10 +16,10 @@ def conv(spec: Conv) -> nn.Conv2d:
 
 
 def batch_norm(spec: Conv, freeze_bn: bool) -> nn.Cell:
-    """The BatchNorm behind `spec`, with momentum 0.9 (the share of the old value) as the zoo trains it.
+    """The BatchNorm after `spec`, with momentum 0.9 (the share of the old value) as in the zoo.
 
-    Batch statistics in training, moving statistics in evaluation; with freeze_bn moving statistics always, gamma and
-    beta are still trained. A folded network has none: its input is the result.
+    It uses batch statistics in training and moving statistics in evaluation. With freeze_bn it always uses moving
+    statistics; gamma and beta are still trained. In a folded network it returns its input.
     """
     if not spec.norm:
         return nn.Identity()
@@ -29,13 +29,13 @@ def batch_norm(spec: Conv, freeze_bn: bool) -> nn.Cell:
 
 
 class KeyedDropout(nn.Cell):
-    """Dropout whose mask is a function of a key for each sample, so that a resumed run drops what the uncut run drops.
+    """Dropout whose mask depends only on a key for each sample, so that a resumed run repeats an uninterrupted one.
 
-    MindSpore's Dropout counts inside its kernels, which no checkpoint holds. Here every element's number is mixed with
-    its sample's key (three rounds of multiply and xor-shift, as integer hashes do) and compared with `p`.
+    MindSpore's Dropout keeps its state inside its kernels, so it is not in checkpoints. Here every element's number is
+    mixed with its sample's key (three rounds of multiply and xor-shift, as in integer hashes) and compared with `p`.
 
     Args:
-        p: share of the elements that is set to 0; the others are divided by 1 - p.
+        p: share of the elements that are set to 0; the others are divided by 1 - p.
     """
 
     def __init__(self, p):

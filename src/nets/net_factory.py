@@ -1,4 +1,4 @@
-"""The network as a MindSpore cell, and the two cells that it runs in: training with its loss, inference with softmax.
+"""The network as a MindSpore cell, and the two cells around it: training with loss, inference with softmax.
 
 Both hold the network as `network`, so parameters have the names of the published checkpoints: network.resnet....
 """
@@ -13,15 +13,15 @@ from src.nets.layers import UnkeyedDropout, freeze
 
 
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
-    """The network called `name` in architecture.NETWORKS with first weights; ValueError for any other name."""
+    """The network `name` of architecture.NETWORKS, initialised; ValueError for any other name."""
     return DeepLabV3(architecture(name, num_classes, atrous_rates), freeze_bn)
 
 
 def create_inference(shape: Architecture, weights: dict, **inputs):
-    """InferenceNetwork with weights; no first weights are drawn.
+    """InferenceNetwork with the given weights; no random initialisation is computed.
 
     Args:
-        shape: what the weights are of, folded or not.
+        shape: Architecture of the weights, folded or not.
         weights: name in a checkpoint -> array, one for each of shape.shapes().
         inputs: see InferenceNetwork.
     """
@@ -33,9 +33,10 @@ def create_inference(shape: Architecture, weights: dict, **inputs):
 
 
 def zero_init_residual(network) -> None:
-    """Let every residual block begin as the identity: gamma of its last BatchNorm 0 (Goyal et al. 2017, section 5.1).
+    """Start every residual block as the identity: gamma of its last BatchNorm is 0 (Goyal et al. 2017, section 5.1).
 
-    A hundred layers from scratch learn sooner so; the published recipe starts from ImageNet weights and has no need.
+    So a hundred layers from scratch learn faster; the published recipe starts from ImageNet weights and does not need
+    it.
     """
     for name, parameter in network.parameters_and_names():
         if name.endswith(".bn3.gamma"):
@@ -56,7 +57,7 @@ def use_unkeyed_dropout(network) -> None:
 
 
 def normalisation(mean, std) -> tuple:
-    """Tensors (1, 3, 1, 1) float32: pixels normalise as (image - mean) * factor."""
+    """Tensors mean and factor, (1, 3, 1, 1) float32: normalised is (image - mean) * factor."""
     return (Tensor(np.reshape(mean, (1, 3, 1, 1)).astype(np.float32)),
             Tensor(np.reshape(1 / np.asarray(std, np.float64), (1, 3, 1, 1)).astype(np.float32)))
 
@@ -82,7 +83,7 @@ class InferenceNetwork(nn.Cell):
         input_type: float32 for normalised pictures; uint8 for blue green red pixels, normalised here.
         input_format: NCHW for (N, 3, H, W), NHWC for (N, H, W, 3).
         mean, std: of each channel, for uint8.
-        auto_prefix: False for a network that another cell holds already, so that its parameters keep their names.
+        auto_prefix: False for a network inside another cell, so that its parameters keep their names.
     """
 
     def __init__(self, network, input_type="float32", input_format="NCHW", mean=(0, 0, 0), std=(1, 1, 1),

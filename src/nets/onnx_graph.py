@@ -1,4 +1,4 @@
-"""The network as an ONNX graph, read off its architecture; sizes free or fixed."""
+"""The network as an ONNX graph, made from its architecture, with free or fixed sizes."""
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -6,17 +6,17 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from src.nets.architecture import PREFIX, Architecture, Block, Conv
 
-OPSET, IR_VERSION = 18, 9    # 18 gave Resize its axes, so that only height and width need a size
+OPSET, IR_VERSION = 18, 9    # from 18 on Resize has axes, so that only height and width need a size
 DTYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
 
 
 @dataclass
 class Graph:
-    """Nodes and constants of a graph in the making; a node's output has the node's name.
+    """Nodes and constants of a graph under construction; a node's output has the node's name.
 
     Attributes:
         weights: name in a checkpoint -> array, of a folded network.
-        dtype: of the weights: float32, or float16 for models that GPUs compute in it.
+        dtype: of the weights: float32, or float16 for GPUs.
     """
 
     weights: dict
@@ -65,8 +65,8 @@ def backbone(graph: Graph, x: str, architecture: Architecture, side) -> str:
 def pool_padding(side) -> dict:
     """Padding "same" of the 3x3 pool with stride 2 for an input of the network of height and width `side`.
 
-    It depends on whether the feature map's side is even. Written out where that is known; for free sizes (None) by
-    the attribute auto_pad, which ONNX calls deprecated and has no other form for.
+    It depends on whether the feature map's side is even. For known sizes it is written as numbers; for free sizes
+    (None) by the attribute auto_pad, which ONNX has deprecated without a replacement.
     """
     if side is None:
         return {"auto_pad": "SAME_UPPER"}
@@ -87,8 +87,8 @@ def bottleneck(graph: Graph, x: str, block: Block) -> str:
 def head(graph: Graph, x: str, architecture: Architecture) -> str:
     """(N, 2048, h, w) -> logits (N, C, h, w).
 
-    The picture-wide mean is the same at every position, and so is its share of the projection: it is computed once
-    and added, where a concatenation would multiply it out for each pixel.
+    The pooled mean is the same at every position, and so is its part of the projection. It is computed once and added;
+    a concatenation would compute it for each pixel.
     """
     project = architecture.project
     branches = [convolve(graph, x, branch) for branch in architecture.branches]
@@ -107,8 +107,8 @@ def head(graph: Graph, x: str, architecture: Architecture) -> str:
 def probabilities(graph: Graph, logits: str, size: str) -> str:
     """Logits (N, C, h, w) -> probabilities (N, C, H, W) at the `size` (H, W): bilinear with aligned corners, softmax.
 
-    Softmax is spelled out: ONNX Runtime computes the operator along axis 1 by transposing there and back: with
-    the resizing 150 ms for a 513x513 picture on two cores, where these six nodes take 21.
+    Softmax is written as single nodes: for axis 1 ONNX Runtime's operator transposes there and back, which takes 150 ms
+    with the resizing for a 513x513 picture on two cores; these six nodes take 21.
     """
     axis = graph.constant("class_axis", np.array([1], np.int64))
     x = graph.node("Resize", [logits, "", "", size], "logits", mode="linear", axes=[2, 3],
@@ -135,7 +135,7 @@ def prepare(graph: Graph, x: str, input_type: str, input_format: str, mean, std)
 
 def build_graph(architecture: Architecture, weights: dict, input_type="float32", input_format="NCHW", batch=None,
                 side=None, mean=(0, 0, 0), std=(1, 1, 1), half=False) -> tuple:
-    """The network as (nodes, input, output, constants): a function that makes a model of them comes below.
+    """The network as (nodes, input, output, constants), for make_model.
 
     Args:
         architecture, weights: of a folded network, see src.weights.folding.
@@ -188,9 +188,9 @@ def build_model(architecture: Architecture, weights: dict, metadata: dict, **opt
 
 
 def build_skeleton(architecture: Architecture, weights: dict, least: int = 1 << 10) -> tuple:
-    """(model, constants): the model whose constants of `least` bytes and more are left to the engine to supply.
+    """(model, constants): a model without its constants of `least` bytes and more, which the engine gets separately.
 
-    For an engine in the same process: nothing is copied or serialised but the structure.
+    For an engine in the same process: only the structure is serialised, and no weight is copied.
     """
     nodes, image, probs, constants = build_graph(architecture, weights)
     large = {name: array for name, array in constants.items() if array.nbytes >= least}
@@ -200,7 +200,7 @@ def build_skeleton(architecture: Architecture, weights: dict, least: int = 1 << 
 
 
 def placeholder(name: str, array: np.ndarray) -> TensorProto:
-    """A constant of the array's shape and type whose content lies elsewhere."""
+    """A constant of the array's shape and type whose content is elsewhere."""
     tensor = TensorProto(name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
                          data_location=TensorProto.EXTERNAL)
     entry = tensor.external_data.add()

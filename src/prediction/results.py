@@ -1,4 +1,4 @@
-"""What predict.py writes: class maps as palette PNGs, overlays, and the coverage of each class as CSV and JSON."""
+"""Files of predict.py: class maps as palette PNGs, overlays, and the coverage of each class as CSV and JSON."""
 import csv
 import io
 import itertools
@@ -54,7 +54,7 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
     """
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
-        raise InputError(f"{OPTION}: {taken[0]} is there already; --overwrite replaces it, another {OPTION} keeps it")
+        raise InputError(f"{OPTION}: {taken[0]} exists; --overwrite replaces it, another {OPTION} keeps it")
     ours = recognised(folder / "coverage.json", "coverage")    # versions before this one put no mark into class maps
     for path in paths:
         check_output(path, OPTION, inputs=inputs if path in taken else ())

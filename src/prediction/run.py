@@ -1,4 +1,4 @@
-"""predict.py: from what was given to class maps, overlays, annotated videos and tables."""
+"""Run predict.py: pictures, folders, lists and videos -> class maps, overlays, annotated videos and tables."""
 import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What predict.py is given: pictures, folders, list files and videos, and a name for what is written of each."""
+"""Inputs of predict.py: pictures, folders, list files and videos, and the names of their output files."""
 import itertools
 import os
 import sys
@@ -23,11 +23,11 @@ class Picture(NamedTuple):
 
     image: Path
     mask: Path    # the truth, or None
-    name: str     # of what is written of it: a relative path without extension
+    name: str     # of its output files: a relative path without extension
 
 
 class Sources(NamedTuple):
-    """All that was given."""
+    """All pictures and videos to predict."""
 
     pictures: list    # of Picture
     videos: list      # (path, name) pairs
@@ -38,25 +38,25 @@ class Sources(NamedTuple):
 
     @property
     def files(self) -> list:
-        """All that is read."""
+        """All files that are read."""
         pictures = [path for picture in self.pictures for path in (picture.image, picture.mask) if path]
         return [*pictures, *(path for path, _ in self.videos)]
 
     @property
     def kinds(self) -> str:
-        """What they are, for messages."""
+        """"pictures", "videos" or both, for messages."""
         return " and ".join(kind for kind, some in zip(self._fields, self) if some)
 
 
 def find_sources(sources: list, data_root: str) -> Sources:
-    """Pictures and videos that the arguments stand for.
+    """Find the pictures and videos of the arguments.
 
     Args:
         sources: paths of pictures, folders, list files or videos; "-" is a list on standard input.
-        data_root: folder that paths in list files are relative to; empty is the working folder or the list's own.
+        data_root: folder that paths in list files are relative to; empty: the working folder or the list's own.
 
     Raises:
-        InputError: nothing is given, or it does not exist, is empty, or is of no known kind.
+        InputError: an argument is missing, does not exist, is empty or of an unknown kind.
     """
     found, videos = [], []
     if not any(sources):
@@ -81,7 +81,7 @@ def find_sources(sources: list, data_root: str) -> Sources:
 
 
 def kind_of(source: str) -> str:
-    """"list", "folder", "picture" or "video", by the ending or, where that says nothing, by the contents."""
+    """"list", "folder", "picture" or "video", by the extension or, if that is unknown, by the contents."""
     path = Path(source)
     if source == "-":
         return "list"
@@ -90,7 +90,7 @@ def kind_of(source: str) -> str:
     if path.is_dir():
         return "folder"
     if not path.is_file():
-        raise InputError(f"{source}: is a pipe or a device, and only files are read; - reads a list on standard input")
+        raise InputError(f"{source}: is a pipe or a device, not a file; - reads a list on standard input")
     if path.suffix.lower() in PICTURES:
         return "picture"
     if path.suffix.lower() in VIDEOS:
@@ -105,18 +105,18 @@ def is_text(path: Path) -> bool:
 
 
 def pictures_in(folder: Path) -> list:
-    """(picture, None) pairs of all pictures in a folder and those within, in order of their names.
+    """(picture, None) pairs of all pictures in a folder and its subfolders, in order of their names.
 
-    What predict.py wrote in folders within is left out, so that it can be run on the working folder again.
+    Results of predict.py in subfolders are left out, so that it can be run on the working folder again.
     """
     found = [path for path in find_files(folder, PICTURES) if not is_result(path, folder)]
     if not found:
-        raise InputError(f"{folder}: holds no pictures ({' '.join(PICTURES)})")
+        raise InputError(f"{folder}: contains no pictures ({' '.join(PICTURES)})")
     return [(path, None) for path in found]
 
 
 def is_result(path: Path, folder: Path) -> bool:
-    """Whether predict.py wrote the picture: it is in a folder of RESULTS within `folder`, beside a coverage.json."""
+    """Whether predict.py wrote the picture: it is in one of RESULTS in `folder`, beside a coverage.json."""
     within = path.relative_to(folder).parents
     return any(parent.name in RESULTS and (folder / parent).with_name("coverage.json").is_file() for parent in within)
 
@@ -132,7 +132,7 @@ def read_pictures(lines: list, source: str, folders: list) -> list:
     for number, line in enumerate(lines, 1):
         if not fields_of(line):
             continue
-        fields = [line.strip()]    # the whole line, where a picture is called so
+        fields = [line.strip()]    # a picture whose name is the complete line
         if resolve(fields[0], folders) is None:
             fields = fields_of(line)
         paths = [resolve(field, folders) for field in fields]
@@ -152,9 +152,9 @@ def resolve(name: str, folders: list):
 
 
 def unique_names(paths: list) -> list:
-    """A relative name for each path: without extension, with it where two would be the same, then with a number.
+    """A relative name for each path: without extension; with it if two would be equal; then with a number.
 
-    Folders that all paths share are left out; a/x.jpg and b/x.jpg stay apart by theirs.
+    Folders that all paths share are left out; a/x.jpg and b/x.jpg keep theirs.
     """
     if not paths:
         return []
@@ -162,7 +162,7 @@ def unique_names(paths: list) -> list:
     shared = os.path.commonpath([path.parent for path in absolute])
     relative = [path.relative_to(shared) for path in absolute]
     short = [str(path.with_suffix("")) for path in relative]
-    count = Counter(name.casefold() for name in short)    # some file systems do not tell A from a
+    count = Counter(name.casefold() for name in short)    # some file systems do not distinguish A from a
     taken = {name for name, times in count.items() if times == 1}
     names = []
     for name, path in zip(short, relative):

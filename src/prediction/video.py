@@ -18,16 +18,16 @@ from src.files import writing
 from src.prediction.results import coverage
 
 CODEC = "mp4v"    # MPEG-4, which every build of OpenCV can write
-USUAL_RATE = 25.0    # frames a second, where a file says nonsense
+USUAL_RATE = 25.0    # frames a second, for files with an impossible rate
 LEAST_LEGEND = 0.005    # share of a frame; below that the legend would flicker
 
 
 def open_video(path):
     """cv2.VideoCapture of a file. Raises InputError if OpenCV cannot read it."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")    # what FFmpeg says of a file is reported here
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")    # errors of FFmpeg are reported here
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_WIDTH) < 1:
-        raise InputError(f"{path}: is no video that OpenCV can read, no picture and no list of pictures")
+        raise InputError(f"{path}: is not a video that OpenCV can read, a picture or a list of pictures")
     return capture
 
 
@@ -40,7 +40,7 @@ def frames_of(capture):
 def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float) -> tuple:
     """Write `target`, the video at `path` with its classes laid over and a legend below.
 
-    Warns of a video that ends before the number of frames that it announces.
+    Warns of a video that ends before its announced number of frames.
 
     Returns:
         (coverage of each frame: list of (num_classes,) float64, height and width, frames a second).
@@ -54,7 +54,7 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
         frames = frames_of(capture)
         first = next(frames, None)
         if first is None:
-            raise InputError(f"{path}: holds no frame that OpenCV can read")
+            raise InputError(f"{path}: contains no frame that OpenCV can read")
         with writing(target) as aside, progress(announced or None, Path(path).name, "frame") as bar:
             with contextlib.closing(Writer(aside, target, rate)) as writer:
                 for batch in Segmenter(predict, settings).run(itertools.chain([first], frames), without_truth):
@@ -66,7 +66,7 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
     finally:
         capture.release()
     if len(shares) < announced:
-        warn(f"{path}: announces {announced} frames, and ends after {len(shares)}; was it cut short?")
+        warn(f"{path}: announces {announced} frames but ends after {len(shares)}; is it truncated?")
     return shares, first.shape[:2], len(shares) / (time.perf_counter() - start)
 
 
@@ -75,10 +75,10 @@ def without_truth(frame):
 
 
 class Writer:
-    """An MP4 file of frames as large as the first one, made even, which the codec asks for.
+    """An MP4 file of frames of the first one's size, rounded to even numbers for the codec.
 
     Args:
-        path: the file; `target`: what errors call it.
+        path: the file; `target`: its name in errors.
         rate: frames a second.
     """
 
@@ -89,7 +89,7 @@ class Writer:
     def write(self, drawn: np.ndarray) -> None:
         """Add a frame (H, W, 3) uint8, cut or filled with white below and at the right: legends differ in height.
 
-        Raises RunError: there can be no video.
+        Raises RunError if no video can be written.
         """
         if self.video is None:
             self.size = tuple(length + length % 2 for length in drawn.shape[:2])
@@ -107,7 +107,7 @@ class Writer:
 
 
 def check_written(path: Path, target: Path, count: int) -> None:
-    """Raises RunError unless the video at `path` has `count` frames: OpenCV's writer tells no errors."""
+    """Raises RunError unless the video at `path` has `count` frames: OpenCV's writer reports no errors."""
     capture, found = cv2.VideoCapture(str(path)), 0
     while capture.grab():
         found += 1
@@ -117,5 +117,5 @@ def check_written(path: Path, target: Path, count: int) -> None:
 
 
 def draw_frame(frame, class_map, shares, names, alpha: float) -> np.ndarray:
-    """The frame with its classes laid over; the legend below keeps out what covers next to nothing."""
+    """The frame with its classes laid over; the legend below leaves out classes below LEAST_LEGEND."""
     return panels([overlay(frame, class_map, alpha)], [], legend_entries(shares, shares > LEAST_LEGEND, names), 2)

@@ -45,7 +45,7 @@ def iou_bars(names: list, iou: np.ndarray, mean: float) -> bytes:
 
 @matplotlib.rc_context(CHART)
 def heat_map(names: list, counts: np.ndarray) -> bytes:
-    """The confusion matrix in percent of each row (what the pixels of a class were taken for), as SVG.
+    """The confusion matrix as SVG, in percent of each row: the predictions for the pixels of a class.
 
     Rows of classes without pixels in the truth stay empty.
     """

@@ -15,7 +15,7 @@ LONG_SIDE, QUALITY = 400, 85    # pixels, JPEG quality of a kept picture
 
 
 class Gallery:
-    """An observer of the evaluation; what it keeps does not grow with the list.
+    """An observer of the evaluation; its memory does not grow with the list.
 
     Attributes:
         boundary: BoundaryScore of all pictures.
@@ -65,12 +65,12 @@ class Gallery:
         return self.shown[(len(self.shown) + 1) // 2:][::-1]
 
     def to_bytes(self) -> bytes:
-        """All of it, to be sent to another device."""
+        """The complete state, to be sent to another device."""
         return json.dumps({"shown": self.shown, "sums": self.boundary.sums.tolist(),
                            "pictures": self.boundary.pictures.tolist()}).encode()
 
     def merge(self, others: list) -> None:
-        """Become what one device would have kept that had seen the pictures of all: `others` are their to_bytes()."""
+        """Merge the to_bytes() of all devices: the result is that of one device which saw all pictures."""
         parts = [json.loads(other) for other in others]
         self.shown = self.shortened([entry for part in parts for entry in part["shown"]])
         self.boundary.sums = sum(np.array(part["sums"], np.int64) for part in parts)

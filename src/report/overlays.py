@@ -16,15 +16,14 @@ OPTION = "--overlay_dir"
 class OverlayWriter:
     """An observer of the evaluation that writes the list's first `most` pictures as NUMBER_NAME.png.
 
-    Of several devices each writes those that are its own, under the names that one device would give them. What goes
-    wrong does not end the evaluation, which is worth more than its pictures; it is in `error`, and nothing more is
-    written.
+    With several devices each writes the pictures of its own share, under the same names as with one device. An error
+    does not stop the evaluation: it is kept in `error`, and no more pictures are written.
 
     Args:
-        folder: where they go.
-        pairs: what this device evaluates, in order.
+        folder: output folder.
+        pairs: pairs that this device evaluates, in order.
         ignore_label: mask value that is not painted.
-        kind: what may be replaced, as src.files.check_output takes it.
+        kind: the files that may be replaced, see src.files.check_output.
         rank, size: this device and their number; it evaluates each size-th picture of the list.
 
     Raises:

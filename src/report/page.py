@@ -1,4 +1,4 @@
-"""report.html: one page, complete in itself, of an evaluation's figures, charts, pictures and settings."""
+"""report.html: one self-contained page with an evaluation's figures, charts, pictures and settings."""
 import base64
 import datetime
 import html
@@ -25,10 +25,10 @@ PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "openvino", "opencv-p
 
 
 def prepare_report(folder, kind: str) -> None:
-    """Find before the work what would prevent a report. Raises InputError.
+    """Before the work starts, check that the report can be written. Raises InputError.
 
     Args:
-        kind: what may be replaced, as src.files.check_output takes it.
+        kind: the files that may be replaced, see src.files.check_output.
     """
     if find_spec("matplotlib") is None:
         raise InputError("--report: its charts need matplotlib: pip install matplotlib")
@@ -91,7 +91,7 @@ def confusions(matrix, names) -> str:
     order = np.argsort(-shares, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = [(row, column) for row, column in zip(*np.unravel_index(order, shares.shape)) if shares[row, column] > 0]
     if not pairs:
-        return '<p class="note">No pixel is mistaken.</p>'
+        return '<p class="note">All pixels are right.</p>'
     lines = "\n".join(f"<tr><td>{swatch(row)}{text(names[row])}</td>"
                       f'<td class="left">{swatch(column)}{text(names[column])}</td>'
                       f"<td>{percent_text(shares[row, column], 1)} %</td></tr>" for row, column in pairs)
@@ -135,7 +135,7 @@ def versions() -> str:
 
 
 def about(extra: dict, labels, device) -> list:
-    """What a reader needs to get the same figures, as (name, value) pairs."""
+    """Settings needed to reproduce the figures, as (name, value) pairs."""
     settings, options = extra["settings"], extra["options"]
     return [("network", extra["network"]), ("weights", extra["model"]),
             ("SHA-256 of the weights", extra["checkpoint_sha256"]), ("list", options["data_lst"]),
@@ -152,17 +152,17 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str
     """Write report.html into `folder` and return its path.
 
     Args:
-        matrix: ConfusionMatrix of the whole list.
-        gallery: Gallery of the whole list.
+        matrix: ConfusionMatrix of the complete list.
+        gallery: Gallery of the complete list.
         labels: Labels of the evaluation.
-        extra: what the result file holds beside the figures, and "model" and "list_sha256".
-        device: Device that evaluated.
-        kind: what may be replaced, as src.files.check_output takes it.
+        extra: the entries of the result file apart from the figures, and "model" and "list_sha256".
+        device: Device of the evaluation.
+        kind: the files that may be replaced, see src.files.check_output.
 
     Raises:
         RunError: the page cannot be written.
     """
-    from src.report.charts import heat_map, iou_bars  # here, for evaluation without a report needs no matplotlib
+    from src.report.charts import heat_map, iou_bars  # here: evaluation without a report needs no matplotlib
     names, absent = labels.names, int(np.isnan(matrix.iou).sum())
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=text(f"{extra['network']} on {Path(extra['options']['data_lst']).name}"), mode=text(mode(extra)),
@@ -176,5 +176,5 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str
         about=rows(about(extra, labels, device)),
         options=rows((name, json.dumps(value)) for name, value in extra["options"].items()))
     path = Path(folder) / NAME
-    write_whole(path, page.encode("utf-8", "backslashreplace"), "--report", kind)    # file names may be no UTF-8
+    write_whole(path, page.encode("utf-8", "backslashreplace"), "--report", kind)    # file names need not be UTF-8
     return path

@@ -1,4 +1,4 @@
-"""Rank tables: write one from a server's hccn.conf, merge those of several servers, read both layouts."""
+"""Rank tables: write one from a server's hccn.conf, merge those of several servers, read either layout."""
 import ipaddress
 import json
 import platform
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 def read_devices(path) -> dict:
     """IP by device number from the lines address_N=IP of a hccn.conf.
 
-    Raises InputError that names file and line for a half line, and for a file without any.
+    Raises InputError, with file and line, for an incomplete line, and for a file without addresses.
     """
     try:
         lines = Path(path).read_text().splitlines()
@@ -59,7 +59,7 @@ def is_address(text: str) -> bool:
 
 
 def chosen(devices: dict, wanted, path) -> list:
-    """(number, IP) of the devices `wanted`, of all when None, in the order of their numbers."""
+    """(number, IP) of the devices `wanted` (None: all), in the order of their numbers."""
     missing = [number for number in wanted or [] if number not in devices]
     if missing:
         raise InputError(f"--devices {missing[0]}: {path} has no line address_{missing[0]}=IP, only those of "
@@ -68,7 +68,7 @@ def chosen(devices: dict, wanted, path) -> list:
 
 
 def format_table(places: list) -> dict:
-    """Today's layout, version 1.0."""
+    """The current layout, version 1.0."""
     servers = [{"server_id": server, "device": [
         {"device_id": str(place.device), "device_ip": place.device_ip, "rank_id": str(place.rank)}
         for place in places if place.server == server]} for server in servers_of(places)]
@@ -76,7 +76,7 @@ def format_table(places: list) -> dict:
 
 
 def format_legacy(places: list) -> dict:
-    """The layout of the model zoo's time."""
+    """The old layout, as in the model zoo."""
     count = str(len(places))
     names = [f"eth{place.device}" for place in places]
     board = "0x0020" if platform.machine() == "aarch64" else "0x0000"
@@ -97,7 +97,7 @@ def servers_of(places: list) -> list:
 def read_table(path) -> list:
     """Places of a rank table of either layout, by rank.
 
-    Raises InputError that names the file if it is no rank table, not completed, or its ranks are not 0 to N - 1.
+    Raises InputError if the file is not a rank table or not completed, or if its ranks are not 0 to N - 1.
     """
     try:
         table = json.loads(Path(path).read_text())
@@ -126,7 +126,7 @@ def read_table(path) -> list:
 
 
 def merge(paths: list) -> list:
-    """Places of all tables, ranks counted on from table to table."""
+    """Places of all tables; ranks continue from table to table."""
     places, origin = [], {}
     for path in paths:
         table = read_table(path)
@@ -144,8 +144,8 @@ def main(argv=None):
     parser.add_argument("--hccn_conf", metavar="FILE", default="/etc/hccn.conf",
                         help="the server's addresses of its devices (default: %(default)s)")
     parser.add_argument("--devices", metavar="N", type=int, nargs="+", help="devices to use (default: all of the file)")
-    parser.add_argument("--merge", metavar="FILE", nargs="+", help="rank tables to make one of")
-    parser.add_argument("--legacy", action="store_true", help="write the layout of the model zoo's time")
+    parser.add_argument("--merge", metavar="FILE", nargs="+", help="rank tables to join into one")
+    parser.add_argument("--legacy", action="store_true", help="write the old layout, as in the model zoo")
     parser.add_argument("--output", metavar="FILE", help="file to write (default: rank_table_<devices>p.json here)")
     options = parser.parse_args(argv)
     if bool(options.server_ip) == bool(options.merge):
@@ -154,7 +154,7 @@ def main(argv=None):
         places = merge(options.merge)
     else:
         if not is_address(options.server_ip):
-            raise InputError(f"SERVER_IP {options.server_ip}: is no IP address")
+            raise InputError(f"SERVER_IP {options.server_ip}: is not an IP address")
         devices = chosen(read_devices(options.hccn_conf), options.devices, options.hccn_conf)
         places = [Place(rank, options.server_ip, device, ip) for rank, (device, ip) in enumerate(devices)]
     table = format_legacy(places) if options.legacy else format_table(places)

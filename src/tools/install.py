@@ -1,10 +1,10 @@
-"""Install requirement files into the environment of the Python that runs this, and harm nothing a user keeps there.
+"""Install requirement files into the environment of the Python that runs this, without breaking other packages there.
 
-A MindSpore that is installed is never changed, whatever its version: on Ascend it is the one that fits CANN. What else
-pip would replace is named first, and nothing is done without ASSUME_YES=1 (--yes of the launchers). An environment that
-a launcher made is the project's own: nothing is asked there, and the constraints hold.
+An installed MindSpore of any version is never changed: on Ascend it is the one that fits CANN. Other packages that pip
+would replace are named first, and nothing is done without ASSUME_YES=1 (--yes of the launchers). An environment that a
+launcher made belongs to the project: there nothing is asked, and the constraints are applied.
 
-Imports only the standard library and pip: there may be nothing else yet.
+Imports only the standard library and pip: nothing else may be installed yet.
 """
 import argparse
 import json
@@ -22,8 +22,8 @@ from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.packaging.version import Version
 
 MADE_BY_LAUNCHER = ".made_by_launcher"    # make_venv of scripts/common.sh writes it
-# Distributions that bring the same import package, so that one beside the other overwrites its files. Where one of
-# them is installed it is taken, under whichever name.
+# Distributions that contain the same import package, so that one overwrites the files of the other. If one of them is
+# installed, it is used.
 MINDSPORE = ("mindspore", "mindspore-dev", "mindspore-ascend", "mindspore-gpu")
 FAMILIES = (
     MINDSPORE,
@@ -33,7 +33,7 @@ FAMILIES = (
 
 
 class Failure(Exception):
-    """Text for the user, and the exit code."""
+    """Error text for the user, and the exit code."""
 
 
 def installed() -> dict:
@@ -52,7 +52,7 @@ def read(path) -> list:
 
 
 def fitted(requirement, there: dict):
-    """The requirement as this environment has it: under the name that is installed, MindSpore at its very version.
+    """The requirement with the name that is installed here, and MindSpore pinned to the installed version.
 
     None for a MindSpore that can be imported but was not installed by pip (built from source, on PYTHONPATH).
     """
@@ -61,11 +61,11 @@ def fitted(requirement, there: dict):
     present = [member for member in (name, *family) if member in there]
     if family is MINDSPORE and not present:
         spec = find_spec("mindspore")
-        return None if spec and spec.origin else requirement    # without origin: a mere folder of that name
+        return None if spec and spec.origin else requirement    # without origin: only a folder of that name
     if family is MINDSPORE:
         kept = there[present[0]].version
         if not requirement.specifier.contains(kept, prereleases=True):
-            print(f"warning: {present[0]} {kept} stays as it is; what is asked for is {requirement}", file=sys.stderr)
+            print(f"warning: {present[0]} {kept} is kept; the requirement is {requirement}", file=sys.stderr)
         return Requirement(f"{present[0]}==={kept}")
     if present:
         requirement.name = present[0]
@@ -82,13 +82,14 @@ def is_missing(requirement, there: dict) -> bool:
 def run_pip(*arguments, quiet: bool) -> None:
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *(["--quiet"] if quiet else [])]
     if subprocess.run([*command, *map(str, arguments)]).returncode:
-        raise Failure("installation failed; see pip's message above (a network, and 4 GB of disk, are needed)", 1)
+        raise Failure("installation failed; see pip's message above (it needs a network and 4 GB of disk)", 1)
 
 
 def planned(requirements: list) -> dict:
-    """What pip would install, name -> version: its "installation report" (pip.pypa.io/en/stable/reference)."""
+    """Name -> version of the packages that pip would install, from its "installation report"
+    (pip.pypa.io/en/stable/reference)."""
     if Version(pip.__version__) < Version("22.2"):
-        raise Failure(f"pip {pip.__version__} cannot say beforehand what it would replace in {sys.prefix}; "
+        raise Failure(f"pip {pip.__version__} cannot report which packages of {sys.prefix} it would replace; "
                       f"fix: {sys.executable} -m pip install --upgrade pip", 2)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
@@ -98,13 +99,13 @@ def planned(requirements: list) -> dict:
 
 
 def dissatisfied(replaced: dict, others) -> list:
-    """(name, requirement) of the other distributions that what is replaced, name -> (old, new), suits no more."""
+    """(name, requirement) of other distributions that the replacements, name -> (old, new), would break."""
     found = []
     for distribution in others:
         for text in distribution.requires or ():
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:    # in an old package; pip reads past it too
+            except InvalidRequirement:    # in an old package; pip ignores it too
                 continue
             versions = replaced.get(canonicalize_name(requirement.name))
             if versions and (not requirement.marker or requirement.marker.evaluate({"extra": ""})):
@@ -115,7 +116,7 @@ def dissatisfied(replaced: dict, others) -> list:
 
 
 def ask(requirements: list, there: dict) -> None:
-    """Name what would be replaced; Failure if something would and nobody has agreed."""
+    """Print what would be replaced; raises Failure if anything would be and the user has not agreed."""
     plan = planned(requirements)
     replaced = {name: (there[name].version, version) for name, version in plan.items() if name in there}
     if not replaced:
@@ -124,11 +125,11 @@ def ask(requirements: list, there: dict) -> None:
     for name, (old, new) in replaced.items():
         print(f"  {name} {old} -> {new}")
     for name, requirement in dissatisfied(replaced, [there[name] for name in there.keys() - plan.keys()]):
-        print(f"  {name} asks for {requirement}, and may not run any more")
+        print(f"  {name} needs {requirement} and may stop working")
     sys.stdout.flush()
     if os.environ.get("ASSUME_YES", "0") in ("", "0"):
         raise Failure(f"nothing was installed: packages of {sys.prefix} would be replaced, see above; fix: give --yes "
-                      "or ASSUME_YES=1 to agree, or leave that environment, and the project's .venv is used", 2)
+                      "or ASSUME_YES=1 to agree, or deactivate that environment to use the project's .venv", 2)
 
 
 def install(files: list, constraint: Path) -> None:
@@ -141,11 +142,11 @@ def install(files: list, constraint: Path) -> None:
     fresh = any(requirement.name in MINDSPORE for requirement in missing)
     if not Path(sys.prefix, MADE_BY_LAUNCHER).exists():
         ask(arguments, there)
-    elif fresh:    # MindSpore is the constraints' only subject, and one that is installed stays
+    elif fresh:    # the constraints are only for MindSpore, and an installed one is kept
         arguments += ["--constraint", constraint]
-    print(f"installing what {' '.join(map(str, files))} ask for" +
+    print(f"installing the packages of {' '.join(map(str, files))}" +
           ("; MindSpore alone is 0.8 GB, once" if fresh else ""), flush=True)
-    run_pip(*arguments, quiet=not sys.stdout.isatty())    # on a terminal pip shows its bar
+    run_pip(*arguments, quiet=not sys.stdout.isatty())    # on a terminal pip shows its progress bar
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Start one process of a program for each device, watch them, and end all of them together.
 
-MindSpore's msrun starts ranks too, but leaves them running when it is terminated, ends with 0 after Ctrl-C, and kills
-without giving anyone the time to save. This sets the same environment, or the one of a rank table.
+MindSpore's msrun starts ranks too, but it leaves them running when it is terminated, returns 0 after Ctrl-C, and kills
+ranks without time to save. This program sets the same environment variables, or those of a rank table.
 """
 import ctypes
 import os
@@ -25,7 +25,7 @@ from src.tools.get_multicards_json import read_table, servers_of
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
 MSRUN_PORT = 8118
 LAST_LINES = 15
-FAILURE_GRACE = 10    # seconds: after a rank's death the others mostly wait for it where no signal reaches Python
+FAILURE_GRACE = 10    # seconds; ranks that wait for a dead one in MindSpore's code do not get signals in Python
 PR_SET_PDEATHSIG = 1
 
 
@@ -40,7 +40,7 @@ class Process(NamedTuple):
 
 
 def is_local(address: str) -> bool:
-    """Whether this machine has the address: only then can a socket be bound to it."""
+    """Whether this machine has the address: a socket can be bound to it."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -57,18 +57,18 @@ def free_port() -> int:
 
 
 def check_port(port: int) -> None:
-    """Raises InputError where the ranks could not meet: another program has the port, or this one may not use it."""
+    """Raises InputError if the port for the ranks is in use or not permitted."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)    # one that was let go of a moment ago is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)    # a port that was just released is free
         try:
             probe.bind(("", port))
         except (OSError, OverflowError) as error:
             raise InputError(f"MASTER_PORT {port}: cannot be used ({getattr(error, 'strerror', None) or error}); give "
-                             "another, or none on one machine, and a free one is found") from None
+                             "another, or none on one machine: then a free one is used") from None
 
 
 def this_server(servers: list, node_rank, path) -> str:
-    """The server of a rank table that this machine is."""
+    """This machine's server in a rank table."""
     if node_rank is not None:
         if node_rank >= len(servers):
             raise InputError(f"NODE_RANK {node_rank}: {path} lists {len(servers)} servers")
@@ -81,7 +81,7 @@ def this_server(servers: list, node_rank, path) -> str:
 
 
 def ranks_of_table(options) -> tuple:
-    """(rank, device) pairs of this server, number of all ranks, address of the first server."""
+    """(rank, device) pairs of this server, total number of ranks, address of the first server."""
     places = read_table(options.rank_table)
     servers = servers_of(places)
     here = this_server(servers, options.node_rank, options.rank_table)
@@ -89,7 +89,7 @@ def ranks_of_table(options) -> tuple:
 
 
 def ranks_of_count(options) -> tuple:
-    """The same without a table: the ranks spread evenly over the machines, devices counted from 0 on each."""
+    """The same without a table: ranks are spread evenly over the machines; devices are counted from 0 on each."""
     count = options.ranks if options.ranks is not None else 8 * options.nodes
     if count < 1 or count % options.nodes:
         raise InputError(f"RANK_SIZE {count}: cannot be spread evenly over NODES {options.nodes}")
@@ -109,12 +109,12 @@ def share(cores: tuple, place: int, count: int) -> tuple:
 
 
 def plan(options) -> list:
-    """The processes of this machine: its ranks, and the scheduler on the first machine where ranks meet through one."""
+    """The processes of this machine: its ranks, and on the first machine the scheduler if the ranks need one."""
     ranks, count, master = (ranks_of_table if options.rank_table else ranks_of_count)(options)
     shared = {"RANK_SIZE": str(count)}
     if options.rank_table:
         shared["RANK_TABLE_FILE"] = str(Path(options.rank_table).resolve())
-    # HCCL alone connects by a rank table.
+    # Only HCCL can connect by a rank table.
     meet = not options.rank_table or resolve_target(options.device_target) == "CPU"
     if meet:
         alone = len(ranks) == count
@@ -139,14 +139,15 @@ def plan(options) -> list:
 
 
 def keep(path: Path) -> None:
-    """Give an earlier file of that name a number."""
+    """Rename an existing file by adding a number."""
     if path.exists():
         number = next(number for number in range(1, 10**6) if not Path(f"{path}.{number}").exists())
         path.rename(f"{path}.{number}")
 
 
 def start(process: Process) -> subprocess.Popen:
-    """Start it in a session of its own, so that all it starts can be ended; killed if this launcher is killed."""
+    """Start a process in a session of its own, so that its children can be ended too; it is killed if this launcher is
+    killed."""
     try:
         process.log.parent.mkdir(parents=True, exist_ok=True)
         keep(process.log)
@@ -169,7 +170,7 @@ def start(process: Process) -> subprocess.Popen:
 
 
 def send(running: list, signum) -> None:
-    """Signal each process and all that it started."""
+    """Send a signal to each process and its children."""
     for child in running:
         try:
             os.killpg(child.pid, signum)
@@ -178,7 +179,7 @@ def send(running: list, signum) -> None:
 
 
 class Console:
-    """Shows what is added to a file; the process writes the file itself and never waits for the console."""
+    """Prints new lines of a log file; the process writes the file itself, so it never waits for the console."""
 
     def __init__(self, path: Path):
         self.file = path.open("rb")
@@ -191,21 +192,21 @@ class Console:
 
 
 def describe(process: Process, code: int) -> str:
-    """How a process ended and the last lines of its log."""
+    """Error text: how a process ended and the last lines of its log."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = process.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
     return "\n".join([f"error: {process.name} {how}; the last lines of {process.log}:", *(f"    {x}" for x in lines)])
 
 
 class Watch:
-    """Waits until all ranks have ended well, one has not, or this launcher is told to end; then ends the rest."""
+    """Waits until all ranks have succeeded, one has failed, or this launcher gets a signal; then ends the others."""
 
     def __init__(self, processes: list, grace: float):
         self.processes, self.grace, self.children, self.asked, self.interrupts = processes, grace, [], None, 0
         on_signals(self.on_signal)
 
     def on_signal(self, signum, frame):
-        if signum == signal.SIGINT and self.interrupts:    # a second Ctrl-C does not wait; nothing else hurries
+        if signum == signal.SIGINT and self.interrupts:    # only a second Ctrl-C ends the waiting
             send(self.children, signal.SIGKILL)
         self.interrupts += signum == signal.SIGINT
         self.asked = self.asked or signum
@@ -227,35 +228,35 @@ class Watch:
         return self.asked is None and any(code is None for code in codes) and not any(codes)
 
     def codes(self) -> list:
-        """Exit codes of the ranks; the scheduler's only where it failed, since it outlives them."""
+        """Exit codes of the ranks, and of the scheduler if it failed; it ends after the ranks."""
         codes = [child.poll() for child in self.children]
         if self.processes[-1].name == "scheduler" and not codes[-1]:
             codes.pop()
         return codes
 
     def outcome(self) -> int:
-        """Say what happened, end the rest, give the exit code."""
+        """Print what happened, end the other processes, return the exit code."""
         failed = [(code, i) for i, code in enumerate(self.codes()) if code]
         self.end()
         self.console.follow()
         if self.asked is not None:
-            code = self.children[0].poll()    # rank 0 saves, and its code says so
+            code = self.children[0].poll()    # rank 0 saves; its code tells whether it did
             warn(f"{'interrupted' if self.asked == signal.SIGINT else signal.Signals(self.asked).name}: "
                  "all ranks were ended")
             return code if code > 0 else 128 + self.asked
         if not failed:
             return 0
-        code, first = min(failed)    # of several, one that was killed: the others' errors follow from it
+        code, first = min(failed)    # prefer a killed rank: the errors of the others follow from it
         print(describe(self.processes[first], code), file=sys.stderr, flush=True)
         return code if code > 0 else 1
 
     def end(self) -> None:
-        """SIGTERM (after Ctrl-C: SIGINT), time to save, SIGKILL for what is left, the ranks' own children included."""
+        """SIGTERM (after Ctrl-C: SIGINT), time to save, then SIGKILL for all ranks that are left and their children."""
         ranks = [child for child, process in zip(self.children, self.processes) if process.name != "scheduler"]
         if any(child.poll() is None for child in ranks):
             send([child for child in ranks if child.poll() is None], self.asked or signal.SIGTERM)
             limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
-            # The first saves for all; those that wait for it in a collective operation would do so for ever.
+            # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
             while time.monotonic() < limit and any(child.poll() is None for child in ranks) and (
                     self.asked is None or ranks[0].poll() is None):
                 time.sleep(0.1)
@@ -266,15 +267,15 @@ class Watch:
 
 def main(argv=None):
     parser = Parser("launch.py", description=__doc__)
-    parser.add_argument("--rank_table", metavar="FILE", help="rank table, which says ranks and devices")
-    parser.add_argument("--ranks", metavar="N", type=int, help="without a table: ranks in all (default: 8 a machine)")
+    parser.add_argument("--rank_table", metavar="FILE", help="rank table with the ranks and devices")
+    parser.add_argument("--ranks", metavar="N", type=int, help="number of ranks without a table (default: 8 a machine)")
     parser.add_argument("--nodes", metavar="N", type=int, default=1, help="machines (default: %(default)s)")
     parser.add_argument("--node_rank", metavar="N", type=int, help="number of this machine, from 0")
     parser.add_argument("--master_addr", metavar="IP", help="address of machine 0")
     parser.add_argument("--master_port", metavar="N", type=int,
-                        help=f"free port there (default: found on one machine, {MSRUN_PORT} for several)")
+                        help=f"free port there (default: a free one on one machine, {MSRUN_PORT} for several)")
     parser.add_argument("--device_target", metavar="NAME", default="auto",
-                        help="on a CPU the ranks of a table meet without HCCL (default: %(default)s)")
+                        help="on a CPU the ranks of a table connect without HCCL (default: %(default)s)")
     parser.add_argument("--log_dir", metavar="DIR", required=True, help="rank N logs to DIR/deviceN/log")
     parser.add_argument("--grace", metavar="SECONDS", type=float, default=60,
                         help="time that ranks have to save after SIGTERM or Ctrl-C (default: %(default)g)")

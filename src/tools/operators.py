@@ -1,4 +1,4 @@
-"""Every primitive of the training graphs and of the inference graph, and how often each stands there."""
+"""Count every primitive in the training graphs and in the inference graph."""
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,9 +15,9 @@ from src.files import temporary_folder
 from src.nets.architecture import architecture
 
 BATCH, SIZE = 2, 65
-# What orders and groups values within a graph; no kernel runs for it.
+# Primitives that only order and group values in a graph, without a kernel.
 BOOKKEEPING = {"Depend", "Load", "MakeTuple", "Partial", "Switch", "TupleGetItem", "UpdateState"}
-# Graph -> options of train.py; the published options give the first.
+# Graph -> options of train.py; the first has the published ones.
 TRAINING = {
     "training": [],
     "balanced loss": ["--class_weights", "weights.txt", "--ohem", "0.7", "--ohem_min_kept", "9"],
@@ -26,17 +26,17 @@ TRAINING = {
 
 
 def primitives(cell, *inputs) -> Counter:
-    """Primitive -> number of its nodes in the graph that MindSpore compiles of `cell`, before a device's own passes.
+    """Primitive -> number of its nodes in the graph that MindSpore compiles from `cell`, before device-specific passes.
 
-    The gradient and the optimizer of a training cell are part of it. mindspore.export shows the same graph, but puts
-    the cell into evaluation first, so the two calls that it makes are made here.
+    It contains the gradient and the optimizer of a training cell. mindspore.export compiles the same graph but sets the
+    cell to evaluation first, so its two internal calls are made here.
     """
     from mindspore.common.api import _cell_graph_executor as executor
     from mindspore.train.mind_ir_pb2 import ModelProto
     graph, _ = executor.compile(cell, *inputs, phase="operators", do_convert=False)
     model = ModelProto.FromString(executor._get_func_graph_proto(cell, graph, "mind_ir"))
     kinds = {f"REF::{primitive.name}": primitive.op_type for primitive in model.primitives}
-    # What is no primitive is a constant, or a call of another of these graphs.
+    # Other nodes are constants and calls of other graphs.
     names = [kinds.get(node.op_type) for part in (model.graph, *model.functions) for node in part.node]
     return Counter(name for name in names if name and name not in BOOKKEEPING)
 
@@ -77,7 +77,7 @@ def all_primitives(network: str) -> dict:
 def main(argv=None):
     parser = Parser("operators.py", description=__doc__)
     parser.add_argument("--model", choices=read_options()["model"].choices, default="deeplab_v3_tiny_s16",
-                        help="network; the small one has the primitives of the real one and compiles in seconds "
+                        help="network; the tiny one has the same primitives as the real one and compiles in seconds "
                              "(default: %(default)s)")
     graphs = all_primitives(parser.parse_args(argv).model)
     names = sorted(set().union(*graphs.values()))

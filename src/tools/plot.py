@@ -9,8 +9,8 @@ from src.console import run_program
 
 def main(argv=None):
     parser = Parser("plot.py", description=__doc__)
-    parser.add_argument("metrics", nargs="+", metavar="METRICS.jsonl", help="what train.py wrote into its train_dir")
-    parser.add_argument("--overwrite", action="store_true", help="replace a curves.png that this did not draw")
+    parser.add_argument("metrics", nargs="+", metavar="METRICS.jsonl", help="file in the train_dir of train.py")
+    parser.add_argument("--overwrite", action="store_true", help="replace a curves.png of another program")
     given = parser.parse_args(argv)
     from src.drawing.curves import plot  # after --help: it imports matplotlib
     for path in given.metrics:

@@ -1,4 +1,4 @@
-"""Score the probabilities that ascend310_infer --dump_probs wrote, one file at a time: the mIoU of the whole list."""
+"""Compute the mIoU of a list from the probabilities that ascend310_infer --dump_probs wrote, one file at a time."""
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from src.evaluation.results import check_scored, format_table, kind_to_replace, 
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
-    """(num_classes, crop_size, crop_size) float32 of a .bin file. Raises InputError that names it."""
+    """(num_classes, crop_size, crop_size) float32 from a .bin file. Raises InputError with its name."""
     try:
         values = np.fromfile(path, np.float32)
     except OSError as error:

@@ -16,17 +16,17 @@ def read_result(path) -> dict:
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not a result of an evaluation ({error})") from None
+        raise InputError(f"{path}: is not an evaluation result ({error})") from None
     missing = {"network", "settings", "mean_iou", "pixel_accuracy", "images_per_s"} - set(result)
     if missing:
-        raise InputError(f"{path}: has no {sorted(missing)[0]}, so it is not a result of this version; evaluate again")
+        raise InputError(f"{path}: has no {sorted(missing)[0]}: it was written by another version; evaluate again")
     return result
 
 
 def format_summary(results: list, published: bool = False) -> str:
     """One row for each result: network, engine, scales, flip, mIoU in percent, pixel accuracy, images a second.
 
-    With `published` the model zoo's mIoU of the same mode stands beside it.
+    With `published` a column has the model zoo's mIoU of the same mode.
     """
     rows = [("network", "engine", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.",
              "images/s")]
@@ -46,7 +46,7 @@ def format_summary(results: list, published: bool = False) -> str:
 def main(argv=None):
     parser = Parser("summary.py", description=__doc__)
     parser.add_argument("--published", action="store_true", help="add the model zoo's mIoU of the same mode")
-    parser.add_argument("results", nargs="+", metavar="RESULT.json", help="what eval.py and eval_onnx.py wrote")
+    parser.add_argument("results", nargs="+", metavar="RESULT.json", help="result files of eval.py and eval_onnx.py")
     given = parser.parse_args(argv)
     print(format_summary([read_result(path) for path in given.results], given.published))
 

@@ -1,4 +1,4 @@
-"""Mixed precision: which cells compute in float16, how the loss is scaled, what becomes of a step that overflows.
+"""Mixed precision: cells in float16, loss scaling, and steps that overflow.
 
 As published for Ascend: float16 throughout but for the loss (O3), a fixed scale, and a step that overflows trains like
 any other. The Ascend 910 saturates, so one overflow is harmless there; Atlas A2 and GPUs compute inf and NaN, which the
@@ -14,19 +14,19 @@ from src.console import InputError, RunError
 AUTO = {"Ascend": "O3", "GPU": "O2", "CPU": "O0"}    # level of --amp_level auto; Ascend's and the CPU's are published
 JIT_LEVELS = ("", "O0", "O1", "O2")
 DROPPED = "dropped_steps"    # parameter of the step, so that checkpoints hold it
-ENDLESS = 100    # dropped steps in succession that end a run
+ENDLESS = 100    # a run ends after this many dropped steps in a row
 
 
 def set_jit_level(level: str) -> None:
-    """Let MindSpore compile at this level; "" leaves it its own. Raises InputError for a level that it has not."""
+    """Set MindSpore's compilation level; "" keeps its default. Raises InputError for an unknown level."""
     if level not in JIT_LEVELS:
-        raise InputError(f"--jit_level {level}: is one of {', '.join(JIT_LEVELS[1:])}, or empty for MindSpore's own")
+        raise InputError(f"--jit_level {level}: is one of {', '.join(JIT_LEVELS[1:])}, or empty for the default")
     if level:
         ms.set_context(jit_config={"jit_level": level})
 
 
 def mixed_precision(training, level: str, target: str) -> None:
-    """Set where the cells of a TrainingNetwork compute in float16, in place; the loss stays float32 always.
+    """Set the cells of a TrainingNetwork to float16, in place; the loss is always float32.
 
     Args:
         level: O0 nowhere; O2 all but BatchNorm; O3 everywhere; auto as AUTO says for the target.
@@ -41,12 +41,13 @@ def mixed_precision(training, level: str, target: str) -> None:
 
 
 def drops(config) -> bool:
-    """Whether steps that overflow are left out; a dynamic scale depends on it."""
+    """Whether steps that overflow are skipped; a dynamic scale needs this."""
     return config.drop_overflow_update or config.loss_scale_type == "dynamic"
 
 
 def optimizer_scale(config) -> float:
-    """What the optimizer divides gradients by: MindSpore's plain step leaves it that, LossScaledStep has done it."""
+    """The optimizer's divisor of the gradients: the scale with MindSpore's plain step; 1 with LossScaledStep, which
+    divides itself."""
     return 1.0 if drops(config) else config.loss_scale
 
 
@@ -57,13 +58,13 @@ def make_model(training, optimizer, config, target: str):
         return ms.Model(training, optimizer=optimizer, loss_scale_manager=manager, amp_level="O0")
     manager = (ms.DynamicLossScaleManager(config.loss_scale) if config.loss_scale_type == "dynamic"
                else ms.FixedLossScaleManager(config.loss_scale, drop_overflow_update=True))
-    # Model would build the step itself, but refuses to on a CPU.
+    # Built here because Model refuses to build it on a CPU.
     step = LossScaledStepOnCPU if target == "CPU" else nn.TrainOneStepWithLossScaleCell
     return ms.Model(step(training, optimizer, CountedScale(manager.get_update_cell())).set_train())
 
 
 class CountedScale(nn.Cell):
-    """A loss scale manager's update cell, with a count of the steps that overflowed and so were dropped."""
+    """A loss scale manager's update cell that also counts the dropped steps."""
 
     def __init__(self, update):
         super().__init__()
@@ -79,9 +80,9 @@ class CountedScale(nn.Cell):
 
 
 class LossScaledStepOnCPU(nn.TrainOneStepWithLossScaleCell):
-    """MindSpore's step that leaves out overflows, which asks an Ascend's or a GPU's status, on a CPU.
+    """MindSpore's step that skips overflows, usable on a CPU too: MindSpore's own asks the status of an Ascend or GPU.
 
-    Gradients are averaged over the devices before, so an inf on one of them is seen on all.
+    Gradients are averaged over the devices first, so all devices see an inf on one of them.
     """
 
     def get_overflow_status(self, _, grads):
@@ -92,21 +93,21 @@ class LossScaledStepOnCPU(nn.TrainOneStepWithLossScaleCell):
 
 
 class OverflowWatch:
-    """What TrainingLog asks after each step about the loss and the dropped steps.
+    """Checks the loss and the dropped steps after each step, for TrainingLog.
 
     Args:
-        hint: how to avoid a loss that is not a number.
+        hint: how to avoid a loss that is NaN.
     """
 
     def __init__(self, hint: str):
         self.hint, self.dropped, self.in_a_row = hint, 0, 0
 
     def begin(self, network) -> None:
-        """A run begins or goes on with the step cell `network`."""
+        """Begin with the step cell `network`, of a new or a resumed run."""
         self.dropped = figures(network).get(DROPPED, 0)
 
     def look(self, network, loss: float, steps: int, where: str) -> dict:
-        """{loss_scale, dropped_steps, new: dropped since the last look, `steps` before}; {} if steps are not dropped.
+        """{loss_scale, dropped_steps, new: dropped since the call `steps` before}; {} if steps are not dropped.
 
         Raises RunError, beginning with `where`, if training cannot go on.
         """
@@ -126,7 +127,7 @@ class OverflowWatch:
 
 
 def figures(network) -> dict:
-    """{"loss_scale": float, "dropped_steps": int} of a step that drops overflows; {} of any other."""
+    """{"loss_scale": float, "dropped_steps": int} of a step that drops overflows; {} for any other."""
     own = {value.name: value for value in network.get_parameters()}
     if DROPPED not in own:
         return {}
@@ -134,16 +135,16 @@ def figures(network) -> dict:
 
 
 def broken_statistics(network) -> str:
-    """Name of a moving statistic that is not finite, or ""."""
+    """Name of the first moving statistic that is not finite, or ""."""
     moving = (value for value in network.get_parameters() if "moving_" in value.name)
     return next((value.name for value in moving if not ops.isfinite(value).all()), "")
 
 
 def nan_hint(target: str) -> str:
-    """How to avoid a loss that is not a number, on this kind of device."""
+    """Hint how to avoid a loss of NaN on this kind of device."""
     lower = "a lower --base_lr helps"
     if target == "CPU":
         return lower
     return ("a float16 overflow may have reached the weights (an Ascend 910 saturates, Atlas A2 and GPUs compute inf): "
-            "--drop_overflow_update True leaves such steps out, --amp_level O2 keeps BatchNorm in float32; "
+            "--drop_overflow_update True skips such steps, --amp_level O2 keeps BatchNorm in float32; "
             "see docs/ascend.md; " + lower)

@@ -1,4 +1,4 @@
-"""What happens while Model.train runs: log lines, metrics, the check for NaN, checkpoints, signals."""
+"""Callbacks of Model.train: log lines, metrics, the check for NaN, checkpoints, signals."""
 import contextlib
 import json
 import math
@@ -23,30 +23,30 @@ def loss_of(params) -> float:
 
 
 class Metrics:
-    """metrics.jsonl, one JSON object a line, and the same figures for TensorBoard if `summary_dir` is given."""
+    """metrics.jsonl, one JSON object per line, and the same figures for TensorBoard if `summary_dir` is given."""
 
     def __init__(self, train_dir, summary_dir, steps_done):
         self.path = Path(train_dir, "metrics.jsonl")
         if steps_done:
             self.forget_after(steps_done)
-        self.file = self.path.open("ab", buffering=0)    # what a full disk refuses must not wait in a buffer
+        self.file = self.path.open("ab", buffering=0)    # unbuffered, so that a full disk is noticed at once
         self.summary = make_summary(summary_dir, steps_done) if summary_dir else None
 
     def forget_after(self, step):
-        """Leave out what a cut run wrote after the checkpoint that it is resumed from; it is computed again."""
+        """Remove the records after the step that the run is resumed from; these steps are computed again."""
         kept = [record for record in self.records() if record["global_step"] <= step]
         write_whole(self.path, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
     def records(self):
-        """What the file holds so far, but for lines that were not written whole."""
+        """The records in the file so far, without incomplete lines."""
         for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
             with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-                record = json.loads(line, parse_constant=lambda _: None)    # NaN, of an earlier version
+                record = json.loads(line, parse_constant=lambda _: None)    # earlier versions wrote NaN
                 record["global_step"] += 0
                 yield record
 
     def write(self, figures: dict):
-        """Add a line. Raises RunError if the disk does not take it."""
+        """Add a line. Raises RunError if it cannot be written."""
         data = json.dumps(figures).encode() + b"\n"
         try:
             while data:
@@ -59,7 +59,7 @@ class Metrics:
                 self.summary.add_scalar(name, figures[name], figures["global_step"])
 
     def evaluations(self) -> dict:
-        """Step -> mean IoU, None where nothing could be scored, of each evaluation so far."""
+        """Step -> mean IoU of each evaluation so far; None where no pixel could be scored."""
         return {record["global_step"]: record["mean_iou"] for record in self.records() if "mean_iou" in record}
 
     def evaluations_since_best(self) -> int:
@@ -74,7 +74,7 @@ class Metrics:
 
 
 def make_summary(summary_dir, steps_done: int):
-    """TensorBoard's writer. Raises InputError if there can be no such folder."""
+    """TensorBoard's writer. Raises InputError if its folder cannot be made."""
     from tensorboardX import SummaryWriter
     try:
         return SummaryWriter(str(summary_dir), purge_step=steps_done + 1 if steps_done else None)
@@ -83,14 +83,14 @@ def make_summary(summary_dir, steps_done: int):
 
 
 class TrainingLog(Callback):
-    """The published console lines, the same figures as metrics, and a bar on a terminal.
+    """The published console lines, the same figures as metrics, and a progress bar on a terminal.
 
-    A step is reported when MindSpore hands it over: each one, or with data sink the last of an epoch.
+    Steps are reported when MindSpore calls back: every step, or with data sink only the last of an epoch.
 
     Args:
         metrics: Metrics of this run.
         rates: learning rate of every step of the run.
-        images_per_step: pictures a step over all devices.
+        images_per_step: pictures per step over all devices.
         schedule: src.training.state.Schedule.
         watch: src.training.amp.OverflowWatch.
     """
@@ -136,7 +136,7 @@ class TrainingLog(Callback):
         self.say(f"epoch time: {elapsed:.3f} ms, per step time: {elapsed / steps:.3f} ms")
 
     def say(self, text):
-        """A line that leaves the bar whole."""
+        """Print a line without breaking the progress bar."""
         if self.bar.disable:
             print(text, flush=True)
         else:
@@ -146,13 +146,13 @@ class TrainingLog(Callback):
 class CheckpointSaver(Callback):
     """Save {model}-{epoch}_{step}.ckpt every `save_steps` steps and after the last; keep the newest of this run.
 
-    Each is entered in checkpoints.json when it is complete. Only files that this run wrote are ever removed.
+    Each is listed in checkpoints.json once it is complete. Only files that this run wrote are removed.
 
     Args:
         model: name of the network.
         keep_checkpoint_max: how many to keep.
         schedule: src.training.state.Schedule.
-        facts: what each checkpoint says of its network.
+        facts: facts of the network for each checkpoint, see src.metadata.
     """
 
     def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, schedule, facts):
@@ -165,7 +165,7 @@ class CheckpointSaver(Callback):
     def on_train_step_end(self, run_context):
         params = run_context.original_args()
         position = self.schedule.position(params)
-        # With data sink steps arrive an epoch at a time, so a multiple of save_steps may have been passed.
+        # With data sink there is one call per epoch, so a multiple of save_steps may be inside it.
         passed = position.step // self.save_steps > self.last // self.save_steps
         if passed or position.step == self.schedule.total:
             self.save(params.train_network, position)
@@ -191,10 +191,10 @@ class CheckpointSaver(Callback):
 
 
 class StopOnSignal(Callback):
-    """SIGTERM, SIGHUP and Ctrl-C: finish the step, save, end; what comes while it does so changes nothing.
+    """SIGTERM, SIGHUP and Ctrl-C: finish the step, save, end; more signals meanwhile are ignored.
 
-    In a distributed run rank 0 does so; the others go on until the launcher ends them, since rank 0 may still need
-    them for the step. (A second Ctrl-C does not wait: src/signals.py.)
+    In a distributed run only rank 0 does so. The others go on until the launcher ends them, since rank 0 may need them
+    to finish the step. (A second Ctrl-C does not wait: src/signals.py.)
     """
 
     def __init__(self, saver, schedule):
@@ -210,7 +210,7 @@ class StopOnSignal(Callback):
 
     @property
     def is_told(self) -> bool:
-        """Whether this rank is to save and end."""
+        """Whether this rank should save and end."""
         return self.signum is not None and self.saver is not None
 
     def on_train_step_end(self, run_context):

@@ -1,4 +1,4 @@
-"""What looks wrong with training and validation data, said before the first step."""
+"""Warnings and errors about training and validation data before the first step."""
 import numpy as np
 
 from src.console import InputError
@@ -9,14 +9,14 @@ from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
 from src.data.survey import count_values, is_blended, survey_list
 
-SAMPLE = 256    # masks that are looked at where the MindRecord does not say what it holds
+SAMPLE = 256    # masks that are checked if the MindRecord has no Summary
 
 
 def check_data(config, labels: Labels, pairs: list) -> None:
-    """Say what looks wrong: of the training data by what its MindRecord says, of validation by a look at every pair.
+    """Report problems: of the training data from its MindRecord's Summary, of validation data by checking every pair.
 
     Raises:
-        InputError: a validation pair that the evaluation would end with, or findings that spoil the run, unless
+        InputError: a validation pair that would stop the evaluation, or findings that would spoil the run, unless
             --ignore_findings is given.
     """
     train = read_summary(config.data_file)
@@ -31,7 +31,7 @@ def check_data(config, labels: Labels, pairs: list) -> None:
 
 
 def look_at_some(data_file) -> Summary:
-    """Of SAMPLE masks spread over a MindRecord; damaged ones are left to the training, which names them."""
+    """Summary of SAMPLE masks spread over a MindRecord; damaged ones are skipped, since training reports them."""
     total, summary = count_samples(data_file), Summary()
     indices = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()
     for label, name in read_records(data_file, ["label", "file_name"], indices):

@@ -1,4 +1,4 @@
-"""Evaluation while training: the evaluator's mean IoU at one scale, and the best network so far."""
+"""Evaluation during training: mean IoU at one scale, and the best network so far."""
 import math
 import time
 from functools import partial
@@ -18,7 +18,7 @@ from src.weights import checkpoint
 
 
 def read_evaluation_pairs(config) -> list:
-    """The pairs of --eval_data_lst, none where it is not given. Raises InputError where a file is missing."""
+    """The pairs of --eval_data_lst, [] if it is not given. Raises InputError if a file is missing."""
     if not config.eval_data_lst:
         return []
     pairs = read_list(config.eval_data_lst, config.data_root)
@@ -34,7 +34,7 @@ def make_evaluation(config, labels: Labels, device, network, pairs: list):
                         tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
     predict = steady(cell_runner(inference, "--eval_data_lst"))
-    load = partial(read_pair, config.data_root, labels=labels, strict=False)    # looked at before the first step
+    load = partial(read_pair, config.data_root, labels=labels, strict=False)    # checked before the first step
 
     def mean_iou(look):
         take_statistics_of_rank_0(network, device)
@@ -47,21 +47,21 @@ def make_evaluation(config, labels: Labels, device, network, pairs: list):
 
 
 class Cut(Exception):
-    """An evaluation that does not go on, for the run was told to end."""
+    """An evaluation was cancelled because the run was told to end."""
 
 
 class EvaluationInTraining(Callback):
     """Evaluate every `every` epochs and after the last, on all devices together; keep the best network.
 
-    A signal cuts an evaluation. The state is saved, and a run that goes on from it evaluates first (`make_up`).
+    A signal cancels an evaluation. The state is saved, and a resumed run evaluates first (`make_up`).
 
     Args:
         mean_iou: (look) -> mean IoU over the whole list, as make_evaluation returns it; called on every device.
         every: epochs from one evaluation to the next.
         patience: evaluations without a better one that end the run, 0 for no end before the last epoch.
         schedule: src.training.state.Schedule.
-        metrics: on rank 0, which writes, the run's Metrics; None elsewhere.
-        best_path, facts: where the best network goes, and what its checkpoint says of it.
+        metrics: the run's Metrics on rank 0, which writes them; None elsewhere.
+        best_path, facts: checkpoint file of the best network, and its facts.
         stop: StopOnSignal of the run.
         device: src.device.Device.
     """
@@ -94,7 +94,7 @@ class EvaluationInTraining(Callback):
             return
         is_missing = self.metrics is not None and not (position.step in self.metrics.evaluations()
                                                        and self.best_path.is_file())
-        if sum_over_ranks(np.array([int(is_missing)]), self.device)[0]:    # all take part, and rank 0 alone knows
+        if sum_over_ranks(np.array([int(is_missing)]), self.device)[0]:    # all take part; only rank 0 knows
             self.evaluate(cell, position)
         self.ends_early(position.step)
 
@@ -113,13 +113,13 @@ class EvaluationInTraining(Callback):
         return True
 
     def evaluate(self, cell, position) -> None:
-        """Evaluate after that step, note it, keep the network if it is the best."""
+        """Evaluate after that step, record the result, keep the network if it is the best."""
         start = time.perf_counter()
         try:
             mean_iou = self.mean_iou(self.look)
         except Cut:
             self.stop.save_and_end(cell, position)
-        cell.set_train(True)    # Model does not look again
+        cell.set_train(True)    # Model sets it only once
         if self.metrics is None:
             return
         note, took = "", f"in {time.perf_counter() - start:.1f} s"
@@ -127,7 +127,7 @@ class EvaluationInTraining(Callback):
             mean_iou = None
             warn("--eval_data_lst: no pixel of its masks has a class that is scored, so there is no mean IoU")
         elif mean_iou > self.best_so_far(position.step):
-            # Before its line in metrics.jsonl: a cut between the two is made up.
+            # Before its line in metrics.jsonl: after an interruption between the two, make_up evaluates again.
             checkpoint.save(cell, self.best_path, {**self.facts, "mean_iou": mean_iou, "step": position.step})
             note = f", the best so far: {self.best_path}"
         if position.step not in self.metrics.evaluations():
@@ -137,21 +137,21 @@ class EvaluationInTraining(Callback):
         print(f"epoch: {position.epoch}, mean IoU {said} {took}{note}", flush=True)
 
     def look(self) -> None:
-        """Cut the evaluation where the run was told to end."""
+        """Raises if the run was told to end."""
         if self.stop.is_told:
             raise Cut
 
     def best_so_far(self, step: int) -> float:
-        """The mean IoU of the network that is kept, -1 if there is none of a step up to this one."""
+        """The mean IoU of the kept network, -1 without one from a step up to this one."""
         if not self.best_path.is_file():
             return -1.0
         facts = checkpoint.read(self.best_path, "the best network").facts
-        if "mean_iou" not in facts:    # of an earlier version
+        if "mean_iou" not in facts:    # written by an earlier version
             return max((value for value in self.metrics.evaluations().values() if value is not None), default=-1.0)
         return facts["mean_iou"] if facts["step"] <= step else -1.0
 
     def check(self) -> None:
-        """Raises RunError, at the end of a run, if none of its evaluations could score anything."""
+        """Raises RunError at the end of a run if no evaluation could score a pixel."""
         if self.metrics is not None and all(value is None for value in self.metrics.evaluations().values()):
             raise RunError("--eval_data_lst: no evaluation could score a pixel, so there is no mean IoU and no best "
-                           "network; see src/data/check_data.py. The run is done, its checkpoints are complete")
+                           "network; see src/data/check_data.py. Training has finished, its checkpoints are complete")

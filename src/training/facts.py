@@ -1,4 +1,4 @@
-"""What is known travels: labels from the training data into the run, and what the run knows into its checkpoints."""
+"""Facts: labels from the training data for the run, and facts of the run for its checkpoints."""
 import dataclasses
 from pathlib import Path
 
@@ -13,7 +13,7 @@ RECIPE_OPTIONS = ("seed", "batch_size", "freeze_bn")
 
 
 def believe_data(config) -> tuple:
-    """(options, labels): the options with what the training data says of its labels, and those labels.
+    """(options, labels): the options with the label facts of the training data, and its Labels.
 
     Raises InputError where the user gave another number of classes or another ignore_label than the data has.
     """
@@ -22,13 +22,13 @@ def believe_data(config) -> tuple:
 
 
 def facts_of_run(config, architecture, labels: Labels, device) -> dict:
-    """What each checkpoint of a run says of itself, as JSON takes it."""
+    """The facts in each checkpoint of a run, as values of JSON."""
     facts = describe(architecture, labels, config.crop_size, config.image_mean, config.image_std)
     return facts | {"recipe": recipe(config) | {"devices": device.size}}
 
 
 def recipe(config) -> dict:
-    """The options of a training that shape its result; of files their names alone."""
+    """The options that change the result of a training; for files only their names."""
     values = {}
     for name, option in read_options().items():
         if option.group in RECIPE_GROUPS or name in RECIPE_OPTIONS:

@@ -1,4 +1,4 @@
-"""The folder of a run: train_dir."""
+"""Prepare the folder of a run, train_dir."""
 import os
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ OF_A_RUN = re.compile(r"[^.].*\.ckpt|metrics\.jsonl|config\.yaml|checkpoints\.js
 
 
 def prepare_folder(train_dir: Path, config, keep: bool) -> None:
-    """Save the resolved options in train_dir, which this process has claimed; an earlier run's files, if not to `keep`,
-    go to a folder there, and what one that was killed was writing is removed."""
+    """Save the resolved options in train_dir, which this process has claimed. Unless `keep`, an earlier run's files are
+    moved to a subfolder. Temporary files of a killed run are removed."""
     try:
         sweep(train_dir)
         earlier = [path for path in train_dir.iterdir() if OF_A_RUN.fullmatch(path.name) and path.is_file()]

@@ -1,6 +1,6 @@
-"""Whether a training on a CPU fits into memory: asked before the first step, since running out ends without a word.
+"""Check before the first step whether training on a CPU fits into memory: the kernel kills a process without a message.
 
-The needs are fitted to peaks that were measured on CPUs (MindSpore 2.8, float32; see TABLE), to about 10 %.
+The needs are fitted to measured peaks on CPUs (MindSpore 2.8, float32; see TABLE), with errors of about 10 %.
 """
 import resource
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from src.console import InputError, warn
 
 GB = 1e9
-SURE = 0.9    # of the memory that there is, what a batch that is called fitting takes at most
+SURE = 0.9    # a suggested batch takes at most this share of the free memory
 
 
 class Need(NamedTuple):
-    """Bytes: at all, for each pixel of the crop, and for each pixel of each picture of a batch."""
+    """Bytes: constant, per pixel of the crop, and per pixel of each picture of a batch."""
 
     base: float
     crop: float
@@ -51,7 +51,7 @@ def numbers_of(path) -> dict:
 
 
 def group_rooms(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")):
-    """Yield bytes that the control groups of this process, as of a container, leave it (cgroup v1 and v2)."""
+    """Yield the free bytes in the control groups of this process, such as a container's (cgroup v1 and v2)."""
     try:
         lines = [line.split(":", 2) for line in own.read_text().splitlines()]
     except OSError:
@@ -73,7 +73,7 @@ def group_rooms(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
 
 
 def free_memory() -> tuple:
-    """(bytes that this process can still take, what limits it); (inf, "") where the system does not say."""
+    """(bytes that this process can still take, text of the limit); (inf, "") where the system has no such figure."""
     rooms = [(float("inf"), "")]
     memory = numbers_of("/proc/meminfo")
     if "MemAvailable" in memory:
@@ -86,7 +86,7 @@ def free_memory() -> tuple:
 
 
 def check_memory(config, num_classes: int) -> None:
-    """Raises InputError if the batch does not fit, naming the largest that does; warns with --ignore_memory."""
+    """Raises InputError, with the largest batch that fits, if this one does not; only warns with --ignore_memory."""
     own = numbers_of("/proc/self/status").get("VmRSS", 0) * 1024
     free, where = free_memory()
     dice = bool(config.dice)

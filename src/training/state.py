@@ -1,4 +1,4 @@
-"""The steps of a training run, and which of its checkpoints are complete: checkpoints.json in train_dir."""
+"""The steps of a training run, and the list of its complete checkpoints: checkpoints.json in train_dir."""
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -22,13 +22,13 @@ OPTIONS_OF = {
 class Position(NamedTuple):
     """A step of a run; each number counts from 1."""
 
-    step: int    # of the whole run
+    step: int    # of the run
     epoch: int
     step_of_epoch: int
 
 
 class Phase(NamedTuple):
-    """Epochs, counted from 0, that one Model.train trains; the first `first_step` steps of the first are left out."""
+    """Epochs, counted from 0, of one call of Model.train; the first `first_step` steps of the first are skipped."""
 
     first_epoch: int
     end_epoch: int
@@ -36,7 +36,7 @@ class Phase(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """The steps of a run, of which `done` were done before this start."""
+    """The steps of a run; `done` of them were done before it was resumed."""
 
     steps_per_epoch: int
     epochs: int
@@ -47,7 +47,8 @@ class Schedule(NamedTuple):
         return self.steps_per_epoch * self.epochs
 
     def phases(self):
-        """What is left. An epoch that was cut is a phase of its own: Model.train takes all to be equally long."""
+        """The remaining phases. An interrupted epoch is a phase of its own: Model.train needs epochs of equal length.
+        """
         epoch, step = divmod(self.done, self.steps_per_epoch)
         if step:
             yield Phase(epoch, epoch + 1, step)
@@ -57,7 +58,7 @@ class Schedule(NamedTuple):
 
     def position(self, params) -> Position:
         """The step that has just ended, from a callback's parameters: Model.train counts the steps of its phase."""
-        left_out = self.steps_per_epoch - params.batch_num    # the rest of a cut epoch is that much shorter
+        left_out = self.steps_per_epoch - params.batch_num    # the rest of an interrupted epoch is that much shorter
         step_of_epoch = left_out + (params.cur_step_num - 1) % params.batch_num + 1
         epoch = params.cur_epoch_num
         return Position((epoch - 1) * self.steps_per_epoch + step_of_epoch, epoch, step_of_epoch)
@@ -92,9 +93,9 @@ def is_whole(path: Path, entry: dict) -> bool:
 
 
 def find_checkpoint(resume: str, train_dir):
-    """(path, steps done) of the checkpoint that --resume means; (None, 0) if there is nothing to resume.
+    """(path, steps done) of the checkpoint for --resume; (None, 0) if there is nothing to resume.
 
-    `auto` passes over damaged checkpoints with a warning. Raises InputError for a path that is damaged or unknown.
+    `auto` skips damaged checkpoints with a warning. Raises InputError for a path that is damaged or unknown.
     """
     if not resume:
         return None, 0
@@ -102,21 +103,21 @@ def find_checkpoint(resume: str, train_dir):
         path = Path(resume)
         entry = read_manifest(path.parent).get(path.name)
         if not path.is_file() or entry is None:
-            raise InputError(f"--resume {path}: no checkpoint that {path.parent / MANIFEST} lists; "
+            raise InputError(f"--resume {path}: {path.parent / MANIFEST} does not list this checkpoint; "
                              "--ckpt_pre_trained starts a new run from any checkpoint")
         if not is_whole(path, entry):
-            raise InputError(f"--resume {path}: damaged, size or SHA-256 is not as noted; --resume auto takes another")
+            raise InputError(f"--resume {path}: damaged, size or SHA-256 is not as listed; --resume auto takes another")
         return path, entry["step"]
     for name, entry in sorted(read_manifest(train_dir).items(), key=lambda item: -item[1]["step"]):
         path = Path(train_dir, name)
         if is_whole(path, entry):
             return path, entry["step"]
-        warn(f"{path}: missing or damaged, passed over")
+        warn(f"{path}: missing or damaged, skipped")
     return None, 0
 
 
 def restore(cell, path, steps: int) -> None:
-    """Set every parameter of the training cell, momenta and step count included, from a checkpoint of its own kind.
+    """Set every parameter of the training cell, including momenta and step count, from a checkpoint of the same run.
 
     Raises InputError if names or shapes differ, or the step count is not `steps`.
     """
@@ -136,4 +137,4 @@ def restore(cell, path, steps: int) -> None:
     set_parameters(own, {name: values[name] for name in own})
     counted = sum(int(own[name].asnumpy().item()) for name in ("global_step", "dropped_steps") if name in own)
     if counted != steps:    # the optimizer counts no dropped step
-        raise InputError(f"--resume {path}: holds another step than {MANIFEST} says")
+        raise InputError(f"--resume {path}: contains another step than {MANIFEST} lists")

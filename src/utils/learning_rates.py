@@ -1,4 +1,4 @@
-"""Learning rate of every step, as the zoo computes them; arrays of float64."""
+"""Learning rate of every step, computed as in the zoo; arrays of float64."""
 import numpy as np
 
 from src.console import InputError
@@ -17,7 +17,7 @@ def poly_lr(base_lr: float, decay_steps: int, total_steps: int, end_lr: float = 
 
 
 def exponential_lr(base_lr: float, decay_steps: int, decay_rate: float, total_steps: int) -> np.ndarray:
-    """base_lr * decay_rate ** (step // decay_steps): one factor decay_rate every decay_steps."""
+    """base_lr * decay_rate ** (step // decay_steps): a factor of decay_rate every decay_steps."""
     return base_lr * decay_rate ** (np.arange(total_steps) // decay_steps)
 
 

@@ -6,9 +6,9 @@ A checkpoint is a protobuf of MindSpore's train/checkpoint.proto:
     Value      { string tag = 1; TensorProto tensor = 2 }
     TensorProto { repeated int64 dims = 1; string tensor_type = 2; bytes tensor_content = 3 }
 
-A large tensor comes in parts: several values in a row with one tag. With crc_check the file ends in "crc_num" and ten
-bytes. The reader maps the file and looks only at these few fields, so the momenta of a checkpoint of train.py, half of
-it, are never read, and nothing that a damaged or crafted file says is believed before it is compared with the file.
+A large tensor is split: several values in a row have the same tag. With crc_check the file ends in "crc_num" and ten
+bytes. The reader maps the file and reads only these few fields, so the momenta, half of a checkpoint of train.py, are
+never read. All lengths and shapes of a damaged or crafted file are compared with its size before they are used.
 """
 import functools
 import hashlib
@@ -27,16 +27,16 @@ from src.foreign import MOST_BYTES, Unreadable, load_json
 from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, message, packed
 from src.weights.protobuf import text as text_at
 
-FACTS = "deeplab_v3.facts"    # the entry of train.py: JSON as bytes, which every MindSpore loads and no network has
+FACTS = "deeplab_v3.facts"    # entry of train.py: JSON as bytes, which every MindSpore loads
 TYPES = {"Float32": np.float32, "Float16": np.float16, "Float64": np.float64, "Bool": np.bool_,
          **{f"{sign}Int{bits}": np.dtype(f"{sign.lower()}int{bits}").type for sign in ("", "U")
             for bits in (8, 16, 32, 64)}}
-BFLOAT16 = "BFloat16"    # NumPy has none; read as float32
+BFLOAT16 = "BFloat16"    # NumPy does not have it; read as float32
 NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 CRC, CRC_LENGTH = b"crc_num", 17
 LONGEST_NAME, MOST_DIMS = 300, 16
-MOST_IN_VALUE, MOST_IN_TENSOR = 16, 64    # fields; four of them are known
-HEAD = 64    # bytes that tell one kind of file from another
+MOST_IN_VALUE, MOST_IN_TENSOR = 16, 64    # fields; four are known
+HEAD = 64    # bytes that identify the kind of a file
 
 OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
 OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
@@ -45,18 +45,18 @@ OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH
 
 
 class Checkpoint(NamedTuple):
-    """What a file holds."""
+    """Contents of a checkpoint."""
 
     arrays: dict    # name -> array; views of the mapped file, bfloat16 as float32
-    notes: dict    # name -> text of entries that are texts
-    facts: dict    # what train.py, or convert_resnet101.py, says of the network; empty for other files
+    notes: dict    # name -> text, of entries that are texts
+    facts: dict    # facts of the network, from train.py or convert_resnet101.py; {} in other files
 
 
 def read(path, option: str) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        option: what errors call the file, such as "--ckpt_path".
+        option: the file's name in errors, such as "--ckpt_path".
 
     Raises InputError if it is missing, of another kind, or damaged.
     """
@@ -68,10 +68,10 @@ def read(path, option: str) -> Checkpoint:
     try:
         with open(path, "rb") as file:
             data = mapped(file)
-    except (OSError, ValueError) as error:    # no right to read; an empty file cannot be mapped
+    except (OSError, ValueError) as error:    # no permission to read; an empty file cannot be mapped
         raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
     if not begins(data[:HEAD]):
-        raise InputError(f"{where}: {OTHER_FILES.get(Path(path).suffix, 'is no MindSpore checkpoint')}")
+        raise InputError(f"{where}: {OTHER_FILES.get(Path(path).suffix, 'is not a MindSpore checkpoint')}")
     try:
         return parse(data)
     except Damaged as error:
@@ -90,21 +90,21 @@ def parse(data) -> Checkpoint:
     last = None
     for number, value in fields(data, 0, end_of_values(data)):
         if number != 1 or not isinstance(value, range):
-            raise Damaged("its first bytes are no entry")
+            raise Damaged("its first bytes are not an entry")
         name, part = read_value(data, value)
         if name in parts and name != last:
-            raise Damaged(f"{name!r} is there twice")
+            raise Damaged(f"{name!r} occurs twice")
         parts.setdefault(name, []).append(part)
         last = name
     if not parts:
-        raise Damaged("no entry")
+        raise Damaged("it has no entry")
     arrays = {name: join(data, name, found) for name, found in parts.items() if found[0].kind != "str"}
     notes = {name: text(data, name, found) for name, found in parts.items() if found[0].kind == "str"}
     return Checkpoint(arrays, notes, parse_facts(arrays.pop(FACTS, None)))
 
 
 def end_of_values(data) -> int:
-    """Where the values end: before the checksum, if there is one, which must be right."""
+    """The end of the values: before the checksum, if there is one. Raises Damaged if it is wrong."""
     end = len(data)
     if data[-CRC_LENGTH:-CRC_LENGTH + len(CRC)] != CRC:
         return end
@@ -126,7 +126,7 @@ def read_value(data, span: range) -> tuple:
     found = dict(fields(data, span.start, span.stop, MOST_IN_VALUE))
     name = text_at(data, found.get(1), LONGEST_NAME)
     if not isinstance(found.get(2), range):
-        raise Damaged(f"{name!r} is no tensor")
+        raise Damaged(f"{name!r} is not a tensor")
     dims, kind, content = [], None, range(0)
     for number, value in message(data, found[2], MOST_IN_TENSOR):
         if number == 1:    # one dimension, or all of them packed
@@ -143,9 +143,9 @@ def read_value(data, span: range) -> tuple:
 
 
 def join(data, name: str, parts: list) -> np.ndarray:
-    """The array of an entry, whose dimensions must equal its bytes."""
+    """The array of an entry. Raises Damaged if its bytes do not fit its shape."""
     dims, kind, _ = parts[0]
-    shape = () if dims == (0,) else dims    # how MindSpore notes a scalar
+    shape = () if dims == (0,) else dims    # MindSpore's form of a scalar
     size = sum(len(part.content) for part in parts)
     dtype = np.dtype(np.uint16 if kind == BFLOAT16 else TYPES[kind])
     if any(part[:2] != parts[0][:2] for part in parts):
@@ -158,31 +158,31 @@ def join(data, name: str, parts: list) -> np.ndarray:
 
 
 def from_bfloat16(array: np.ndarray) -> np.ndarray:
-    """The upper halves of float32 numbers, as uint16, as those numbers."""
-    return (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)    # NumPy views no scalar
+    """bfloat16 numbers, as uint16, as float32: they are the upper halves of float32 numbers."""
+    return (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)    # not of a scalar
 
 
 def text(data, name: str, parts: list) -> str:
-    """The text of an entry, which MindSpore keeps as 32-bit characters."""
+    """The text of an entry; MindSpore stores 32-bit characters."""
     if sum(len(part.content) for part in parts) > MOST_BYTES:
         raise Damaged(f"{name!r} is a text of more than {MOST_BYTES} bytes")
     content = b"".join(data[part.content.start:part.content.stop] for part in parts)
     try:
         return content.decode("utf-32-le").rstrip("\0")
     except UnicodeDecodeError:
-        raise Damaged(f"{name!r} is no text") from None
+        raise Damaged(f"{name!r} is not text") from None
 
 
 def parse_facts(array) -> dict:
-    """The facts of a file; nobody else's entry has that name, so one that cannot be read is damage."""
+    """The facts in a file. No other program uses the entry's name, so an invalid entry is damage."""
     if array is None:
         return {}
     try:
         facts = load_json(array.tobytes() if array.nbytes <= MOST_BYTES else "")
     except Unreadable as error:
-        raise Damaged(f"{FACTS!r} is not what train.py writes: it {error}") from None
+        raise Damaged(f"{FACTS!r} is not in train.py's form: it {error}") from None
     if not isinstance(facts, dict):
-        raise Damaged(f"{FACTS!r} is not what train.py writes")
+        raise Damaged(f"{FACTS!r} is not in train.py's form")
     return facts
 
 
@@ -192,10 +192,10 @@ def save(cell, path, facts=None) -> None:
 
 
 def write(arrays: dict, path, facts=None) -> None:
-    """Write name -> array as a checkpoint, aside first, so that what stood there before stays until it is complete.
+    """Write name -> array as a checkpoint; an existing file is replaced only when the new one is complete.
 
     Args:
-        facts: what is to be kept with them; see src.metadata.
+        facts: facts of the network, see src.metadata.
 
     Raises RunError that names the path if it cannot be written.
     """
@@ -212,14 +212,14 @@ def write(arrays: dict, path, facts=None) -> None:
 
 
 def digest(path) -> str:
-    """SHA-256 of a file, in hexadecimal; of one that has not changed since it is not computed twice."""
+    """SHA-256 of a file in hexadecimal, cached until the file changes."""
     state = os.stat(path)
     return compute(os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 @functools.lru_cache(maxsize=16)
 def compute(path: str, *_) -> str:
-    """SHA-256 of a file; the other arguments tell its states apart."""
+    """SHA-256 of a file; the other arguments are only keys of the cache."""
     sha = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

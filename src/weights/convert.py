@@ -1,4 +1,4 @@
-"""Weights of other projects as a checkpoint of train.py, or a trained network as PyTorch's, without MindSpore."""
+"""Convert weights of other projects to a checkpoint of train.py, or a trained network to PyTorch, without MindSpore."""
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,9 @@ def run(config) -> None:
 
 
 def read_source(config) -> tuple:
-    """The options with what --src says, its weights by this network's names as float32, their channel order, its facts.
+    """(options with the facts of --src, float32 weights by this network's names, channel order, facts).
 
-    Raises InputError that names --src unless every parameter of --model is there once, in its shape.
+    Raises InputError unless --src has every parameter of --model once, in the right shape.
     """
     where = f"--src {config.src}"
     found = read_arrays(config.src, "--src")
@@ -48,7 +48,7 @@ def read_source(config) -> tuple:
 
 
 def summary(names: list) -> str:
-    """Dropped names; the many of one kind as a count."""
+    """Text of the dropped names; names of one kind are counted."""
     kinds = {}
     for name in names:
         kind = next((end for end in ("num_batches_tracked",) if name.endswith(end)), None)
@@ -61,7 +61,7 @@ def to_mindspore(config) -> None:
     """Write --src as a checkpoint of train.py, its stem's input channels in --channel_order."""
     config, weights, order, facts = read_source(config)
     if order == config.channel_order:
-        print(f"stem: left as it is, {ORDERS[order]}")
+        print(f"stem: unchanged, {ORDERS[order]}")
     else:
         weights[STEM] = np.ascontiguousarray(weights[STEM][:, ::-1])
         print(f"stem: input channels swapped from {ORDERS[order]} to {ORDERS[config.channel_order]}")
@@ -72,10 +72,10 @@ def to_mindspore(config) -> None:
 
 
 def to_torch(config) -> None:
-    """Write a whole network as .safetensors for docs/deeplab_v3_torch.py."""
+    """Write a complete network as .safetensors for docs/deeplab_v3_torch.py."""
     config, weights, order, facts = read_source(config)
     if CLASSIFIER[0] not in weights:
-        raise InputError(f"--src {config.src}: a backbone alone; --to torch takes a whole trained network")
+        raise InputError(f"--src {config.src}: only a backbone; --to torch needs a complete trained network")
     shape = architecture(config.model, atrous_rates=config.atrous_rates)
     notes = {"format": "pt", "source": facts["source"], "source_sha256": facts["source_sha256"], "channel_order": order,
              "output_stride": str(shape.output_stride), "atrous_rates": " ".join(map(str, config.atrous_rates)),

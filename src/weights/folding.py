@@ -1,13 +1,13 @@
-"""BatchNorm on its moving statistics put into the convolution before it, on the arrays, once for every engine."""
+"""Fold BatchNorm with its moving statistics into the convolution before it, on NumPy arrays, for every engine."""
 import numpy as np
 
 from src.nets.architecture import EPSILON, PREFIX, Architecture
 
 
 def fold(architecture: Architecture, weights: dict) -> dict:
-    """The weights of `architecture` as those of `architecture.folded()`.
+    """Convert the weights of `architecture` to those of `architecture.folded()`.
 
-    The network computes the same within rounding and reads each feature map once less.
+    The results are equal within rounding, and each feature map is read one time less.
 
     Args:
         weights: name in a checkpoint -> array, one for each of architecture.shapes().
@@ -23,7 +23,7 @@ def fold(architecture: Architecture, weights: dict) -> dict:
         if conv.norm:
             mean, variance, gamma, beta = (np.asarray(weights[f"{PREFIX}{conv.norm}.{part}"], np.float64) for part in (
                 "moving_mean", "moving_variance", "gamma", "beta"))
-            with np.errstate(invalid="ignore"):    # NaN of a negative variance; who folds looks for it
+            with np.errstate(invalid="ignore"):    # a negative variance gives NaN; callers check for it
                 factor = gamma / np.sqrt(variance + EPSILON)
             weight = weight * factor[:, None, None, None]    # float64 until it is rounded once
             bias = (bias - mean) * factor + beta

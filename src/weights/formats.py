@@ -1,4 +1,4 @@
-"""Weight files of MindSpore, PyTorch and safetensors as NumPy arrays, told apart by their first bytes."""
+"""Read weight files of MindSpore, PyTorch and safetensors as NumPy arrays; the format is detected from the content."""
 import math
 import os
 import pickle
@@ -20,13 +20,13 @@ SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "
 
 
 def read_arrays(path, option: str) -> checkpoint.Checkpoint:
-    """Read a weight file of any of the three formats; nothing in it is ever run.
+    """Read a weight file of any of the three formats; no code in it is run.
 
     Args:
-        option: what errors call the file.
+        option: the file's name in errors.
 
     Raises:
-        InputError: it is missing, damaged, or holds more than arrays.
+        InputError: it is missing, damaged, or contains other things than arrays.
     """
     if not str(path):
         raise InputError(f"{option} is not given")
@@ -46,19 +46,19 @@ def read_arrays(path, option: str) -> checkpoint.Checkpoint:
 
 
 def read_safetensors(path, option: str) -> dict:
-    """Arrays of a .safetensors file, views of the mapped file, bfloat16 as float32; nothing is believed before it is
-    compared with the file.
+    """Arrays of a .safetensors file, views of the mapped file, bfloat16 as float32. Header and file size are compared
+    first.
 
     Source: github.com/huggingface/safetensors, "Format": 8 bytes of the header's length, little endian; the header,
-    JSON of name -> dtype, shape, data_offsets; the arrays one after the other without holes.
+    JSON of name -> dtype, shape, data_offsets; the arrays one after the other without gaps.
 
-    Raises InputError for a damaged one and for number types that no network here has.
+    Raises InputError for a damaged file and for unknown number types.
     """
     try:
         with open(path, "rb") as file:
             return parse_safetensors(protobuf.mapped(file))
     except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
-        raise InputError(f"{option} {path}: is not a complete .safetensors file of floating-point or whole numbers "
+        raise InputError(f"{option} {path}: is not a complete .safetensors file of floats or integers "
                          f"({printable(error, 200)})") from None
 
 
@@ -69,13 +69,13 @@ def parse_safetensors(data) -> dict:
         raise protobuf.Damaged(f"a header of {length} bytes; {min(len(data) - 8, MOST_BYTES)} at most are expected")
     header, start, place = load_json(data[8:8 + length]), 8 + length, 0
     if not isinstance(header, dict):
-        raise protobuf.Damaged("its header is no table of arrays")
+        raise protobuf.Damaged("its header is not a table of arrays")
     header.pop("__metadata__", None)
     arrays = {}
     for name, entry in sorted(header.items(), key=lambda item: offsets(*item)):
         begin, end = offsets(name, entry)
         if begin != place or end > len(data) - start:
-            raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, where {place} begins what is left of "
+            raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, but the rest begins at {place} of "
                                    f"{len(data) - start}")
         arrays[name], place = one_array(data, name, entry, start + begin, end - begin), end
     if place != len(data) - start:
@@ -84,7 +84,7 @@ def parse_safetensors(data) -> dict:
 
 
 def offsets(name: str, entry) -> tuple:
-    """Where an array begins and ends behind the header. Raises protobuf.Damaged for another kind of entry."""
+    """(begin, end) of an array after the header. Raises protobuf.Damaged for another kind of entry."""
     span = entry.get("data_offsets") if isinstance(entry, dict) else None
     if not (isinstance(span, list) and len(span) == 2 and all(type(part) is int for part in span)
             and 0 <= span[0] <= span[1]):
@@ -93,7 +93,7 @@ def offsets(name: str, entry) -> tuple:
 
 
 def one_array(data, name: str, entry: dict, start: int, size: int) -> np.ndarray:
-    """The array of an entry of the header, whose shape must equal its `size` in bytes."""
+    """The array of an entry of the header. Raises protobuf.Damaged if its shape does not fit `size` bytes."""
     kind, shape = entry.get("dtype"), entry.get("shape")
     if not isinstance(kind, str) or kind not in SAFE_TYPES:
         raise protobuf.Damaged(f"{shown(name)} is of the unknown type {shown(kind)}")
@@ -107,14 +107,14 @@ def one_array(data, name: str, entry: dict, start: int, size: int) -> np.ndarray
 
 
 def is_name(name) -> bool:
-    """Whether this is a name that a weight can have."""
+    """Whether a weight can have this name."""
     return isinstance(name, str) and 0 < len(name) <= checkpoint.LONGEST_NAME and name.isprintable()
 
 
 def read_torch(path, option: str) -> dict:
-    """Arrays of a PyTorch file, its state_dict if it holds one; PyTorch is told to load tensors and nothing else."""
+    """Arrays of a PyTorch file, or of the state_dict in it; PyTorch loads only tensors (weights_only)."""
     try:
-        import torch  # large, and needed here alone
+        import torch  # large, and only needed here
     except ImportError:
         raise InputError(f"{option} {path}: a PyTorch file; reading it needs PyTorch (pip install torch), "
                          "a .safetensors file of the same weights does not") from None
@@ -124,23 +124,23 @@ def read_torch(path, option: str) -> dict:
     try:
         check_archive(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")    # of pickles written in other ways than PyTorch's
+            warnings.simplefilter("ignore")    # about pickles that PyTorch did not write
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(f"{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
                          f"could run code ({printable(first_line(error), 120)})") from None
-    except Exception as error:    # damaged files lead it to many
+    except Exception as error:    # PyTorch raises many kinds for damaged files
         raise InputError(f"{option} {path}: is not a complete PyTorch file ({printable(first_line(error), 120)})"
                          ) from None
     values = values.get("state_dict", values) if isinstance(values, dict) else {}
     if not isinstance(values, dict) or not values or not all(map(is_name, values)) or not all(
             isinstance(value, torch.Tensor) for value in values.values()):
-        raise InputError(f"{option} {path}: holds no table of named tensors (a state_dict)")
+        raise InputError(f"{option} {path}: contains no state_dict (named tensors)")
     return as_arrays(values, path, option)
 
 
 def check_archive(path) -> None:
-    """Raises protobuf.Damaged for a PyTorch archive that unpacks to more than the file: PyTorch packs nothing."""
+    """Raises protobuf.Damaged for a PyTorch archive that unpacks to more than its size: PyTorch does not compress."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > os.path.getsize(path):
@@ -148,8 +148,8 @@ def check_archive(path) -> None:
 
 
 def as_arrays(tensors: dict, path, option: str) -> dict:
-    """PyTorch's tensors as float32 arrays, and whole numbers as they are. Raises InputError for tensors that repeat
-    their numbers until they are larger than the file, and for kinds that NumPy lacks."""
+    """PyTorch's tensors as float32 arrays, integers unchanged. Raises InputError for tensors that are larger than the
+    file (by repeated numbers), and for kinds that NumPy does not have."""
     if sum(value.numel() * value.element_size() for value in tensors.values()) > 2 * os.path.getsize(path):
         raise InputError(f"{option} {path}: its tensors are larger than the file")
     arrays = {}
@@ -162,10 +162,9 @@ def as_arrays(tensors: dict, path, option: str) -> dict:
 
 
 def write_safetensors(path, arrays: dict, notes: dict) -> None:
-    """Write arrays and texts by name as .safetensors, aside first. Raises RunError, and InputError without the package.
-    """
+    """Write arrays and texts by name as .safetensors. Raises RunError, and InputError without the package."""
     try:
-        from safetensors.numpy import save  # needed here alone
+        from safetensors.numpy import save  # only needed here
     except ImportError:
         raise InputError(f"{path}: needs the package safetensors; pip install safetensors") from None
     data = save({name: np.ascontiguousarray(value) for name, value in arrays.items()}, metadata=notes)

@@ -1,4 +1,4 @@
-"""Checkpoints as the weights of a network: every parameter accounted for, or an error that lists what does not fit."""
+"""Load checkpoints into networks: every parameter must fit, or an error lists those that do not."""
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from src.weights import checkpoint
 from src.weights.manifest import check_sha256
 from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
 
-RGB_STEM = ("; its stem expects red green blue and gets blue green red, as in the published recipe "
+RGB_STEM = ("; its stem expects red green blue but gets blue green red, as in the published recipe "
             "(convert_resnet101.py swaps its input channels)")
 
 
@@ -21,22 +21,23 @@ class Network(NamedTuple):
 
 
 def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bool = False) -> Network:
-    """The network called `name` with the weights of a checkpoint of train.py, the zoo or MindCV.
+    """The network `name` with the weights of a checkpoint of train.py, the zoo or MindCV.
 
     Args:
-        option: what errors call the file.
-        allow_nonfinite: take NaN and infinity.
+        option: the file's name in errors.
+        allow_nonfinite: accept NaN and infinity.
 
-    Raises InputError for a file that is not a checkpoint, and lists what is missing, unknown or of another shape.
+    Raises InputError for a file that is not a checkpoint, and for parameters that are missing, unknown or of another
+    shape.
     """
     where = f"{option} {path}"
     found, translation = translated(path, option)
     if said_order(found) == "rgb":
-        raise InputError(f"{where}: was converted for red green blue pictures, and they are read as blue green red; "
+        raise InputError(f"{where}: was converted for red green blue pictures, but they are read as blue green red; "
                          "convert it with --channel_order bgr")
     classifier = translation.weights.get(CLASSIFIER[0])
     if classifier is None:
-        raise InputError(f"{where}: a backbone alone, without the classifier; train.py --ckpt_pre_trained starts from "
+        raise InputError(f"{where}: only a backbone, without the classifier; train.py --ckpt_pre_trained starts from "
                          "it")
     shape = architecture(name, len(classifier), tuple(atrous_rates))
     check_fit(where, translation.weights, shape.shapes())
@@ -45,14 +46,14 @@ def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bo
 
 
 def translated(path, option: str) -> tuple:
-    """(Checkpoint, Translation) of a file, its weights under this network's names. Raises InputError."""
+    """(Checkpoint, Translation to this network's names) of a file. Raises InputError."""
     found = checkpoint.read(path, option)
     check_sha256(path, option)
     return found, translate(found.arrays, f"{option} {path}")
 
 
 def said_order(found: checkpoint.Checkpoint) -> str:
-    """The channel order that a file says of itself, rgb or bgr, or ""."""
+    """The channel order in the file's facts, rgb or bgr, or ""."""
     return str(found.facts.get("channel_order") or found.notes.get("channel_order") or "").lower()
 
 
@@ -65,32 +66,32 @@ def check_fit(where: str, weights: dict, shapes: dict, hint: str = "") -> None:
 
 
 def check_finite(where: str, weights: dict, allowed: bool) -> None:
-    """Raises InputError that names the first weight that is not of floating-point numbers, or holds NaN or infinity
-    (as float32, which everything computes in) unless they are allowed."""
+    """Raises InputError with the first weight that is not floating-point, or has NaN or infinity (as float32) unless
+    they are allowed."""
     for name, value in weights.items():
         if value.dtype.kind != "f":
             raise InputError(f"{where}: {name} holds {value.dtype}, not floating-point numbers")
         with np.errstate(over="ignore"):
             if not (allowed or np.isfinite(np.asarray(value, np.float32)).all()):
-                raise InputError(f"{where}: {name} holds NaN or infinity, so nothing it computes means anything; take "
-                                 "an earlier checkpoint (--allow_nonfinite takes it all the same)")
+                raise InputError(f"{where}: {name} holds NaN or infinity, so its results are useless; use "
+                                 "an earlier checkpoint (--allow_nonfinite accepts it)")
 
 
 def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = False) -> str:
-    """Start a training cell from a ResNet-101 backbone or a whole network, told apart by the names.
+    """Load a ResNet-101 backbone or a complete network, distinguished by their names, into a training cell.
 
-    The stem is loaded as it is, as the published recipe does; convert_resnet101.py swaps its input channels.
+    The stem is loaded unchanged, as in the published recipe; convert_resnet101.py can swap its input channels.
 
     Args:
         cell: MindSpore cell whose parameters have the names of a checkpoint.
-        filter_weight: leave the classifier out of a whole network, so that num_classes may differ.
-        allow_nonfinite: take NaN and infinity.
+        filter_weight: do not load the classifier of a complete network, so that num_classes may differ.
+        allow_nonfinite: accept NaN and infinity.
 
     Returns:
-        What was done, for the console.
+        A summary for the console.
 
     Raises:
-        InputError: a name or shape that does not fit; nothing has been loaded then.
+        InputError: a name or shape does not fit; then nothing has been loaded.
     """
     where = f"--ckpt_pre_trained {path}"
     found, translation = translated(path, "--ckpt_pre_trained")
@@ -110,7 +111,7 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
 
 
 def set_parameters(parameters: dict, values: dict) -> None:
-    """Set MindSpore parameters by name from arrays, float16 widened."""
+    """Set MindSpore parameters by name from arrays; float16 is converted."""
     from mindspore import Tensor  # the rest of this module works without MindSpore
     for name, value in values.items():
         parameters[name].set_data(Tensor(np.array(value), parameters[name].dtype))

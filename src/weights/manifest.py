@@ -1,4 +1,4 @@
-"""What is noted beside a weight file and is compared with it: checkpoints.json of a run, and FILE.sha256."""
+"""Check weight files against the files beside them: checkpoints.json of a run, and FILE.sha256."""
 import re
 from pathlib import Path
 
@@ -7,16 +7,16 @@ from src.foreign import Unreadable, load_json, read_text, shown
 from src.weights.checkpoint import digest
 
 MANIFEST = "checkpoints.json"
-NAME = re.compile(r"\w+-\d+_\d+\.ckpt", re.ASCII)    # what train.py calls a checkpoint; never a path
+NAME = re.compile(r"\w+-\d+_\d+\.ckpt", re.ASCII)    # train.py's names of checkpoints; never a path
 SHA256 = re.compile("[0-9a-f]{64}")
 LARGEST = 1 << 53    # of a size or a step
 
 
 def read_manifest(folder) -> dict:
-    """File name -> {size, sha256, step} of the checkpoints that a run has finished writing, oldest first.
+    """File name -> {size, sha256, step} of a run's complete checkpoints, oldest first.
 
-    A run removes the files of this list in time, so it may name nothing but checkpoints in its own folder. Raises
-    InputError for any other entry.
+    A run later removes files of this list, so it may only list checkpoints in its own folder. Raises InputError for any
+    other entry.
     """
     path = Path(folder, MANIFEST)
     try:
@@ -28,7 +28,7 @@ def read_manifest(folder) -> dict:
     except Unreadable as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     if not isinstance(entries, dict):
-        raise InputError(f"{path}: is no list of checkpoints; move it away")
+        raise InputError(f"{path}: is not a list of checkpoints; move it away")
     for name, entry in entries.items():
         if not NAME.fullmatch(name) or not is_entry(entry):
             raise InputError(f"{path}: the entry {shown(name)} is not one of train.py's; remove it")
@@ -36,13 +36,13 @@ def read_manifest(folder) -> dict:
 
 
 def is_entry(entry) -> bool:
-    """Whether `entry` says size, SHA-256 and step of a checkpoint."""
+    """Whether `entry` has a valid size, SHA-256 and step."""
     return (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and bool(SHA256.fullmatch(entry["sha256"]))
             and all(type(entry.get(key)) is int and 0 <= entry[key] <= LARGEST for key in ("size", "step")))
 
 
 def check_sha256(path, option: str) -> None:
-    """Raises InputError if FILE.sha256, as sha256sum writes it, or checkpoints.json says another SHA-256 of a file."""
+    """Raises InputError if a file's SHA-256 differs from FILE.sha256 (of sha256sum) or checkpoints.json."""
     path = Path(path)
     said = {path.with_name(path.name + ".sha256"): sha256_beside(path)}
     if NAME.fullmatch(path.name):
@@ -54,7 +54,7 @@ def check_sha256(path, option: str) -> None:
 
 
 def sha256_beside(path: Path) -> str:
-    """The SHA-256 in FILE.sha256, "" where there is no such file. Raises InputError if it holds none."""
+    """The SHA-256 in FILE.sha256, "" if the file does not exist. Raises InputError if it has none."""
     beside = path.with_name(path.name + ".sha256")
     try:
         words = read_text(beside, 1 << 20).split()

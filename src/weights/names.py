@@ -1,4 +1,4 @@
-"""The names that other checkpoints give to this network's weights: one table, the only place that knows them."""
+"""The names of this network's weights in other projects' checkpoints, in one table."""
 import re
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ STEM = "network.resnet.conv1.weight"
 # MindSpore's names of a BatchNorm's values, and PyTorch's.
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
-# What is no weight: optimiser state and counters of a full checkpoint, and what convert_resnet101.py notes in it.
+# Entries that are not weights: optimiser state, counters, and notes of convert_resnet101.py.
 NO_WEIGHT = (r"(?:moments\.|accum\.|learning_rate|momentum|global_step|scale_sense|current_iterator|epoch_num|step_num"
              r"|dropped_steps|source|channel_order|deeplab_v3\.facts).*")
 
@@ -25,14 +25,14 @@ class Source(NamedTuple):
 
     title: str
     marker: str    # pattern of a name that only this kind has
-    rules: tuple    # (pattern of a whole name, the name here); the first that fits
-    dropped: str    # pattern of names that have no place here
+    rules: tuple    # (pattern of a complete name, the name here); the first match is used
+    dropped: str    # pattern of names that are not used here
     channels: str    # order of the input channels it was trained on: rgb or bgr
-    whole: bool    # holds the whole network, not the backbone alone
+    whole: bool    # the complete network, not only the backbone
 
 
 def mindspore_backbone(prefix: str, down_sample: str) -> tuple:
-    """Rules for a ResNet of MindSpore's layers whose projections are called `down_sample`."""
+    """Rules for a ResNet of MindSpore's layers with projections named `down_sample`."""
     return ((rf"{prefix}{PLAIN}\.{VALUE}", rf"{BACKBONE}\1.\2"),
             (rf"{prefix}(layer[1-4]\.\d+)\.{down_sample}\.([01])\.{VALUE}", rf"{BACKBONE}\1.downsample.\2.\3"))
 
@@ -55,7 +55,7 @@ def mindcv_network(prefix: str) -> tuple:
 
 
 SOURCES = (
-    Source("whole network of train.py or the model zoo", r"network\.aspp\.aspp1\..*",
+    Source("complete network of train.py or the model zoo", r"network\.aspp\.aspp1\..*",
            ((r"(network\..*)", r"\1"),), NO_WEIGHT, "bgr", True),
     Source("converted backbone", r"network\.resnet\.layer1\..*",
            ((r"(network\..*)", r"\1"),), NO_WEIGHT, "bgr", False),
@@ -71,18 +71,18 @@ SOURCES = (
 
 
 class Translation(NamedTuple):
-    """A checkpoint under this network's names."""
+    """A checkpoint translated to this network's names."""
 
     source: Source
     weights: dict    # name here -> value
-    dropped: list    # names there that have no place here
+    dropped: list    # names there that are not used here
 
 
 def translate(values: dict, where: str) -> Translation:
-    """Give the values of a checkpoint this network's names; `where` opens the error lines.
+    """Translate the names of a checkpoint to this network's; `where` begins the error lines.
 
-    Raises InputError for a kind that is not in SOURCES, for a name that no rule knows, and for two names that
-    would become one.
+    Raises InputError for a kind that is not in SOURCES, for a name without a rule, and for two names with the same
+    translation.
     """
     source = next((source for source in SOURCES if any(re.fullmatch(source.marker, name) for name in values)), None)
     if source is None:
@@ -104,9 +104,9 @@ def translate(values: dict, where: str) -> Translation:
 
 
 def misfits(weights: dict, shapes: dict) -> list:
-    """What keeps `weights` (values with a shape) from being exactly the parameters `shapes`; empty if they are.
+    """List the differences between `weights` (values with a shape) and the parameters `shapes`; [] if there are none.
 
-    Another number of residual blocks is named first, since it explains all that is missing or unknown.
+    A different number of residual blocks is reported alone, since it explains all missing and unknown names.
     """
     blocks = block_counts(weights), block_counts(shapes)
     if blocks[0] != blocks[1] and all(blocks):
@@ -135,7 +135,7 @@ def shorten(problems: list, most: int = 6) -> str:
 
 
 def torch_names(weights: dict) -> dict:
-    """This network's weights under the names of docs/deeplab_v3_torch.py: no `network.`, BatchNorm as in PyTorch."""
+    """This network's weights by the names in docs/deeplab_v3_torch.py: no `network.`, BatchNorm as in PyTorch."""
     names = {}
     for name, value in weights.items():
         cell, _, last = name.removeprefix("network.").rpartition(".")

@@ -1,27 +1,27 @@
 """Protobuf's wire format, as far as weight files need it (protobuf.dev/programming-guides/encoding).
 
-Messages are walked in place, so a file of any size costs what is looked at, and no length is believed before it is
-compared with what is left.
+Messages are read in place, so only the fields that are read cost time. Each length is compared with the remaining bytes
+before it is used.
 """
 import mmap
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5    # wire types
-MOST_FIELDS = 1 << 16    # of a message: a network of 100 layers has a thousand parameters, and each costs microseconds
+MOST_FIELDS = 1 << 16    # of a message; a network of 100 layers has a thousand parameters
 
 
 class Damaged(Exception):
-    """The bytes are not what they should be; the text says why."""
+    """The bytes are invalid; the text says why."""
 
 
 def mapped(file):
-    """The bytes of an open file without reading them. Raises ValueError for an empty one."""
+    """The bytes of an open file, memory-mapped. Raises ValueError for an empty one."""
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def fields(data, start: int, end: int, most: int = MOST_FIELDS):
-    """Yield (number, value) of a protobuf message: an int, or the range of bytes that a text or message takes.
+    """Yield (number, value) of a protobuf message; a value is an int, or the range of bytes of a text or message.
 
-    Raises Damaged for what is no protobuf, and for more than `most` fields.
+    Raises Damaged if it is not a protobuf message, and for more than `most` fields.
     """
     place, count = start, 0
     while place < end:
@@ -47,7 +47,7 @@ def fields(data, start: int, end: int, most: int = MOST_FIELDS):
 
 
 def varint(data, place: int, end: int) -> tuple:
-    """(value, place behind it) of a number of 1 to 10 bytes, 7 bits in each."""
+    """(value, place after it) of a number of 1 to 10 bytes, 7 bits in each."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= end:
@@ -61,14 +61,14 @@ def varint(data, place: int, end: int) -> tuple:
 
 
 def message(data, span, most: int = MOST_FIELDS):
-    """The fields of the message at `span`, as `fields`. Raises Damaged if there is a number in its place."""
+    """The `fields` of the message at `span`. Raises Damaged for a number in its place."""
     if not isinstance(span, range):
         raise Damaged("a number stands where a message is expected")
     return fields(data, span.start, span.stop, most)
 
 
 def text(data, span, longest: int) -> str:
-    """The text at `span`, 1 to `longest` bytes that can be printed. Raises Damaged."""
+    """The text at `span`, 1 to `longest` printable bytes. Raises Damaged."""
     if not isinstance(span, range) or not 0 < len(span) <= longest:
         raise Damaged(f"an entry has no name or type, or one longer than {longest} bytes")
     try:
@@ -88,7 +88,7 @@ def walk(data, table: dict, kind: str, most: int = 1 << 20):
         kind: of the file.
         most: fields of all these messages together, some microseconds each.
 
-    Raises Damaged for what is no protobuf, for more fields, and for messages within 100 others.
+    Raises Damaged if it is not a protobuf message, for more fields, and for more than 100 nested messages.
     """
     waiting, count = [(kind, range(len(data)), 0)], 0
     while waiting:
@@ -102,7 +102,7 @@ def walk(data, table: dict, kind: str, most: int = 1 << 20):
 
 
 def packed(data, span: range, most: int) -> list:
-    """Numbers that stand one after the other; reading ends behind `most`."""
+    """Packed numbers, one after the other; reading stops after `most`."""
     numbers, place = [], span.start
     while place < span.stop and len(numbers) <= most:
         value, place = varint(data, place, span.stop)

@@ -1,11 +1,11 @@
 """COCO's JSON: one file for all pictures, with polygons and run-length masks.
 
-Source: cocodataset.org/#format-data; pycocotools (mask.py, maskApi.c) for the run lengths, which are read here: one
-compiled dependency less for 40 lines, and what a user's file holds has to be checked here either way.
+Source: cocodataset.org/#format-data; pycocotools (mask.py, maskApi.c) for the run lengths. They are read here: 40 lines
+replace a compiled dependency, and a user's file has to be checked in any case.
 
-Polygons are drawn as labelme's converter draws them: with their outlines, so that neighbours that share a line leave no
-gap. pycocotools takes the pixels whose centre lies within, half a pixel less along every border; on three VOC pictures
-0.3 to 0.6 % of the pixels differ.
+Polygons are drawn as in labelme's converter, with their outlines, so that neighbours with a common line leave no gap.
+pycocotools fills the pixels whose centre is inside, half a pixel less along every border; on three VOC pictures 0.3 to
+0.6 % of the pixels differ.
 """
 from functools import partial
 from pathlib import Path
@@ -30,10 +30,10 @@ from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 
 
 def read_coco(path, images=None, content=None) -> Annotations:
-    """Annotations of a COCO file: classes in the order of `categories`, whatever their ids, later shapes over earlier.
+    """Annotations of a COCO file: classes in the order of `categories`, not of their ids; later shapes cover earlier.
 
-    Pictures are looked for in `images`, or beside the file and in its folder `images`. A crowd (iscrowd) becomes
-    ignore_label. `content` is the file's, if it has been read.
+    Pictures are searched in `images`, or beside the file and in its folder `images`. A crowd (iscrowd) becomes
+    ignore_label. `content` is the parsed file, if it has been read.
     """
     path = Path(path)
     content = read_json(path) if content is None else content
@@ -59,12 +59,12 @@ def read_coco(path, images=None, content=None) -> Annotations:
 
 
 def by_id(entries: list, path: Path, what: str) -> dict:
-    """id -> entry, in the file's order. Raises InputError for an entry without an id of its own."""
+    """id -> entry, in the file's order. Raises InputError for an entry without a unique id."""
     table = {}
     for number, entry in enumerate(entries, 1):
         key = entry.get("id") if isinstance(entry, dict) else None
         if type(key) not in (int, str) or key in table:
-            raise InputError(f"{path}: {what} {number} has no id of its own ({shown(key)})")
+            raise InputError(f"{path}: {what} {number} has no unique id ({shown(key)})")
         table[key] = entry
     return table
 
@@ -102,7 +102,7 @@ def read_annotation(entry, number: int, path: Path, pictures: dict, names: dict)
         size = to_size(pictures[picture].get("width"), pictures[picture].get("height"), place)
         return picture, Shape("bitmap", label, read_runs(segmentation, size, place), name)
     if not isinstance(segmentation, list) or not segmentation:
-        raise InputError(f"{place}: has no segmentation (a box alone is no mask); draw one, or delete it")
+        raise InputError(f"{place}: has no segmentation (a box is not a mask); draw one, or delete it")
     parts = [to_part(part, place) for part in segmentation]
     return picture, Shape("outlines", label, parts, name)
 
@@ -142,9 +142,9 @@ def check_runs(counts, pixels: int, place: str) -> np.ndarray:
 def decompress(text: str, place: str) -> list:
     """Run lengths of COCO's compressed text.
 
-    A number is written in groups of five bits, the low ones first, as characters from "0" on; 32 is added where more
-    follow, and 16 in the last group means a negative number. From the fourth on it is the difference to the last but
-    one.
+    A number is written in groups of five bits, the low ones first, as characters from "0" on. 32 is added where more
+    groups follow; 16 in the last group means a negative number. From the fourth number on the difference to the number
+    two places before is written.
     """
     counts, value, shift = [], 0, 0
     for character in text:

@@ -1,7 +1,7 @@
 """CVAT's exports: "CVAT for images 1.1" (annotations.xml) and "Segmentation mask 1.1" (colour masks and labelmap.txt).
 
 Source: docs.cvat.ai, "XML annotation format" and "Segmentation Mask"; cvat/apps/dataset_manager/formats/cvat.py and
-mask.py. Polygons cover the pixels that CVAT's own mask export gives them (through pycocotools).
+mask.py. Polygons cover the same pixels as in CVAT's own mask export (through pycocotools).
 """
 import io
 from functools import partial
@@ -34,13 +34,13 @@ from src.data.folders import PICTURES
 from src.data.pictures import read_bytes
 
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
-NO_SHAPES = ("tag", "attribute")    # what an image may hold beside shapes
+NO_SHAPES = ("tag", "attribute")    # elements of an image that are not shapes
 
 
 def read_xml(path):
     """Root element of an XML file. Raises InputError for broken files, deep ones, and those that declare a DTD.
 
-    A DTD can define entities that grow without end when they are expanded, or that name other files; CVAT writes none.
+    A DTD can define entities that expand without limit or read other files; CVAT writes none.
     """
     builder, parser, depth = TreeBuilder(), expat.ParserCreate("utf-8"), [0]
 
@@ -70,7 +70,7 @@ def read_xml(path):
 def read_cvat_xml(path, images=None) -> Annotations:
     """Annotations of "CVAT for images 1.1": classes in the order of the task's labels, shapes drawn by z_order.
 
-    Pictures are looked for in `images`, or in the folder `images` beside the file and beside it.
+    Pictures are searched in `images`, or in the folder `images` beside the file and beside the file itself.
     """
     path = Path(path)
     root = read_xml(path)
@@ -87,7 +87,7 @@ def read_cvat_xml(path, images=None) -> Annotations:
     for picture in root.iterfind("image"):
         item = read_image(picture, path, labels, roots)
         if item.name in items:
-            raise InputError(f"{path}: two images are called {shown(item.name)} but for the ending; rename one")
+            raise InputError(f"{path}: two images have the name {shown(item.name)} without its extension; rename one")
         items[item.name] = item
     return Annotations(class_list(labels, str(path)), list(items.values()))
 
@@ -132,7 +132,7 @@ def read_shape(element, number: int, labels: list, image: str) -> Shape:
     if label not in labels:
         raise InputError(f"{place}: its label is not among those of the task ({', '.join(labels)[:100]})")
     if element.tag not in READERS:
-        raise InputError(f"{place}: a shape of type {shown(element.tag)} has no area to learn; known are "
+        raise InputError(f"{place}: a shape of type {shown(element.tag)} has no area to learn; known types are "
                          f"{', '.join(READERS)}; delete it, or draw a polygon")
     kind, data = READERS[element.tag](element, place)
     return Shape(kind, label, data, name)
@@ -147,7 +147,7 @@ def read_polygon(element, place: str) -> tuple:
 
 
 def read_box(element, place: str) -> tuple:
-    """A box, turned around its centre by `rotation` degrees clockwise where it has one."""
+    """The corners of a box, rotated around its centre by `rotation` degrees clockwise if it has that attribute."""
     left, top, right, bottom = numbers(element, ("xtl", "ytl", "xbr", "ybr"), place)
     corners = to_points([[left, top], [right, top], [right, bottom], [left, bottom]], place, 4)
     degrees = numbers(element, ("rotation",), place) if element.get("rotation") else [0]
@@ -172,8 +172,8 @@ READERS = {"polygon": read_polygon, "box": read_box, "mask": read_mask}
 def read_cvat_masks(path, images=None) -> Annotations:
     """Annotations of a folder with labelmap.txt and SegmentationClass/ of colour masks.
 
-    Pictures are looked for in `images`, or in the folders JPEGImages and images of `path`; a mask is named like its
-    picture. Pictures without a mask are left out.
+    Pictures are searched in `images`, or in the folders JPEGImages and images of `path`; a mask has the name of its
+    picture. Pictures without a mask are ignored.
     """
     path = Path(path)
     colors = read_labelmap(path / "labelmap.txt")
@@ -205,7 +205,7 @@ def read_labelmap(path: Path) -> dict:
             raise InputError(f"{place}: {shown(line.strip())} is not 'name:R,G,B::' with numbers up to 255")
         color = tuple(map(int, values))
         if color in colors:
-            raise InputError(f"{place}: the colour {color} stands there twice; give each label its own")
+            raise InputError(f"{place}: the colour {color} occurs twice; give each label its own")
         colors[color] = check_name(name, place)
     if not colors:
         raise InputError(f"{path}: holds no label; its lines are 'name:R,G,B::'")
@@ -223,8 +223,8 @@ def draw_colors(image: Path, mask: Path, colors: dict, classes, ignore_label: in
         with Image.open(io.BytesIO(read_bytes(mask))) as picture:
             size = picture.size
             if size != image_size(image):
-                raise InputError(f"{mask}: {size[0]}x{size[1]} where its picture {image} has another size once it is "
-                                 "turned as its EXIF says; take the picture that was annotated")
+                raise InputError(f"{mask}: {size[0]}x{size[1]} but its picture {image} has another size after "
+                                 "its EXIF rotation; take the picture that was annotated")
             pixels = np.asarray(picture.convert("RGB")).astype(np.uint32)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{mask}: damaged mask ({error})") from None

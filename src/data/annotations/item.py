@@ -1,4 +1,4 @@
-"""What the readers of annotation formats share: pictures with what is drawn on them, and checks that name the place."""
+"""Code that the readers of annotation formats share: annotated pictures, and checks whose errors name the place."""
 import base64
 import binascii
 import io
@@ -21,14 +21,14 @@ from src.foreign import shown
 BACKGROUND, IGNORE = "background", "__ignore__"
 BACKGROUND_NAMES = (BACKGROUND, "_background_", "__background__")    # labelme's and torchvision's spellings
 MAX_FILE = 1 << 30       # bytes; instances_train2017.json of COCO has 0.45e9
-MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30    # OpenCV's limits: what is larger could not be read for training either
+MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30    # OpenCV's limits: larger pictures could not be read for training either
 MAX_COORDINATE = 1e6
 MAX_NAME = 200
 FOREIGN_BYTES = re.compile("[\udc80-\udcff]")    # of file names that are no UTF-8, as Python keeps them
 
 
 class Embedded(NamedTuple):
-    """A picture within a labelme file, as base64 in its imageData; `path` is the labelme file."""
+    """A picture inside a labelme file, as base64 in its imageData; `path` is the labelme file."""
 
     path: Path
 
@@ -36,14 +36,13 @@ class Embedded(NamedTuple):
 class Item(NamedTuple):
     """One annotated picture.
 
-    draw(classes, ignore_label) -> (H, W) uint8 class numbers, H x W the picture's size once it is turned as its EXIF
-    orientation says. `classes` are the names by number. Pixels without annotation get the number of the background, or
-    ignore_label where `classes` has none. It raises InputError for what cannot be drawn on the picture; it and the item
-    can be sent to another process.
+    draw(classes, ignore_label) -> (H, W) uint8 class numbers; H x W is the picture's size after its EXIF rotation.
+    `classes` are the names by number. Pixels without annotation get the number of the background, or ignore_label where
+    `classes` has no background. It raises InputError for shapes that do not fit the picture. Items can be pickled.
     """
 
     image: Union[Path, Embedded]
-    name: str    # relative path without ending, separated by /
+    name: str    # relative path without extension, separated by /
     draw: Callable
 
 
@@ -55,17 +54,18 @@ class Annotations(NamedTuple):
 
 
 def image_bytes(image) -> bytes:
-    """The encoded picture of an Item: its file's content, or what its labelme file holds."""
+    """The encoded picture of an Item, from its file or from the labelme file."""
     if isinstance(image, Path):
         return read_bytes(image)
     try:
         return base64.b64decode(read_json(image.path)["imageData"])
     except (binascii.Error, ValueError, TypeError, KeyError):
-        raise InputError(f"{image.path}: imageData is no picture in base64; put the picture beside the file") from None
+        raise InputError(f"{image.path}: imageData is not a picture in base64; put the picture beside the file"
+                         ) from None
 
 
 def image_size(image) -> tuple:
-    """(width, height) of an Item's picture once it is turned as its EXIF orientation says. Raises InputError."""
+    """(width, height) of an Item's picture after its EXIF rotation. Raises InputError."""
     name = image if isinstance(image, Path) else f"{image.path}, imageData"
     try:
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image_bytes(image))) as picture:
@@ -73,7 +73,7 @@ def image_size(image) -> tuple:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{name}: is not a picture that can be read ({error})") from None
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InputError(f"{name}: {width}x{height} is larger than a picture may be (2^30 pixels); cut it into parts")
+        raise InputError(f"{name}: {width}x{height} is larger than the limit of 2^30 pixels; cut it into parts")
     return width, height
 
 
@@ -92,17 +92,17 @@ def read_json(path):
         raise InputError(f"{path}: its lists are nested too deeply for annotations") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); export it again") from None
-    except ValueError as error:    # a whole number of thousands of digits
+    except ValueError as error:    # an integer of thousands of digits
         raise InputError(f"{path}: is not JSON of annotations ({error})") from None
 
 
 def has_control(text: str) -> bool:
-    """Control characters, line ends of any kind and halves of surrogate pairs, which no text file could hold."""
+    """Whether `text` has a control character, a line end or a lone surrogate, which no line of a text file can hold."""
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
 
 
 def check_name(name, place: str) -> str:
-    """`name` without blanks around it. Raises InputError if it is not a class name of 1 to MAX_NAME characters."""
+    """`name` stripped. Raises InputError if it is not a class name of 1 to MAX_NAME characters."""
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"{place}: has no class name (label); give it one, or delete it")
     if len(name) > MAX_NAME:
@@ -113,18 +113,18 @@ def check_name(name, place: str) -> str:
 
 
 def class_list(names, place: str) -> list:
-    """"background" and the other names in their order. Raises InputError for a name that stands twice."""
+    """"background" and the other names in their order. Raises InputError for a repeated name."""
     names = [BACKGROUND if name in BACKGROUND_NAMES else name for name in names]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InputError(f"{place}: the class name {shown(twice[0])} stands there twice; rename one")
+        raise InputError(f"{place}: the class name {shown(twice[0])} occurs twice; rename one")
     return [BACKGROUND] + [name for name in names if name not in (BACKGROUND, IGNORE)]
 
 
 def class_numbers(classes, ignore_label: int) -> dict:
-    """Name -> number in a mask, the special names of labelme included. Raises InputError for more than 255 classes."""
+    """Name -> number in a mask, labelme's special names included. Raises InputError for more than 255 classes."""
     if len(classes) > 255:
-        raise InputError(f"{len(classes)} classes, and an 8-bit mask holds 255: merge or leave out some")
+        raise InputError(f"{len(classes)} classes, but an 8-bit mask holds at most 255: merge or remove some")
     numbers = {name: number for number, name in enumerate(classes)}
     background = next((numbers[name] for name in BACKGROUND_NAMES if name in numbers), ignore_label)
     return {**numbers, **dict.fromkeys(BACKGROUND_NAMES, background), IGNORE: ignore_label}
@@ -134,7 +134,7 @@ def to_points(values, place: str, least: int) -> np.ndarray:
     """(N, 2) float64 points (x, y) in pixels, N >= least. Raises InputError for anything else, NaN and huge numbers."""
     try:
         points = np.asarray(values)
-    except ValueError:    # lists of unlike lengths
+    except ValueError:    # lists of different lengths
         points = np.empty(0)
     if points.size and (points.ndim != 2 or points.shape[1] != 2 or points.dtype.kind not in "iuf"):
         raise InputError(f"{place}: its points are not pairs of numbers; draw it again")
@@ -146,18 +146,18 @@ def to_points(values, place: str, least: int) -> np.ndarray:
 
 
 def to_size(width, height, place: str) -> tuple:
-    """(width, height) as whole numbers of pixels. Raises InputError for anything else."""
+    """(width, height) as integers, in pixels. Raises InputError for anything else."""
     if not all(type(side) is int and 0 < side <= MAX_SIDE for side in (width, height)):
-        raise InputError(f"{place}: width {shown(width)} and height {shown(height)} are no picture's size in pixels")
+        raise InputError(f"{place}: width {shown(width)} and height {shown(height)} are not a picture's size in pixels")
     return width, height
 
 
 def find_picture(text, roots, place: str):
-    """(path, relative path) of the picture that an annotation file calls `text`, or None.
+    """(path, relative path) of the picture that an annotation file names `text`, or None.
 
-    A relative path is looked for in each of `roots`, then the file name alone: files that move to another machine keep
-    paths of the old one. A path that is absolute or leads upwards counts as its file name, so nothing outside
-    `roots` is opened. Raises InputError for a name that no file can have.
+    A relative path is searched in each of `roots`, then its file name alone, since files copied to another machine keep
+    the paths of the old one. Of a path that is absolute or leads upwards only the file name is used, so nothing outside
+    `roots` is opened. Raises InputError for an impossible file name.
     """
     if not isinstance(text, str) or not text.strip() or has_control(FOREIGN_BYTES.sub("", text)):
         raise InputError(f"{place}: {shown(text)} is no picture's file name")
@@ -172,7 +172,7 @@ def find_picture(text, roots, place: str):
 
 
 def visible(folder: Path, pattern: str) -> list:
-    """Files of a pattern under a folder, sorted, without hidden ones such as macOS leaves in archives."""
+    """Files of a pattern under a folder, sorted, without hidden ones (macOS leaves such files in archives)."""
     return [path for path in sorted(folder.rglob(pattern)) if not path.name.startswith(".") and path.is_file()]
 
 

@@ -1,8 +1,8 @@
-"""Label maps: which class a mask's number or colour means, as text files; published ones stand in labels/.
+"""Label maps: text files that give the class of each number or colour in a mask; published ones are in labels/.
 
-A line is `value class name` or `R G B class name`, all whole numbers but the name, which may be left out. `ignore` in
-place of the class number means pixels that do not count. # begins a comment. A file may hold lines of both kinds, for
-data that come as numbers and as colours. Every line of one class has the same name.
+A line is `value class name` or `R G B class name`: integers, then a name, which is optional. `ignore` in place of the
+class number means ignored pixels. # begins a comment. A file may have lines of both kinds, for data sets with numbers
+and with colours. All lines of a class have the same name.
 """
 from pathlib import Path
 from typing import NamedTuple
@@ -16,14 +16,14 @@ LINE = "'value class name' or 'R G B class name', the class a number up to 255 o
 
 
 class LabelMap(NamedTuple):
-    """values: {(number,): class}; colors: {(R, G, B): class}; classes: names by number, empty if the file has none."""
+    """values: {(number,): class}; colors: {(R, G, B): class}; classes: names by number, [] if the file has none."""
 
     values: dict
     colors: dict
     classes: list
 
     def table(self, mode: str) -> dict:
-        """The table for a mask of a Pillow mode: colours for RGB and RGBA, numbers for others, else what there is."""
+        """The table for a mask of a Pillow mode: colors for RGB and RGBA, else values; the other one if it is empty."""
         return (self.colors or self.values) if mode in ("RGB", "RGBA") else (self.values or self.colors)
 
 
@@ -32,9 +32,9 @@ def known_label_maps() -> list:
 
 
 def read_label_map(name, ignore_label: int = 255) -> LabelMap:
-    """The label map of a published data set (a name of known_label_maps) or of a file.
+    """The label map of a published data set (one of known_label_maps) or of a file.
 
-    Pixels to ignore get the class `ignore_label`. Raises InputError that names the line.
+    Ignored pixels get the class `ignore_label`. Raises InputError with the line.
     """
     if str(name) in known_label_maps():
         path = FOLDER / f"{name}.txt"
@@ -50,7 +50,7 @@ def read_label_map(name, ignore_label: int = 255) -> LabelMap:
             add_line(tables[len(value)], names, value, label, title, f"{path}, line {number}")
             tables[len(value)][value] = ignore_label if label is None else label
     if not tables[1] and not tables[3]:
-        raise InputError(f"{path}: holds no line {LINE}")
+        raise InputError(f"{path}: has no line {LINE}")
     if names:    # of some classes; the others get one
         names = {**{label: f"class_{label}" for table in tables.values() for label in table.values()}, **names}
     names.pop(ignore_label, None)    # a file may write the number instead of the word
@@ -75,20 +75,20 @@ def is_number(field: str) -> bool:
 
 
 def add_line(table: dict, names: dict, value: tuple, label, title: str, place: str) -> None:
-    """Enter the name of a class. Raises InputError for a value that stands twice, and for a class with two names."""
+    """Add a value and the name of its class. Raises InputError for a repeated value and for a class with two names."""
     if value in table:
-        raise InputError(f"{place}: {' '.join(map(str, value))} stands there twice; keep one line")
+        raise InputError(f"{place}: {' '.join(map(str, value))} occurs twice; keep one line")
     if label is None:
         return
     if title and names.setdefault(label, title) != title:
-        raise InputError(f"{place}: class {label} is called {shown(names[label])} above and {shown(title)} here; "
-                         "give both one name")
+        raise InputError(f"{place}: class {label} has the name {shown(names[label])} above and {shown(title)} here; "
+                         "give both the same name")
 
 
 def name_classes(names: dict, path) -> list:
-    """Names by number, class_N for one without; [] if the file has none. Raises InputError for a name twice."""
+    """Names by number, class_N for a class without; [] if the file has none. Raises InputError for a repeated name."""
     classes = [names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1)]
     twice = [name for number, name in enumerate(classes) if name in classes[:number]]
     if twice:
-        raise InputError(f"{path}: two classes are called {shown(twice[0])}; rename one")
+        raise InputError(f"{path}: two classes have the name {shown(twice[0])}; rename one")
     return classes

@@ -1,7 +1,7 @@
-"""labelme's files: one JSON a picture, with polygons, rectangles, circles, lines and masks.
+"""labelme's files: one JSON file for each picture, with polygons, rectangles, circles, lines and masks.
 
-Source: labelme's label_file.py and utils/shape.py (github.com/wkentaro/labelme), versions 2 to 7. labelme turns
-pictures as their EXIF orientation says before it shows them, so points are those of the turned picture.
+Source: labelme's label_file.py and utils/shape.py (github.com/wkentaro/labelme), versions 2 to 7. labelme applies the
+EXIF orientation before it shows a picture, so points are in the rotated picture.
 """
 import base64
 import binascii
@@ -40,8 +40,8 @@ TYPES = {None: ("polygon", 3, None), "polygon": ("polygon", 3, None), "oriented_
 def read_labelme(path, images=None) -> Annotations:
     """Annotations of a labelme file, or of all .json files under a folder.
 
-    Classes stand in the order in which the files, sorted by name, first use them. The picture is looked for in `images`
-    (a folder, laid out like the files' or flat), beside the file, and last within it (imageData).
+    Classes are in the order of their first use in the files, sorted by name. The picture is searched in `images` (a
+    folder with the same subfolders as the files, or flat), beside the file, and last inside it (imageData).
     """
     path = Path(path)
     files = visible(path, "*.json") if path.is_dir() else [path]
@@ -62,7 +62,7 @@ def read_file(file: Path, root: Path, images) -> tuple:
     """(Item, class names in their order) of one labelme file under `root`."""
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise InputError(f"{file}: is not a labelme file (it has no list of shapes); keep other files elsewhere")
+        raise InputError(f"{file}: is not a labelme file (it has no list of shapes); move other files elsewhere")
     sides = content.get("imageWidth"), content.get("imageHeight")    # labelme 2 did not write them
     size = None if sides == (None, None) else to_size(*sides, str(file))
     shapes = [read_shape(shape, number, str(file)) for number, shape in enumerate(content["shapes"], 1)]
@@ -73,7 +73,7 @@ def read_file(file: Path, root: Path, images) -> tuple:
 
 
 def picture_of(content: dict, file: Path, folder: Path, images):
-    """The picture's Path, or Embedded where only the file itself holds it."""
+    """The picture's Path, or Embedded where only the labelme file holds it."""
     roots = ([Path(images, folder), Path(images)] if images else []) + [file.parent]
     name = content.get("imagePath")
     found = find_picture(name, roots, f"{file}, imagePath") if name or not content.get("imageData") else None
@@ -92,12 +92,12 @@ def read_shape(shape, number: int, file: str) -> Shape:
     place = f"shape {number} ({shown(label)})"
     kind_of = shape.get("shape_type")
     if not (kind_of is None or isinstance(kind_of, str)) or kind_of not in TYPES:
-        raise InputError(f"{file}, {place}: a shape of type {shown(kind_of)} has no area to learn; known are "
+        raise InputError(f"{file}, {place}: a shape of type {shown(kind_of)} has no area to learn; known types are "
                          f"{', '.join(filter(None, TYPES))}; delete it, or draw a polygon")
     kind, least, most = TYPES[kind_of]
     points = to_points(shape.get("points"), f"{file}, {place}", least)
     if most and len(points) > most:
-        raise InputError(f"{file}, {place}: {len(points)} points, and a {kind_of} has {most}; draw it again")
+        raise InputError(f"{file}, {place}: {len(points)} points, but a {kind_of} has {most}; draw it again")
     data = read_mask(shape.get("mask"), points, f"{file}, {place}") if kind == "png" else points
     return Shape(kind, label, data, place)
 
@@ -105,15 +105,16 @@ def read_shape(shape, number: int, file: str) -> Shape:
 def read_mask(text, points: np.ndarray, place: str) -> Png:
     """The mask of a shape of type mask: a PNG in base64, its corners at the two points.
 
-    Whole numbers name the first and last pixel. labelme may also write fractions; then the PNG's size counts.
+    Integers are the first and last pixel. labelme may also write fractions; then the PNG's size is used.
     """
     try:
         content = base64.b64decode(text)
         with Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
     except (binascii.Error, TypeError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{place}: its mask is no PNG in base64 ({error}); draw it again") from None
+        raise InputError(f"{place}: its mask is not a PNG in base64 ({error}); draw it again") from None
     if np.array_equal(points, np.trunc(points)) and not np.array_equal(points[1] - points[0] + 1, (width, height)):
-        raise InputError(f"{place}: its mask has {width}x{height} pixels, its points span another size; draw it again")
+        raise InputError(f"{place}: its mask has {width}x{height} pixels, but its points span another size; draw it "
+                         "again")
     left, top = np.rint(points[0]).astype(int).tolist()
     return Png(content, left, top, width, height)

@@ -1,8 +1,8 @@
-"""A class map as shapes that a person can correct: simplified outlines for labelme and COCO.
+"""Class maps as shapes for correction by hand: simplified outlines for labelme and COCO.
 
-Every 4-connected region of one class becomes a shape, those that enclose more first. labelme knows no holes: what lies
-in a hole is a region of its own and drawn later. COCO's readers take each shape alone, so there a region with holes is
-written as run lengths.
+Every 4-connected region of one class becomes a shape; regions with a larger outline come first. labelme has no holes: a
+hole is a region of its own and is drawn later. COCO's readers take each shape alone, so a region with holes is written
+there as run lengths.
 """
 import json
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from src.data.annotations.item import BACKGROUND_NAMES, IGNORE, class_numbers
 from src.data.annotations.raster import Bitmap, Shape, draw_on
 from src.files import sealed, write_whole
 
-TOLERANCES = (1.0, 0.5, 0.25, 0.0)    # pixels by which a simplified outline may leave the true one, coarsest first
+TOLERANCES = (1.0, 0.5, 0.25, 0.0)    # largest distance of a simplified outline from the true one, pixels
 AGREEMENT = 0.99    # share of the picture's pixels that must keep their class when the shapes are drawn again
 
 
 class Region(NamedTuple):
-    """A 4-connected region of one class; `inside` (h, w) bool are its pixels from (left, top) on."""
+    """A 4-connected region of one class; `inside` (h, w) bool are its pixels, with its corner at (left, top)."""
 
     value: int
     left: int
@@ -32,8 +32,8 @@ class Region(NamedTuple):
     def points(self, tolerance: float) -> np.ndarray:
         """(N, 2) float64 corners of the outline in the picture's pixels, N >= 4.
 
-        They lie a quarter of a pixel within the region's edge, so cut to whole pixels they name its border pixels
-        (labelme), and the centres of those lie inside (COCO).
+        They are a quarter of a pixel inside the region's edge: truncated to integers they are its border pixels
+        (labelme), and the centres of these are inside (COCO).
         """
         simple = cv2.approxPolyDP(self.outline, 2 * tolerance, True)
         outline = simple if len(simple) > 3 else self.outline
@@ -62,17 +62,17 @@ def regions(labels: np.ndarray) -> list:
 
 
 def names_of(labels: np.ndarray, classes, ignore_label: int) -> dict:
-    """Number -> name that labelme understands, of the numbers in a class map. Raises InputError for one without."""
+    """Number -> labelme's name, for the numbers in a class map. Raises InputError for a number without a name."""
     names = dict(enumerate("_background_" if name in BACKGROUND_NAMES else name for name in classes))
     names[ignore_label] = IGNORE
     unknown = [value for value in values_of(labels) if value not in names]
     if unknown:
-        raise InputError(f"the class map holds {unknown[0]}, and there are {len(classes)} classes; give --class_names")
+        raise InputError(f"the class map holds {unknown[0]}, but there are {len(classes)} classes; give --class_names")
     return names
 
 
 def simplest(labels: np.ndarray, shapes_of, numbers: dict) -> list:
-    """shapes_of(tolerance) -> list of Shape, at the coarsest tolerance that keeps AGREEMENT of the pixels."""
+    """The shapes of shapes_of(tolerance) at the coarsest tolerance that keeps AGREEMENT of the pixels."""
     height, width = labels.shape
     for tolerance in TOLERANCES:
         shapes = shapes_of(tolerance)
@@ -82,7 +82,7 @@ def simplest(labels: np.ndarray, shapes_of, numbers: dict) -> list:
 
 
 def visible_regions(labels: np.ndarray, names: dict) -> list:
-    """The regions to draw: all but those of the background that reach the picture's border, which nothing encloses."""
+    """The regions to draw: all except background that touches the picture's border, which is inside no other region."""
     height, width = labels.shape
     return [region for region in regions(labels) if names[region.value] != "_background_" or (
         region.left > 0 and region.top > 0 and region.left + region.inside.shape[1] < width
@@ -92,7 +92,7 @@ def visible_regions(labels: np.ndarray, names: dict) -> list:
 def write_labelme(path, labels: np.ndarray, classes, image: str, ignore_label: int = 255) -> None:
     """Write a class map (H, W) uint8 as the labelme file of the picture `image`, a path relative to the file.
 
-    Raises InputError for a number that is neither a class nor ignore_label, RunError if it cannot be written.
+    Raises InputError for a number that is neither a class nor ignore_label, RunError if the file cannot be written.
     """
     names = names_of(labels, classes, ignore_label)
     found = visible_regions(labels, names)

@@ -1,8 +1,8 @@
-"""Shapes drawn as class numbers, each format by the rule of its own tools.
+"""Shapes drawn as class numbers, by the rules of each format's own tools.
 
-labelme, and its converter to COCO, draw with Pillow: coordinates are cut to whole pixels, and the outline's pixels
-belong to the shape. CVAT (through pycocotools) takes the pixels whose centre lies within, the first one's at
-(0.5, 0.5). On the same polygons the two differ by half a pixel all around.
+labelme and its converter to COCO draw with Pillow: coordinates are truncated to integers, and the outline's pixels
+belong to the shape. CVAT (through pycocotools) fills the pixels whose centre is inside; the first centre is at
+(0.5, 0.5). For the same polygon the two differ by half a pixel along the border.
 """
 import io
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from src.data.annotations.item import BACKGROUND, IGNORE, class_numbers, image_s
 
 LINE_WIDTH = 10    # pixels; labelme's own (shape_to_mask), its files do not say
 GRID = 5    # steps a pixel, of pycocotools
-CROSSINGS = 1 << 22    # how many an array of fill_area may hold: bounds its memory
+CROSSINGS = 1 << 22    # the most in an array of fill_area: limits its memory
 
 
 class Shape(NamedTuple):
-    """Something to draw: a key of KINDS, the class name, what that kind draws, and where it stands for errors."""
+    """Something to draw: a key of KINDS, the class name, the data for that kind, and its place for errors."""
 
     kind: str
     label: str
@@ -28,18 +28,18 @@ class Shape(NamedTuple):
 
 
 class Bitmap(NamedTuple):
-    """A mask as runs of pixels, outside and inside in turn, from its upper left corner (left, top) on."""
+    """A mask as alternating runs of pixels outside and inside, with its upper left corner at (left, top)."""
 
     runs: np.ndarray    # (N,) int64, sum width * height
     left: int
     top: int
     width: int
     height: int
-    by_columns: bool    # COCO goes down the columns, CVAT along the rows
+    by_columns: bool    # True (COCO): down the columns; False (CVAT): along the rows
 
 
 class Png(NamedTuple):
-    """A mask as an encoded picture, its upper left corner at (left, top); what is not black lies inside."""
+    """A mask as an encoded picture with its upper left corner at (left, top); pixels that are not black are inside."""
 
     content: bytes
     left: int
@@ -58,7 +58,7 @@ def draw_rectangle(canvas, points, number: int) -> None:
 
 
 def draw_circle(canvas, points, number: int) -> None:
-    """Centre and a point on the circle."""
+    """A filled circle; `points` are its centre and a point on it."""
     radius = np.hypot(*(points[1] - points[0]))
     corners = [tuple(points[0] - radius), tuple(points[0] + radius)]
     ImageDraw.Draw(canvas).ellipse(corners, fill=number, outline=number)
@@ -70,14 +70,14 @@ def draw_line(canvas, points, number: int) -> None:
 
 
 def draw_parts(canvas, parts, number: int) -> None:
-    """Polygons by their pixels' centres; several parts are united."""
+    """Polygons filled where pixel centres are inside; several parts are united."""
     for points in parts:
         left, top, inside = fill_area(points, *canvas.size)
         paste(canvas, inside, left, top, number)
 
 
 def draw_outlines(canvas, parts, number: int) -> None:
-    """Polygons as labelme draws them."""
+    """Polygons drawn with their outlines, as in labelme."""
     for points in parts:
         draw_polygon(canvas, points, number)
 
@@ -100,7 +100,7 @@ def as_tuples(points) -> list:
 
 
 def paste(canvas, inside: np.ndarray, left: int, top: int, number: int) -> None:
-    """Give the pixels of `inside` (h, w) bool a number; what lies outside the canvas is cut off."""
+    """Set the pixels of `inside` (h, w) bool to a number; parts outside the canvas are cut off."""
     box = left, top, left + inside.shape[1], top + inside.shape[0]
     if inside.size:
         canvas.paste(number, box, Image.fromarray(inside * np.uint8(255)))
@@ -115,11 +115,11 @@ def decode_runs(bitmap: Bitmap) -> np.ndarray:
 
 
 def fill_area(points: np.ndarray, width: int, height: int) -> tuple:
-    """(left, top, (h, w) bool): the pixels that pycocotools gives a polygon, cut to width x height.
+    """(left, top, (h, w) bool): the same pixels of a polygon as in pycocotools, cut to width x height.
 
     Its rule (maskApi.c, rlefrPoly): points are rounded to fifths of a pixel and joined by lines on that grid. Down each
-    column of pixels, every line that crosses the column's middle turns outside to inside and back (even-odd). A line
-    that passes exactly between two grid points may be rounded otherwise than there: a pixel in one of 150 polygons.
+    column of pixels, every line that crosses the column's middle switches between outside and inside (even-odd). A line
+    exactly between two grid points may be rounded differently: one pixel in one of 150 polygons.
     """
     left, top = np.clip(np.floor(points.min(0)), 0, (width, height)).astype(int)
     right, bottom = np.clip(np.ceil(points.max(0)) + 1, (left, top), (width, height)).astype(int)
@@ -165,7 +165,7 @@ def crossing(starts: np.ndarray, ends: np.ndarray, x: np.ndarray) -> tuple:
 
 
 def extent(shape: Shape) -> tuple:
-    """(left, top, right, bottom) of what a shape's data span."""
+    """(left, top, right, bottom) of a shape's data."""
     data = shape.data
     if shape.kind in ("bitmap", "png"):
         return data.left, data.top, data.left + data.width, data.top + data.height
@@ -175,11 +175,11 @@ def extent(shape: Shape) -> tuple:
 
 
 def check_extent(shape: Shape, width: int, height: int, place: str) -> None:
-    """Raises InputError for a shape wholly outside a picture, and for a mask or circle far larger than it."""
+    """Raises InputError for a shape completely outside a picture, and for a mask or circle far larger than it."""
     left, top, right, bottom = extent(shape)
     if left >= width or top >= height or right < 0 or bottom < 0:
-        raise InputError(f"{place}: lies wholly outside the picture of {width}x{height}; delete it, or see whether the "
-                         "annotations belong to another picture")
+        raise InputError(f"{place}: is completely outside the picture of {width}x{height}; delete it, or check whether "
+                         "the annotations belong to another picture")
     if shape.kind == "circle" and right - left > 2 * (width + height):    # Pillow would take minutes
         raise InputError(f"{place}: its radius {(right - left) / 2:.0f} is larger than the picture; draw it again")
     if shape.kind in ("bitmap", "png") and (right - left > width or bottom - top > height):
@@ -188,13 +188,13 @@ def check_extent(shape: Shape, width: int, height: int, place: str) -> None:
 
 
 def draw_on(width: int, height: int, shapes, numbers: dict, where: str) -> np.ndarray:
-    """(height, width) uint8: background, and each shape over those before it. `numbers` as class_numbers gives them."""
+    """(height, width) uint8: background, then the shapes in order, each over those before. `numbers`: class_numbers."""
     canvas = Image.new("L", (width, height), numbers[BACKGROUND])
     for shape in shapes:
         place = f"{where}, {shape.place}"
         if shape.label not in numbers:
             raise InputError(f"{place}: the class {shown(shape.label)} is not among those of the data set; add it to "
-                             f"--class_names, or call the shape {IGNORE}")
+                             f"--class_names, or name the shape {IGNORE}")
         check_extent(shape, width, height, place)
         try:
             KINDS[shape.kind](canvas, shape.data, numbers[shape.label])
@@ -206,12 +206,12 @@ def draw_on(width: int, height: int, shapes, numbers: dict, where: str) -> np.nd
 def draw_shapes(image, size, shapes, where: str, classes, ignore_label: int) -> np.ndarray:
     """Item.draw of the formats with shapes: (H, W) uint8 class numbers.
 
-    `size` (width, height) is what the annotation file says of the picture, None if nothing; `where` begins errors.
+    `size` (width, height) is the picture's size in the annotation file, None if it has none; `where` begins errors.
     """
     width, height = image_size(image)
     if size is not None and size != (width, height):
-        fix = ("they were drawn without the turn that its EXIF orientation asks for: remove that tag"
+        fix = ("they were drawn without its EXIF rotation: remove that tag"
                if size == (height, width) else "take the picture that was annotated")
-        raise InputError(f"{where}: the annotations are for {size[0]}x{size[1]}, the picture {image} is "
+        raise InputError(f"{where}: the annotations are for {size[0]}x{size[1]}, but the picture {image} is "
                          f"{width}x{height}; {fix}")
     return draw_on(width, height, shapes, class_numbers(classes, ignore_label), where)

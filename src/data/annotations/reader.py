@@ -1,4 +1,4 @@
-"""The one way in: what an annotation path holds is told by its contents."""
+"""Read annotations of any known format, detected from the contents of the path."""
 from pathlib import Path
 
 from src.console import InputError
@@ -7,14 +7,14 @@ from src.data.annotations.cvat import read_cvat_masks, read_cvat_xml
 from src.data.annotations.item import Annotations, read_json, read_whole_text, visible
 from src.data.annotations.labelme import read_labelme
 
-KNOWN = "known are a folder of labelme files, a COCO file, and CVAT's annotations.xml or masks with labelmap.txt"
+KNOWN = "expected: a folder of labelme files, a COCO file, or CVAT's annotations.xml or masks with labelmap.txt"
 
 
 def read_annotations(path, images=None) -> Annotations:
-    """Classes and annotated pictures of labelme, COCO or CVAT at `path`, pictures looked for in `images` if given.
+    """Classes and annotated pictures of labelme, COCO or CVAT at `path`; pictures are searched in `images` if given.
 
-    A folder holds CVAT's masks (labelmap.txt), CVAT's annotations.xml, one COCO file, or labelme's files. Raises
-    InputError for anything else, and for whatever in it cannot be used, naming file, place and fix.
+    A folder has CVAT's masks (labelmap.txt), CVAT's annotations.xml, one COCO file, or labelme's files. Raises
+    InputError with file, place and fix for anything else and for invalid annotations.
     """
     path = Path(path)
     if images and not Path(images).is_dir():
@@ -27,7 +27,7 @@ def read_annotations(path, images=None) -> Annotations:
         return read_cvat_xml(path / "annotations.xml", images)
     files = visible(path, "*.json")
     if not files:
-        raise InputError(f"{path}: holds no annotations; {KNOWN}")
+        raise InputError(f"{path}: contains no annotations; {KNOWN}")
     if len(files) == 1 and is_coco(content := read_json(files[0])):
         return read_coco(files[0], images, content=content)
     return read_labelme(path, images)

@@ -1,4 +1,4 @@
-"""Atrous spatial pyramid pooling: parallel dilations and a picture-wide mean (paper section 3.3, figure 5)."""
+"""Atrous spatial pyramid pooling: parallel dilations and image pooling (paper section 3.3, figure 5)."""
 from mindspore import nn, ops
 
 from src.nets.architecture import Architecture, Conv
@@ -23,7 +23,7 @@ class ASPPConv(nn.Cell):
 
 
 class ASPPPooling(nn.Cell):
-    """Mean over the whole feature map, 1x1 convolution, spread to every position again."""
+    """Image pooling: mean over the feature map, 1x1 convolution, copied to every position."""
 
     def __init__(self, spec: Conv, freeze_bn: bool):
         super().__init__()
@@ -37,7 +37,7 @@ class ASPPPooling(nn.Cell):
 class ASPP(nn.Cell):
     """Branches of rate 1 and `atrous_rates`, image pooling, projection, dropout, classifier.
 
-    (N, 2048, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 chooses what is dropped.
+    (N, 2048, h, w) -> logits (N, num_classes, h, w). In training dropout_key (N,) int32 decides what is dropped.
     """
 
     def __init__(self, architecture: Architecture, freeze_bn: bool):

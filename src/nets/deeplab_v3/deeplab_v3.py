@@ -13,7 +13,7 @@ class DeepLabV3(nn.Cell):
     dropout_key (N,) int32, a random number for each sample.
 
     Args:
-        architecture: what it consists of; of a folded one it has no BatchNorm.
+        architecture: its convolutions; a folded architecture has no BatchNorm.
         freeze_bn: in training use BatchNorm's moving statistics.
     """
 
