@@ -13,7 +13,7 @@ from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
-from src.evaluation.run import settings_of
+from src.evaluation.run import headline, settings_of
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
@@ -44,7 +44,7 @@ def run(config) -> None:
     results = Results(take_folder(config.output_dir), labels, config.alpha)
     inputs = [config.model_file, config.class_names, *sources.files]
     check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
-    print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
+    print(headline(model, settings), flush=True)
     rate, bad = predict_pictures(sources, model.predict, settings, results) if sources.pictures else (0, [])
     good = len(sources.pictures) - len(bad)
     bad += predict_videos(sources, model.predict, settings, results)
