@@ -89,7 +89,7 @@ def test_windows_lie_in_equal_steps_and_the_last_one_at_the_border():
 
 
 def test_memory_is_that_of_a_strip_across_the_short_side():
-    side, image = 65, np.zeros((400, 40_000, 3), np.uint8)
+    side, image = 65, np.zeros((400, 8_000, 3), np.uint8)
     probs = np.full((4, 20, side, side), 0.05, np.float32)
     tracemalloc.start()
     for _, planes in strips(image, lambda windows: probs[:len(windows)], side, Tile(), 4):
@@ -97,7 +97,7 @@ def test_memory_is_that_of_a_strip_across_the_short_side():
             pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    strip = 20 * side * 400 * 4    # bytes; all sums would be 300 times that
+    strip = 20 * side * 400 * 4    # bytes; all sums would be 120 times that
     assert strip < peak < 3 * strip
 
 
@@ -151,16 +151,16 @@ def learned(drawn, tmp_path_factory):
     """A checkpoint of the tiny network that finds the classes of the drawn sample."""
     folder = tmp_path_factory.mktemp("learned") / "ckpt"
     train.main([*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--train_dir", str(folder), "--train_epochs",
-                "60", "--base_lr", "0.05", "--save_steps", "1000", "--min_scale", "0.25", "--max_scale", "0.5"])
+                "15", "--base_lr", "0.05", "--save_steps", "1000", "--min_scale", "0.25", "--max_scale", "0.5"])
     return next(folder.glob("*.ckpt"))
 
 
 @pytest.fixture
 def mosaic(drawn):
-    """The six held-out pictures side by side at the size that `learned` was trained at, and more than windows."""
-    paths = sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[-6:]
+    """24 pictures side by side at about the size that `learned` was trained at."""
+    paths = sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[-24:]
     images = [cv2.resize(cv2.imread(str(path)), (130, 130)) for path in paths]
-    return np.vstack([np.hstack(images[:3]), np.hstack(images[3:])])
+    return np.vstack([np.hstack(images[number:number + 6]) for number in range(0, 24, 6)])
 
 
 def test_a_picture_shifted_by_half_a_window_gives_the_same_map(learned, mosaic):
@@ -181,7 +181,7 @@ def test_results_say_tiled(options, run, tmp_path):
     """With a network of one size: windows have that size."""
     plain = run(eval_onnx.main, *options, "--result_file", tmp_path / "plain.json")
     result = run(eval_onnx.main, *options, "--tile", "--tile_scale", 0.75, "--flip", "--report", tmp_path / "report")
-    assert result.code == plain.code == 0 and "tiled" not in plain.out, result
+    assert result.code == plain.code == 0 and "tiled at" not in plain.out, result
     assert result.out.count("tiled at scale 0.75, overlap 0.5: not a published mode") == 1
     found, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("tiled", "plain"))
     assert found["tiled"] == "tiled at scale 0.75, overlap 0.5" and "tiled" not in other

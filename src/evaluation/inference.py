@@ -126,7 +126,10 @@ class Segmenter:
                 yield from self.batches(loaded(samples, load, pool, most), reader, pool)
                 return
             for is_large, some in itertools.groupby(loaded(samples, load, pool, 2), self.exceeds_a_window):
-                yield from map(self.tiled, some) if is_large else self.batches(some, reader, pool)
+                if is_large:
+                    yield from map(self.tiled, some)
+                else:
+                    yield from self.batches(some, reader, pool)
 
     def batches(self, triples, reader, pool):
         """Yield the finished batches of (sample, (image, mask)), letterboxed."""

@@ -6,13 +6,12 @@ import json
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from src.claims import claim_folder
 from src.console import InputError
 from src.data.labels import Labels
-from src.drawing.encoding import fit, write_picture
+from src.drawing.encoding import write_jpeg
 from src.drawing.fonts import drawable
 from src.drawing.legend import legend_entries
 from src.drawing.overlay import overlay
@@ -21,10 +20,9 @@ from src.drawing.panels import panels
 from src.drawing.style import percent
 from src.evaluation.metrics import ConfusionMatrix
 from src.files import check_folder, check_output, recognised, write_whole
+from src.prediction.probabilities import Probabilities
 
 OPTION, DEFAULT_FOLDER = "--output_dir", "predictions"
-JPEG_QUALITY = 92
-LONGEST = 65500    # pixels of a side that libjpeg writes
 COUNTED = 1 << 22    # pixels that are counted at a time; NumPy makes 8 bytes of each
 
 
@@ -75,13 +73,15 @@ class Results:
     """Files of one call of predict.py.
 
     Attributes:
-        folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json.
+        folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json, and
+            those of Probabilities.
         entries: what coverage.json says of each picture or video.
         matrix: confusion matrix over the pictures that have a mask.
     """
 
-    def __init__(self, folder: Path, labels: Labels, alpha: float):
+    def __init__(self, folder: Path, labels: Labels, alpha: float, probabilities=None):
         self.folder, self.labels, self.alpha = folder, labels, alpha
+        self.probabilities = probabilities or Probabilities([], folder, labels.names, 1)
         self.entries, self.rows = [], []
         self.matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
         drawable(labels.names)    # warns now, not in one of the threads that draw
@@ -89,7 +89,8 @@ class Results:
     def targets(self, sources) -> list:
         """Every file that will be written."""
         tables = [self.folder / "coverage.csv", self.folder / "coverage.json"]
-        pictures = [path for picture in sources.pictures for path in self.files_of(picture)]
+        pictures = [path for picture in sources.pictures
+                    for path in (*self.files_of(picture), *self.probabilities.files_of(picture).values())]
         return [*tables, *pictures, *(self.video_path(name) for _, name in sources.videos)]
 
     def files_of(self, picture) -> tuple:
@@ -106,10 +107,11 @@ class Results:
             own.counts = self.matrix.update(truth, class_map)
             iou = own.mean_iou if own.counts.any() else None
             scored = {"mask": str(picture.mask), "mean_iou": iou}
-        mask, drawn = (str(path.relative_to(self.folder)) for path in self.files_of(picture))
+        files = dict(zip(("class_map", "overlay"), self.files_of(picture))) | self.probabilities.files_of(picture)
         height, width = class_map.shape
-        self.entries.append({"picture": str(picture.image), "class_map": mask, "overlay": drawn, "width": width,
-                             "height": height, **scored, "coverage": self.by_name(shares)})
+        self.entries.append({"picture": str(picture.image),
+                             **{kind: str(path.relative_to(self.folder)) for kind, path in files.items()},
+                             "width": width, "height": height, **scored, "coverage": self.by_name(shares)})
         self.rows.append([str(picture.image), width, height, *(f"{share:.6f}" for share in shares)])
         return shares, iou
 
@@ -135,7 +137,8 @@ class Results:
             captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou, 1)} %"]
             occurring |= coverage(truth, self.labels.num_classes) > 0
         canvas = panels(drawn, captions, legend_entries(shares, occurring, self.labels.names))
-        write_picture(overlay_path, fit(canvas, LONGEST), cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+        write_jpeg(overlay_path, canvas)
+        self.probabilities.write(picture, image, self.alpha)
 
     def write_tables(self, about: dict) -> None:
         """coverage.csv, a row a picture or frame, and coverage.json with `about` at its head."""

@@ -17,6 +17,7 @@ from src.evaluation.run import headline, settings_of
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
+from src.prediction.probabilities import Probabilities, check_options
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
@@ -32,6 +33,7 @@ def run(config) -> None:
     """Predict all that was given, write it, and tell. Raises InputError, RunError."""
     limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
+    kept = check_options(config, sources)
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
     config = with_facts(config, config.model_file, "--model")
@@ -41,7 +43,8 @@ def run(config) -> None:
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)
     model.check(settings)
-    results = Results(take_folder(config.output_dir), labels, config.alpha)
+    folder = take_folder(config.output_dir)
+    results = Results(folder, labels, config.alpha, Probabilities(kept, folder, labels.names, settings.passes))
     inputs = [config.model_file, config.class_names, *sources.files]
     check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
     print(headline(model, settings), flush=True)
@@ -73,9 +76,13 @@ def read_picture(labels: Labels, bad: dict, picture):
 def predict_pictures(sources, predict, settings: Settings, results: Results) -> tuple:
     """Predict and write all pictures; returns (pictures a second, errors of those that cannot be read)."""
     pictures, bad, start = sources.pictures, {}, time.perf_counter()
+
+    def watch(picture, size, place, planes):
+        return planes if picture in bad else results.probabilities(picture, size, place, planes)
     with ThreadPoolExecutor() as pool, progress(len(pictures), "predict", "image") as bar:
         writing = []
-        for batch in Segmenter(predict, settings).run(pictures, partial(read_picture, results.labels, bad)):
+        load = partial(read_picture, results.labels, bad)
+        for batch in Segmenter(predict, settings, watch).run(pictures, load):
             for done in writing:    # of the batch before, so that no more than two are kept
                 done.result()
             writing = []
@@ -120,4 +127,5 @@ def say(results: Results, pictures: int, rate: float) -> None:
     if pictures:
         print(f"{pictures} picture{'s' * (pictures > 1)}, {rate:.2f} images/s")
     kinds = {Path(entry["overlay"]).parts[0] for entry in results.entries} | ({"masks"} if pictures else set())
+    kinds |= {folder for folder, _ in results.probabilities.kinds.values()}
     print(f"results are in {results.folder}: {', '.join(sorted(kinds))}, coverage.csv, coverage.json")
