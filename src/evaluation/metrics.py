@@ -1,6 +1,8 @@
 """The confusion matrix of a whole set, and IoU from it."""
 import numpy as np
 
+COUNTED = 1 << 22    # pixels that are counted at a time, for bincount makes 8 bytes of each
+
 
 class ConfusionMatrix:
     """Pixel counts, rows = truth, columns = prediction; ignored pixels are in neither.
@@ -15,9 +17,11 @@ class ConfusionMatrix:
 
     def update(self, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Add one picture and return its own counts; both arrays (H, W) uint8 class numbers."""
-        pairs = np.left_shift(mask, 8, dtype=np.uint16) | prediction
-        counts = np.bincount(pairs.reshape(-1), minlength=1 << 16).reshape(256, 256)
-        counts = counts[:self.num_classes, :self.num_classes].copy()
+        parts, counts = 1 + mask.size // COUNTED, 0
+        for truth, found in zip(np.array_split(mask, parts), np.array_split(prediction, parts)):
+            pairs = np.left_shift(truth, 8, dtype=np.uint16) | found
+            counts = counts + np.bincount(pairs.reshape(-1), minlength=1 << 16)
+        counts = counts.reshape(256, 256)[:self.num_classes, :self.num_classes].copy()
         if self.ignore_label < self.num_classes:
             counts[self.ignore_label] = 0
         self.counts += counts

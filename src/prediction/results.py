@@ -18,12 +18,11 @@ from src.drawing.overlay import overlay
 from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
-from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.metrics import COUNTED, ConfusionMatrix
 from src.files import check_folder, check_output, recognised, write_whole
 from src.prediction.probabilities import Probabilities
 
 OPTION, DEFAULT_FOLDER = "--output_dir", "predictions"
-COUNTED = 1 << 22    # pixels that are counted at a time; NumPy makes 8 bytes of each
 
 
 def take_folder(given: str) -> Path:
