@@ -39,3 +39,13 @@ def test_ignored_label_may_be_a_class_number():
 def test_nothing_scored_is_not_a_number():
     matrix = ConfusionMatrix(3, 255)
     assert np.isnan(matrix.mean_iou) and np.isnan(matrix.pixel_accuracy)
+
+
+def test_counting_in_pieces_is_counting(monkeypatch):
+    rng = np.random.default_rng(0)
+    mask, prediction = (rng.integers(0, 3, (50, 7), dtype=np.uint8) for _ in range(2))
+    at_once, in_pieces = ConfusionMatrix(3, 255), ConfusionMatrix(3, 255)
+    at_once.update(mask, prediction)
+    monkeypatch.setattr("src.evaluation.metrics.COUNTED", 20)
+    in_pieces.update(mask, prediction)
+    assert np.array_equal(at_once.counts, in_pieces.counts) and at_once.counts.sum() == mask.size
