@@ -103,10 +103,11 @@ def test_videos_have_none(options, photos, run, tmp_path):
         writer.write(np.full((48, 64, 3), 80 * shade, np.uint8))
     writer.release()
     alone = run(predict.main, tmp_path / "clip.avi", *options, "--save_probs")
-    assert alone.code == 2 and "--save_probs: for pictures, not for videos; take frames out" in alone.err, alone
+    assert alone.code == 2 and "--save_probs: not for videos; extract frames" in alone.err, alone
     assert alone.err.count("\n") == 1 and not (tmp_path / "out").exists()
     both = run(predict.main, tmp_path / "clip.avi", photos, *options, "--save_probs", "--confidence")
-    assert both.code == 0 and both.err.count("warning: --confidence and --save_probs: for pictures, not for") == 1, both
+    assert both.code == 0 and both.err.count("\n") == 1, both
+    assert "warning: --confidence and --save_probs: not for videos, for the pictures only" in both.err
     assert (tmp_path / "out/videos/clip.mp4").exists() and (tmp_path / "out/probabilities/wide.npz").exists()
 
 

@@ -201,7 +201,7 @@ def test_predict_gives_what_evaluation_scores(options, drawn, exported, run, tmp
     assert result.code == 0 and "tiled at scale 1, overlap 0.25" in result.out, result
     report = json.loads((tmp_path / "out/coverage.json").read_text())
     assert report["mean_iou"] == pytest.approx(json.loads((tmp_path / "tiled.json").read_text())["mean_iou"])
-    assert report["settings"]["tile"] == {"overlap": 0.25, "scale": 1.0} and not math.isnan(report["mean_iou"])
+    assert report["tiled"] == "tiled at scale 1, overlap 0.25" and not math.isnan(report["mean_iou"])
 
 
 def test_frames_of_a_video_in_windows(exported, drawn, run, tmp_path):

@@ -1,4 +1,4 @@
-"""How sure a network is, as a picture: bright where it is in doubt, with a scale below."""
+"""Heat maps: how sure a network is of each pixel, bright where it is unsure, with a scale below."""
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw

@@ -88,6 +88,11 @@ def headline(model, settings: Settings) -> str:
     return f"{text}, {settings.tile}" if settings.tile else text
 
 
+def tiled(settings: Settings) -> dict:
+    """What a result file says of windows; nothing if there are none."""
+    return {"tiled": str(settings.tile)} if settings.tile else {}
+
+
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
     """Evaluate this device's share; the first device prints the table and writes result_file."""
     own = pairs[device.rank::device.size]
@@ -121,10 +126,9 @@ def write_all(config, count: int, model, settings: Settings, labels, device: Dev
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
              "images": count, "images_per_s": round(log.rate() * device.size, 3),
              "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-             "checkpoint_sha256": digest(model.path)}
+             "checkpoint_sha256": digest(model.path), **tiled(settings)}
     if settings.tile:
         print(f"{settings.tile}: not a published mode")
-        about["tiled"] = str(settings.tile)
     edges = gallery.boundary.summary() if gallery else {}
     write_result(config, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")

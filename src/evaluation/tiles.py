@@ -1,7 +1,7 @@
 """Large pictures in windows of the crop size: where the windows lie, and their probabilities averaged in strips.
 
-The windows are those of mmsegmentation's slide mode: equal steps, the last one shifted inwards. There the probabilities
-of the complete picture are summed; here those of a strip as high as a window, whatever the picture's size.
+The windows are those of mmsegmentation's slide mode: equal steps, the last one shifted inwards. It sums the
+probabilities of the complete picture; here only those of a strip are in memory, as wide as one row of windows.
 """
 from dataclasses import dataclass
 

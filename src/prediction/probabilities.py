@@ -1,4 +1,4 @@
-"""predict.py --confidence and --save_probs: what is kept of a picture's probabilities as its class map is made."""
+"""predict.py --confidence and --save_probs: a picture's probabilities, kept while its class map is made."""
 import shutil
 import tempfile
 import zipfile
@@ -20,28 +20,27 @@ PIECE = 1 << 24    # bytes that are packed at a time
 
 
 def check_options(config, sources) -> list:
-    """The keys of FILES that are asked for. Raises InputError where there are but videos, and warns where there are
-    some: of those the annotated video alone is written."""
+    """The keys of FILES that are asked for. Raises InputError if there are only videos, and warns if there are some."""
     options = [name for name in FILES if getattr(config, name)]
     if options and sources.videos:
-        said = f"{' and '.join(f'--{name}' for name in options)}: for pictures, not for videos"
+        said = f"{' and '.join(f'--{name}' for name in options)}: not for videos"
         if not sources.pictures:
-            raise InputError(f"{said}; take frames out of them (ffmpeg -i VIDEO frame_%05d.png), or leave it out")
-        warn(f"{said}; of those the annotated video alone is written")
+            raise InputError(f"{said}; extract frames (ffmpeg -i VIDEO frame_%05d.png), or leave the option out")
+        warn(f"{said}, for the pictures only")
     return options
 
 
 class Probabilities:
-    """The `watch` of src.evaluation.inference.Segmenter: probabilities pass through it on their way to a class map.
+    """A `watch` of src.evaluation.inference.Segmenter: probabilities pass through it on their way to a class map.
 
-    Memory holds a byte for each pixel of a picture, and a plane. All probabilities wait in a file without a name: the
-    strips of a large picture come with every class, and the file that is written has class after class.
+    In memory are one byte for each pixel of a picture, and one plane. All probabilities are collected in a temporary
+    file: a strip of a large picture has all classes, and the array that is written has the class as its first axis.
 
     Args:
-        options: of check_options; empty keeps nothing.
+        options: see check_options; empty keeps nothing.
         folder: that of the results.
         names: of the classes.
-        passes: how many probabilities of a pixel are summed, for all together must be 1.
+        passes: how many probabilities of a pixel are summed; its classes sum to 1 after the division.
     """
 
     def __init__(self, options: list, folder: Path, names, passes: int):
@@ -55,7 +54,7 @@ class Probabilities:
                 for kind, (folder, ending) in self.kinds.items()}
 
     def __call__(self, picture, size: tuple, place: tuple, planes):
-        """The planes, seen as they are taken, as Segmenter's watch."""
+        """`planes`, noted while they are taken; see Segmenter's watch."""
         if "confidence" in self.kinds:
             highest = self.highest.setdefault(picture, np.zeros(size, np.uint8))[place]
             planes = self.note_highest(planes, highest)
@@ -70,7 +69,7 @@ class Probabilities:
             yield plane
 
     def store(self, planes, picture, size: tuple, place: tuple):
-        """Write each plane to its place in the file that waits. Raises RunError if it cannot be written."""
+        """Write each plane to its place in the temporary file. Raises RunError if it cannot be written."""
         shape = (len(self.names), *size)
         rows, columns = (range(length)[part] for part, length in zip(place, size))
         for number, plane in enumerate(planes):
@@ -104,7 +103,7 @@ class Probabilities:
 
 
 def needed(shape: tuple) -> float:
-    """Disk that a picture's probabilities take while they are written, twice their size, in GB."""
+    """Disk space in GB that a picture's probabilities take while they are written: twice their size."""
     return 2 * FLOAT16.itemsize * float(np.prod(shape, dtype=float)) / 1e9
 
 

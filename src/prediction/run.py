@@ -13,7 +13,7 @@ from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
-from src.evaluation.run import headline, settings_of
+from src.evaluation.run import headline, settings_of, tiled
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
@@ -55,7 +55,7 @@ def run(config) -> None:
         raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
     results.write_tables({"network": model.title, "engine": model.engine, "model": str(model.path),
                           "model_sha256": digest(model.path), "class_names": list(labels.names),
-                          "settings": dataclasses.asdict(settings)})
+                          "settings": dataclasses.asdict(settings), **tiled(settings)})
     say(results, good, rate)
     if bad:
         raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")
