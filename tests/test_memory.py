@@ -4,7 +4,8 @@ import pytest
 
 import train
 from src.data.labels import Labels
-from src.evaluation.inference import Segmenter, Settings, argmax_of_sum, evaluate
+from src.evaluation.inference import Segmenter, Settings, evaluate
+from src.evaluation.planes import argmax_map, summed_planes
 from src.training import memory
 
 MEASURED = [("deeplab_v3_s16", 2, 129, 3, 2.46), ("deeplab_v3_s16", 2, 257, 3, 3.28),
@@ -107,7 +108,7 @@ def test_sums_plane_by_plane():
     parts = [rng.random((4, 9, 7), np.float32), rng.random((4, 5, 4), np.float32)]
     import cv2
     total = sum(np.stack([cv2.resize(plane, (30, 20)) for plane in part]) for part in parts)
-    assert np.array_equal(argmax_of_sum(parts, (20, 30)), total.argmax(0))
+    assert np.array_equal(argmax_map(summed_planes(parts, (20, 30))), total.argmax(0))
 
 
 def test_too_little_memory_is_a_line():

@@ -66,3 +66,12 @@ def test_dice_precision_and_recall_from_the_pixels():
     assert expected[3].tolist() == [0, 0, 0, 0] == expected[5].tolist() and np.isnan(expected[[4, 6]]).all()
     assert np.allclose(matrix.dice, 2 * matrix.iou / (1 + matrix.iou), equal_nan=True)
 
+
+def test_counting_in_pieces_is_counting(monkeypatch):
+    rng = np.random.default_rng(0)
+    mask, prediction = (rng.integers(0, 3, (50, 7), dtype=np.uint8) for _ in range(2))
+    at_once, in_pieces = ConfusionMatrix(3, 255), ConfusionMatrix(3, 255)
+    at_once.update(mask, prediction)
+    monkeypatch.setattr("src.evaluation.metrics.COUNTED", 20)
+    in_pieces.update(mask, prediction)
+    assert np.array_equal(at_once.counts, in_pieces.counts) and at_once.counts.sum() == mask.size

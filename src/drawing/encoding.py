@@ -8,6 +8,9 @@ import numpy as np
 from src.console import RunError
 from src.files import MADE_BY, write_whole
 
+LONGEST = 65500    # pixels of a side that libjpeg writes
+JPEG_QUALITY = 92
+
 
 def fit(image: np.ndarray, side: int) -> np.ndarray:
     """The picture, reduced if necessary so that its long side is at most `side`."""
@@ -57,3 +60,9 @@ def marked(data: bytes) -> bytes:
 def write_picture(path, image: np.ndarray, *parameters, option: str = "", kind: str = "") -> None:
     """`encode` into the file `path`; for `option` and `kind` see src.files.writing. Raises RunError."""
     write_whole(path, encode(image, path, *parameters), option, kind)
+
+
+def write_jpeg(path, image: np.ndarray) -> None:
+    """The picture (H, W, 3) uint8 blue green red as the JPEG file `path`, made smaller where that takes no such size.
+    Raises RunError."""
+    write_picture(path, fit(image, LONGEST), cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)

@@ -30,13 +30,14 @@ def panels(images: list, captions: list, entries: list, least_rows: int = 0) -> 
     above = 2 * size if captions else 0
     rows = legend_rows(entries, font, total, size // 4)
     below = max(len(rows), least_rows) * 2 * size
-    canvas = Image.new("RGB", (total, above + height + below + (gap if below else 0)), PAPER)
-    pen = ImageDraw.Draw(canvas)
+    head, foot = (Image.new("RGB", (total, part), PAPER) for part in (above, below + (gap if below else 0)))
+    canvas = np.full((above + height + foot.height, total, 3), 255, np.uint8)    # PAPER
     for number, image in enumerate(images):
         left = (total - used) // 2 + number * (width + gap)
-        canvas.paste(Image.fromarray(np.ascontiguousarray(image[:, :, ::-1])), (left, above))
+        canvas[above:above + height, left:left + width] = image
         if captions:
             text = shorten(captions[number], font, width)
-            pen.text((left + size // 4, size), text, INK, font, anchor="lm")
-    draw_legend(pen, rows, font, above + height + gap // 2)
-    return np.asarray(canvas)[:, :, ::-1]
+            ImageDraw.Draw(head).text((left + size // 4, size), text, INK, font, anchor="lm")
+    draw_legend(ImageDraw.Draw(foot), rows, font, gap // 2)
+    canvas[:above], canvas[above + height:] = (np.asarray(part)[:, :, ::-1] for part in (head, foot))
+    return canvas

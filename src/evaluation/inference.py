@@ -1,22 +1,27 @@
-"""From pictures to class maps: letterbox, scales, flip, and the evaluator that every backend shares.
+"""From pictures to class maps: letterbox or windows, scales, flip, and the evaluator that every backend shares.
 
 A backend is a function `predict: (N, 3, S, S) float32 -> (N, C, S, S) float32` from normalised pictures to
 probabilities. Reading, resizing and counting run in threads while it works.
 """
+import itertools
 import math
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Optional
 
 import cv2
 import numpy as np
 
 from src.console import RunError
 from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.planes import add_resized, argmax_map, resized_planes, summed_planes
+from src.evaluation.tiles import Tile, strips
 
 BATCH_PIXELS = 1 << 25    # of a batch's pictures together: 5 bytes each with masks and maps, three batches at a time
 LARGE = 1 << 20    # pixels of a picture up to which its sums are always kept
+COMPLETE = (slice(None), slice(None))    # the place of all rows and columns
 FIVE_SCALES = (0.5, 0.75, 1.0, 1.25, 1.75)    # the published multi-scale evaluation
 
 
@@ -31,6 +36,12 @@ class Settings:
     mean: tuple = (103.53, 116.28, 123.675)    # blue green red
     std: tuple = (57.375, 57.120, 58.395)
     most_pixels: int = 0    # probabilities of larger pictures are summed at this size; 0 always takes the picture's
+    tile: Optional[Tile] = None    # pictures larger than the crop size in windows of it, at scale 1; else letterboxed
+
+    @property
+    def passes(self) -> int:
+        """How many probabilities of each pixel are summed."""
+        return len(self.scales) * (1 + self.flip)
 
     def input_size(self, scale: float) -> int:
         """Side of the square input at a scale: (crop_size - 1) * scale + 1, truncated."""
@@ -62,55 +73,14 @@ def letterbox(image: np.ndarray, side: int, table: np.ndarray, out: np.ndarray) 
     The rest of `out` must be 0. Returns the height and width that the picture takes there.
     """
     rows, columns = letterbox_size(*image.shape[:2], side)
-    for channel, plane in enumerate(cv2.split(cv2.resize(image, (columns, rows)))):
-        out[channel, :rows, :columns] = cv2.LUT(plane, table[channel])
+    normalise(cv2.resize(image, (columns, rows)), table, out)
     return rows, columns
 
 
-def add_resized(total, probs: np.ndarray, valid: tuple, size: tuple) -> np.ndarray:
-    """Cut the corner `valid` out of probs (C, S, S), resize to `size`, add to `total` (C, H, W) or begin."""
-    first = total is None
-    total = np.empty((len(probs), *size), np.float32) if first else total
-    for channel, plane in enumerate(probs[:, :valid[0], :valid[1]]):
-        resized = cv2.resize(plane, size[::-1])
-        if first:
-            total[channel] = resized
-        else:
-            cv2.add(total[channel], resized, dst=total[channel])
-    return total
-
-
-def argmax_map(scores: np.ndarray, size=None) -> np.ndarray:
-    """(C, H, W) float32 -> (H, W) uint8: the first class with the highest score, plane by plane.
-
-    With `size`, a height and width, each plane is resized to it before.
-    """
-    if size is None or scores.shape[1:] == size:
-        return first_highest(scores)
-    return first_highest(cv2.resize(plane, size[::-1]) for plane in scores)
-
-
-def argmax_of_sum(parts: list, size: tuple) -> np.ndarray:
-    """The class map of probabilities (C, h, w) of several scales, resized to `size` and summed, plane by plane: what
-    add_resized and argmax_map give, with three planes in memory in place of C."""
-    def summed(planes) -> np.ndarray:
-        total = cv2.resize(planes[0], size[::-1])
-        for plane in planes[1:]:
-            cv2.add(total, cv2.resize(plane, size[::-1]), dst=total)
-        return total
-    return first_highest(map(summed, zip(*parts)))
-
-
-def first_highest(planes) -> np.ndarray:
-    """(H, W) uint8: the number of the first of the planes (H, W) float32 that is highest, pixel by pixel."""
-    planes = iter(planes)
-    best = next(planes).copy()
-    winner = np.zeros(best.shape, np.uint8)
-    for number, plane in enumerate(planes, 1):
-        higher = cv2.compare(plane, best, cv2.CMP_GT)    # 255 where this class beats all before it
-        cv2.max(best, plane, dst=best)
-        cv2.max(winner, cv2.bitwise_and(higher, number), dst=winner)
-    return winner
+def normalise(image: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
+    """Write (H, W, 3) uint8, normalised by `table`, into the corner of `out` (3, S, S)."""
+    for channel, plane in enumerate(cv2.split(image)):
+        out[channel, :image.shape[0], :image.shape[1]] = cv2.LUT(plane, table[channel])
 
 
 @dataclass
@@ -130,10 +100,17 @@ class Segmenter:
 
     While `predict` works on one input, threads read and letterbox the next and resize and sum the one before,
     so at most three batches are in memory however long the list is, and batches of large pictures hold fewer of them.
+    With settings.tile each picture larger than a window is a batch of its own.
+
+    Args:
+        watch: (sample, size, place, planes) -> planes: sees the probabilities of which a class map is made, as it is
+            made. `size` is the picture's, `place` (rows, columns) as slices of it, `planes` yields C times (rows,
+            columns) float32, and all together sum to settings.passes. It is called in threads.
     """
 
-    def __init__(self, predict, settings: Settings):
-        self.predict, self.settings, self.table = predict, settings, settings.normalisation()
+    def __init__(self, predict, settings: Settings, watch=lambda sample, size, place, planes: planes):
+        self.predict, self.settings, self.watch = predict, settings, watch
+        self.table = settings.normalisation()
 
     def run(self, samples, load):
         """Yield a finished Batch for every batch_size samples, in order.
@@ -143,26 +120,56 @@ class Segmenter:
             load: sample -> (image (H, W, 3) uint8 blue green red, mask (H, W) uint8 or None).
         """
         cv2.setNumThreads(1)    # the threads here are the parallelism
+        tile, most = self.settings.tile, self.settings.batch_size
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
-            pending, finished = [], None
-            for batch, last, inputs, sizes in ahead(reader, self.inputs(samples, load, pool)):
-                probs = self.probabilities(inputs)
-                for future in pending:    # sums of the scale before: done by now, and the order of adding is kept
-                    future.result()
-                if finished:
-                    yield finished
-                finished = batch if last else None
-                pending = [pool.submit(self.add, batch, number, probs[number], size, last)
-                           for number, size in enumerate(sizes)]
-            for future in pending:
+            if not tile:
+                yield from self.batches(loaded(samples, load, pool, most), reader, pool)
+                return
+            for is_large, some in itertools.groupby(loaded(samples, load, pool, 2), self.exceeds_a_window):
+                if is_large:
+                    yield from map(self.tiled, some)
+                else:
+                    yield from self.batches(some, reader, pool)
+
+    def batches(self, triples, reader, pool):
+        """Yield the finished batches of (sample, (image, mask)), letterboxed."""
+        pending, finished = [], None
+        for batch, last, inputs, sizes in ahead(reader, self.inputs(triples)):
+            probs = self.probabilities(inputs)
+            for future in pending:    # sums of the scale before: done by now, and the order of adding is kept
                 future.result()
             if finished:
                 yield finished
+            finished = batch if last else None
+            pending = [pool.submit(self.add, batch, number, probs[number], size, last)
+                       for number, size in enumerate(sizes)]
+        for future in pending:
+            future.result()
+        if finished:
+            yield finished
 
-    def inputs(self, samples, load, pool):
+    def exceeds_a_window(self, triple) -> bool:
+        return max(self.settings.tile.size(*triple[1][0].shape[:2])) > self.settings.crop_size
+
+    def tiled(self, triple) -> Batch:
+        """The finished batch of one picture in windows, see src.evaluation.tiles."""
+        sample, (image, mask) = triple
+        side, size = self.settings.crop_size, image.shape[:2]
+
+        def predict(windows):
+            inputs = np.zeros((len(windows), 3, side, side), np.float32)
+            for window, out in zip(windows, inputs):
+                normalise(window, self.table, out)
+            return self.probabilities(inputs)
+        class_map = np.empty(size, np.uint8)
+        for place, planes in strips(image, predict, side, self.settings.tile, self.settings.batch_size):
+            class_map[place] = argmax_map(self.watch(sample, size, place, planes))
+        return Batch([sample], [image], [mask], [None], [[]], [class_map])
+
+    def inputs(self, triples):
         """Yield (batch, whether it is the last scale, inputs (N, 3, S, S) float32, sizes within S) in order."""
         scales = self.settings.scales
-        for chunk, images, masks in self.chunks(loaded(samples, load, pool, self.settings.batch_size)):
+        for chunk, images, masks in self.chunks(triples):
             batch = Batch(chunk, images, masks, [None] * len(chunk), [[] for _ in chunk], [None] * len(chunk))
             for number, scale in enumerate(scales, 1):
                 side = self.settings.input_size(scale)
@@ -192,17 +199,15 @@ class Segmenter:
 
     def add(self, batch, number, probs, size, last):
         """Add one picture's probabilities at one scale; after the last scale make its class map."""
-        own_size = batch.images[number].shape[:2]
+        own_size, parts = batch.images[number].shape[:2], batch.parts[number]
         if self.is_large(*own_size):
-            batch.parts[number].append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
-            if last:
-                batch.maps[number] = argmax_of_sum(batch.parts[number], own_size)
-                batch.parts[number] = []
-            return
-        batch.totals[number] = add_resized(batch.totals[number], probs, size, self.settings.sum_size(*own_size))
+            parts.append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
+        else:
+            batch.totals[number] = add_resized(batch.totals[number], probs, size, self.settings.sum_size(*own_size))
         if last:
-            batch.maps[number] = argmax_map(batch.totals[number], own_size)
-
+            planes = summed_planes(parts, own_size) if parts else resized_planes(batch.totals[number], own_size)
+            batch.maps[number] = argmax_map(self.watch(batch.samples[number], own_size, COMPLETE, planes))
+            batch.parts[number] = []
 
     def is_large(self, height: int, width: int) -> bool:
         """Whether sums of a picture's size take more memory than what is summed, and much: 1 GB for 21 classes of 12
@@ -233,13 +238,14 @@ def ahead(executor, iterator):
         yield item
 
 
-def segment(model, image: np.ndarray) -> np.ndarray:
+def segment(model, image: np.ndarray, tile: Optional[Tile] = None) -> np.ndarray:
     """Class map (H, W) uint8 of one picture (H, W, 3) uint8, blue green red, as OpenCV reads it.
 
     Args:
         model: of src.models.model.open_model.
+        tile: src.evaluation.tiles.Tile() for a large picture in windows, at full resolution.
     """
-    settings = Settings(model.crop_size, batch_size=1, mean=model.mean, std=model.std)
+    settings = Settings(model.crop_size, batch_size=1, mean=model.mean, std=model.std, tile=tile)
     return next(Segmenter(model.predict, settings).run([image], lambda image: (image, None))).maps[0]
 
 

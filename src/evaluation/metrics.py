@@ -2,6 +2,7 @@
 import numpy as np
 
 FIGURES = ("iou", "dice", "precision", "recall")    # of each class, properties of ConfusionMatrix
+COUNTED = 1 << 22    # pixels that are counted at a time, for bincount makes 8 bytes of each
 
 
 class ConfusionMatrix:
@@ -21,9 +22,11 @@ class ConfusionMatrix:
 
     def update(self, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
         """Add one picture and return its own counts; both arrays (H, W) uint8 class numbers."""
-        pairs = np.left_shift(mask, 8, dtype=np.uint16) | prediction
-        counts = np.bincount(pairs.reshape(-1), minlength=1 << 16).reshape(256, 256)
-        counts = counts[:self.num_classes, :self.num_classes].copy()
+        parts, counts = 1 + mask.size // COUNTED, 0
+        for truth, found in zip(np.array_split(mask, parts), np.array_split(prediction, parts)):
+            pairs = np.left_shift(truth, 8, dtype=np.uint16) | found
+            counts = counts + np.bincount(pairs.reshape(-1), minlength=1 << 16)
+        counts = counts.reshape(256, 256)[:self.num_classes, :self.num_classes].copy()
         if self.ignore_label < self.num_classes:
             counts[self.ignore_label] = 0
         self.counts += counts

@@ -22,6 +22,7 @@ from src.evaluation.results import (
     prepare_result,
     write_result,
 )
+from src.evaluation.tiles import Tile
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
@@ -52,18 +53,45 @@ def run(config, path, option: str) -> None:
     config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
-        print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
+        print(headline(model, settings), flush=True)
         tell(survey_list(pairs, config.data_root, config.data_lst, labels)[1], config.ignore_findings)
     evaluate_pairs(config, pairs, model, settings, labels, device)
 
 
 def settings_of(config, model, batch_size: int, count: int) -> Settings:
-    """The evaluator's settings for `count` pictures. Raises InputError for --scales_type 1 together with --scales."""
+    """The evaluator's settings for `count` pictures. Raises InputError for options that contradict each other."""
     if config.scales_type == 1 and config.scales != [1.0]:
         raise InputError(f"--scales_type 1 stands for the scales {FIVE_SCALES}; give it or --scales, not both")
     scales = FIVE_SCALES if config.scales_type else tuple(config.scales)
     crop_size = config.crop_size if "crop_size" in config.given else model.crop_size    # a fixed input has only one
-    return Settings(crop_size, scales, config.flip, max(1, min(batch_size, count)), model.mean, model.std)
+    tile = tile_of(config)
+    batch_size = batch_size if tile else max(1, min(batch_size, count))    # of windows, not pictures
+    return Settings(crop_size, scales, config.flip, batch_size, model.mean, model.std, tile=tile)
+
+
+def tile_of(config):
+    """src.evaluation.tiles.Tile of the options, None without --tile. Raises InputError for what does not go together.
+    """
+    if not config.tile:
+        for name in ("tile_overlap", "tile_scale"):
+            if name in config.given:
+                raise InputError(f"{config.given[name]}: has no effect without --tile; add that, or leave it out")
+        return None
+    if config.scales_type or config.scales != [1.0]:
+        raise InputError("--tile: takes a picture at one scale; give --tile_scale in place of --scales and "
+                         "--scales_type")
+    return Tile(config.tile_overlap, config.tile_scale)
+
+
+def headline(model, settings: Settings) -> str:
+    """What computes, and whether in windows, for the console."""
+    text = f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}"
+    return f"{text}, {settings.tile}" if settings.tile else text
+
+
+def tiled(settings: Settings) -> dict:
+    """What a result file says of windows; nothing if there are none."""
+    return {"tiled": str(settings.tile)} if settings.tile else {}
 
 
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
@@ -97,7 +125,9 @@ def write_all(config, pairs: list, model, settings: Settings, labels, device: De
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
              "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
              "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-             "checkpoint_sha256": digest(model.path)}
+             "checkpoint_sha256": digest(model.path), **tiled(settings)}
+    if settings.tile:
+        print(f"{settings.tile}: not a published mode")
     edges = gallery.boundary.summary() if gallery else {}
     write_result(config, matrix, labels.names, about | edges)
     print(f"result written to {config.result_file}")

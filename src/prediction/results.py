@@ -6,26 +6,24 @@ import json
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from src.claims import claim_folder
 from src.console import InputError
 from src.data.labels import Labels
-from src.drawing.encoding import fit, write_picture
+from src.drawing.encoding import write_jpeg
 from src.drawing.fonts import drawable
 from src.drawing.legend import legend_entries
 from src.drawing.overlay import overlay
 from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
-from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.metrics import COUNTED, ConfusionMatrix
 from src.files import check_folder, check_output, recognised, write_whole
 from src.prediction.polygons import Outlines
+from src.prediction.probabilities import Probabilities
 
 OPTION, DEFAULT_FOLDER = "--output_dir", "predictions"
-JPEG_QUALITY = 92
-LONGEST = 65500    # pixels of a side that libjpeg writes
 
 
 def take_folder(given: str) -> Path:
@@ -69,7 +67,9 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
 
 def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
     """Share of the picture that each class covers, (num_classes,) float64."""
-    return np.bincount(class_map.reshape(-1), minlength=num_classes)[:num_classes] / class_map.size
+    parts = np.array_split(class_map, 1 + class_map.size // COUNTED)
+    counts = sum(np.bincount(part.reshape(-1), minlength=256) for part in parts)
+    return counts[:num_classes] / class_map.size
 
 
 class Results:
@@ -77,13 +77,14 @@ class Results:
 
     Attributes:
         folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json, and
-            those of Outlines.
+            those of Probabilities and Outlines.
         entries: what coverage.json says of each picture or video.
         matrix: confusion matrix over the pictures that have a mask.
     """
 
-    def __init__(self, folder: Path, labels: Labels, alpha: float, polygons: str = "none"):
+    def __init__(self, folder: Path, labels: Labels, alpha: float, probabilities=None, polygons: str = "none"):
         self.folder, self.labels, self.alpha = folder, labels, alpha
+        self.probabilities = probabilities or Probabilities([], folder, labels.names, 1)
         self.outlines = Outlines(polygons, folder, labels) if polygons != "none" else None
         self.entries, self.rows = [], []
         self.matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
@@ -92,7 +93,8 @@ class Results:
     def targets(self, sources) -> list:
         """Every file that will be written."""
         tables = [self.folder / "coverage.csv", self.folder / "coverage.json"]
-        pictures = [path for picture in sources.pictures for path in self.files_of(picture)]
+        pictures = [path for picture in sources.pictures
+                    for path in (*self.files_of(picture), *self.probabilities.files_of(picture).values())]
         outlines = self.outlines.targets(sources.pictures) if self.outlines else []
         return [*tables, *pictures, *(self.video_path(name) for _, name in sources.videos), *outlines]
 
@@ -110,10 +112,11 @@ class Results:
             own.counts = self.matrix.update(truth, class_map)
             iou = own.mean_iou if own.counts.any() else None
             scored = {"mask": str(picture.mask), "mean_iou": iou}
-        mask, drawn = (str(path.relative_to(self.folder)) for path in self.files_of(picture))
+        files = dict(zip(("class_map", "overlay"), self.files_of(picture))) | self.probabilities.files_of(picture)
         height, width = class_map.shape
-        self.entries.append({"picture": str(picture.image), "class_map": mask, "overlay": drawn, "width": width,
-                             "height": height, **scored, "coverage": self.by_name(shares)})
+        self.entries.append({"picture": str(picture.image),
+                             **{kind: str(path.relative_to(self.folder)) for kind, path in files.items()},
+                             "width": width, "height": height, **scored, "coverage": self.by_name(shares)})
         self.rows.append([str(picture.image), width, height, *(f"{share:.6f}" for share in shares)])
         return shares, iou
 
@@ -141,7 +144,8 @@ class Results:
             captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou, 1)} %"]
             occurring |= coverage(truth, self.labels.num_classes) > 0
         canvas = panels(drawn, captions, legend_entries(shares, occurring, self.labels.names))
-        write_picture(overlay_path, fit(canvas, LONGEST), cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+        write_jpeg(overlay_path, canvas)
+        self.probabilities.write(picture, image, self.alpha)
 
     def write_tables(self, about: dict) -> None:
         """coverage.csv, a row a picture or frame, and coverage.json with `about` at its head."""

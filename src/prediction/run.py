@@ -13,11 +13,12 @@ from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter, Settings
-from src.evaluation.run import settings_of
+from src.evaluation.run import headline, settings_of, tiled
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
 from src.prediction.polygons import check_polygons
+from src.prediction.probabilities import Probabilities, check_options
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
@@ -34,6 +35,7 @@ def run(config) -> None:
     limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
     check_polygons(config.polygons, sources)
+    kept = check_options(config, sources)
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
     config = with_facts(config, config.model_file, "--model")
@@ -43,10 +45,12 @@ def run(config) -> None:
     settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
                                    most_pixels=MOST_PIXELS)
     model.check(settings)
-    results = Results(take_folder(config.output_dir), labels, config.alpha, config.polygons)
+    folder = take_folder(config.output_dir)
+    probabilities = Probabilities(kept, folder, labels.names, settings.passes)
+    results = Results(folder, labels, config.alpha, probabilities, config.polygons)
     inputs = [config.model_file, config.class_names, *sources.files]
     check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
-    print(f"{model.title}: {model.num_classes} classes, {model.engine} on {model.device}", flush=True)
+    print(headline(model, settings), flush=True)
     rate, bad = predict_pictures(sources, model.predict, settings, results) if sources.pictures else (0, [])
     good = len(sources.pictures) - len(bad)
     bad += predict_videos(sources, model.predict, settings, results)
@@ -54,7 +58,7 @@ def run(config) -> None:
         raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
     results.write_tables({"network": model.title, "engine": model.engine, "model": str(model.path),
                           "model_sha256": digest(model.path), "class_names": list(labels.names),
-                          "settings": dataclasses.asdict(settings)})
+                          "settings": dataclasses.asdict(settings), **tiled(settings)})
     say(results, good, rate)
     if bad:
         raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")
@@ -75,9 +79,13 @@ def read_picture(labels: Labels, bad: dict, picture):
 def predict_pictures(sources, predict, settings: Settings, results: Results) -> tuple:
     """Predict and write all pictures; returns (pictures a second, errors of those that cannot be read)."""
     pictures, bad, start = sources.pictures, {}, time.perf_counter()
+
+    def watch(picture, size, place, planes):
+        return planes if picture in bad else results.probabilities(picture, size, place, planes)
     with ThreadPoolExecutor() as pool, progress(len(pictures), "predict", "image") as bar:
         writing = []
-        for batch in Segmenter(predict, settings).run(pictures, partial(read_picture, results.labels, bad)):
+        load = partial(read_picture, results.labels, bad)
+        for batch in Segmenter(predict, settings, watch).run(pictures, load):
             for done in writing:    # of the batch before, so that no more than two are kept
                 done.result()
             writing = []
@@ -123,4 +131,5 @@ def say(results: Results, pictures: int, rate: float) -> None:
         print(f"{pictures} picture{'s' * (pictures > 1)}, {rate:.2f} images/s")
     kinds = {Path(entry["overlay"]).parts[0] for entry in results.entries} | ({"masks"} if pictures else set())
     kinds |= set(results.outlines.said if results.outlines else ())
+    kinds |= {folder for folder, _ in results.probabilities.kinds.values()}
     print(f"results are in {results.folder}: {', '.join(sorted(kinds))}, coverage.csv, coverage.json")

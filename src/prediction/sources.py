@@ -15,7 +15,7 @@ from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".heic", ".heif", ".avif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
-RESULTS = ("masks", "overlays")    # folders of pictures that predict.py writes
+RESULTS = ("masks", "overlays", "confidence", "heat_maps")    # folders of pictures that predict.py writes
 
 
 class Picture(NamedTuple):

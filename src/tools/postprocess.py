@@ -11,9 +11,10 @@ from src.console import InputError, counted, run_program
 from src.data.facts import labels_beside, labels_of
 from src.data.lists import read_list
 from src.data.pictures import read_pair
-from src.evaluation.inference import add_resized, argmax_map, letterbox_size
+from src.evaluation.inference import letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
+from src.evaluation.planes import add_resized, argmax_map
 from src.evaluation.results import check_scored, format_table, kind_to_replace, prepare_result, write_result
 
 

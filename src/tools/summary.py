@@ -26,13 +26,14 @@ def read_result(path) -> dict:
 def format_summary(results: list, published: bool = False) -> str:
     """One row for each result: network, engine, scales, flip, mIoU in percent, pixel accuracy, images a second.
 
-    With `published` a column has the model zoo's mIoU of the same mode.
+    With `published` a column has the model zoo's mIoU of the same mode; windows ("tiled") are not a published mode.
     """
     rows = [("network", "engine", "scales", "flip", "mIoU", *(["published"] if published else []), "pixel acc.",
              "images/s")]
     for result in results:
         settings, network = result["settings"], result["network"]
-        mode = (result.get("output_stride"), len(settings["scales"]), settings["flip"])
+        scales = "tiled" if result.get("tiled") else len(settings["scales"])
+        mode = (result.get("output_stride"), scales, settings["flip"])
         zoo = [f"{PUBLISHED[mode]:.2f}" if mode in PUBLISHED else "-"] if published else []
         rows.append((network, result.get("engine", "-"), str(mode[1]), "yes" if mode[2] else "no",
                      percent(result["mean_iou"]), *zoo, percent(result["pixel_accuracy"]),
