@@ -85,5 +85,5 @@ def test_an_edited_list_of_voc_is_kept(drawn, run, tmp_path):
     path = tmp_path / "voc_val_lst.txt"
     path.write_text(path.read_text().splitlines(True)[0])
     result = run(get_dataset_lst.main, "--data_root", tmp_path)
-    assert result.code == 2 and "voc_val_lst.txt: is there already" in result.err and len(read_list(path)) == 1
+    assert result.code == 2 and "voc_val_lst.txt: exists" in result.err and len(read_list(path)) == 1
     assert run(get_dataset_lst.main, "--data_root", tmp_path, "--overwrite").code == 0 and len(read_list(path)) == 6

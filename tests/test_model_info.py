@@ -100,7 +100,7 @@ def test_what_does_not_say_its_network(trained, run, tmp_path):
     weights = golden_weights(architecture(NAME, 6))
     checkpoint.write(weights, tmp_path / "other.ckpt")
     result = run(model_info.main, tmp_path / "other.ckpt")
-    assert "other.ckpt: does not say which network it is; taken for deeplab_v3_tiny_s16 (--net" in result.err, result
+    assert "other.ckpt: does not say which network it is; read as deeplab_v3_tiny_s16 (--net" in result.err, result
     assert lines_of(result)["network"] == NAME
     result = run(model_info.main, tmp_path / "other.ckpt", "--net", "deeplab_v3_tiny_s8")
     table = lines_of(result)

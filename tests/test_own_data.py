@@ -380,7 +380,7 @@ def test_a_list_that_is_not_as_it_was_written_is_kept(tmp_path, lists, change):
     changed = (tmp_path / "train_lst.txt").read_bytes()
     result = lists()
     assert result.code == 2 and result.err.count("\n") == 1 and "--overwrite replaces it" in result.err, result
-    assert f"{tmp_path / 'train_lst.txt'}: is there already" in result.err
+    assert f"{tmp_path / 'train_lst.txt'}: exists" in result.err
     assert (tmp_path / "train_lst.txt").read_bytes() == changed
     assert lists("--overwrite").code == 0 and (tmp_path / "train_lst.txt").read_bytes() == before
 

@@ -114,7 +114,7 @@ def test_devices_together_write_what_one_writes(tmp_path):
 def test_what_is_refused_before_the_work(options, drawn, run, tmp_path):
     (tmp_path / "mine.csv").write_text("image,my notes\n")
     for path, more, part in ((tmp_path / "r.json", [], "r.json: is the --result_file too"),
-                             (tmp_path / "mine.csv", [], "mine.csv: is there already, and not written by this"),
+                             (tmp_path / "mine.csv", [], "mine.csv: exists and was not written by this"),
                              (drawn / "voc_val_lst.txt", ["--overwrite"], "voc_val_lst.txt: is the input "),
                              (tmp_path, [], "is a folder, not a file")):
         result = run(evaluation.main, *options, "--per_image_file", path, *more)

@@ -114,7 +114,7 @@ def test_predict_correct_and_train_on(predicted, photos, trained, run, tmp_path)
 def test_corrections_are_not_replaced(kind, file, predicted, tmp_path):
     assert predicted(kind).code == 0
     refused = predicted(kind)
-    assert refused.code == 2 and "is there already; --overwrite replaces it" in refused.err, refused
+    assert refused.code == 2 and "exists; --overwrite replaces it" in refused.err, refused
     assert predicted(kind, "--overwrite").code == 0, "what nobody touched is replaced when asked"
     path = tmp_path / "out" / file
     content = json.loads(path.read_text())

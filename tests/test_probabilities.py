@@ -86,7 +86,7 @@ def test_nothing_else_is_left_and_nothing_replaced(options, photos, run, tmp_pat
                  *(tmp_path / "out/overlays").iterdir()]:
         path.unlink()
     again = run(predict.main, photos, *options, "--confidence")
-    assert again.code == 2 and "confidence/tall.png is there already; --overwrite replaces it" in again.err, again
+    assert again.code == 2 and "confidence/tall.png exists; --overwrite replaces it" in again.err, again
     (tmp_path / "out/confidence/tall.png").write_bytes((photos / "tall.png").read_bytes())
     again = run(predict.main, photos, *options, "--confidence", "--overwrite")
     assert again.code == 2 and "is not a class map of predict.py" in again.err, again

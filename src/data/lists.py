@@ -181,7 +181,7 @@ def check_lists(paths, written: dict, overwrite: bool) -> None:
         check_output(path)
         content = read_plain(path, "list file") if path.exists() and not overwrite else b""
         if content and hashlib.sha256(content).hexdigest() != written.get(path.name):
-            raise InputError(f"{path}: is there already, and not as this program wrote it (edited, another's or "
+            raise InputError(f"{path}: exists, and is not as this program wrote it (edited, another's or "
                              "damaged); --overwrite replaces it, or move it away")
 
 

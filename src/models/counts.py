@@ -60,7 +60,7 @@ def fitting(where: str, weights: dict, rest: tuple) -> str:
     names = [name for name in NETWORKS if not misfits(weights, architecture(name, *rest).shapes())]
     if not names:
         raise InputError(f"{where}: has the parameters of none of the networks {', '.join(NETWORKS)}")
-    warn(f"{where}: does not say which network it is; taken for {names[0]} (--net {' or '.join(names)})")
+    warn(f"{where}: does not say which network it is; read as {names[0]} (--net {' or '.join(names)})")
     return names[0]
 
 
