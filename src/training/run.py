@@ -26,20 +26,7 @@ from src.utils.learning_rates import learning_rates
 
 def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
-    check_options(config)
-    limit_pixels(config.max_pixels)
-    pairs = read_evaluation_pairs(config)    # before anything of an earlier run is moved
-    device = open_device(config.device_target, config.device_id, config.is_distributed)
-    ms.set_seed(config.seed)
-    steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
-    config, labels = believe_data(config)
-    if pairs:
-        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
-    if device.target == "CPU":
-        check_memory(config, labels.num_classes)
-    if device.rank == 0:
-        check_data(config, labels, pairs)
-        claim_folder(config.train_dir, "--train_dir")    # for this process, before anything of another run is touched
+    config, labels, pairs, device, steps_per_epoch = open_run(config)
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
@@ -67,6 +54,28 @@ def train(config) -> None:
               f"files are in {config.train_dir}")
     if evaluation:
         evaluation.check()
+
+
+def open_run(config) -> tuple:
+    """(config with the facts of the data, Labels, evaluation pairs, Device, steps per epoch).
+
+    What can be wrong with options and data is found here, before anything of an earlier run is moved.
+    """
+    check_options(config)
+    limit_pixels(config.max_pixels)
+    pairs = read_evaluation_pairs(config)
+    device = open_device(config.device_target, config.device_id, config.is_distributed)
+    ms.set_seed(config.seed)
+    steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
+    config, labels = believe_data(config)
+    if pairs:
+        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+    if device.target == "CPU":
+        check_memory(config, labels.num_classes)
+    if device.rank == 0:
+        check_data(config, labels, pairs)
+        claim_folder(config.train_dir, "--train_dir")
+    return config, labels, pairs, device, steps_per_epoch
 
 
 def check_options(config) -> None:
