@@ -50,7 +50,7 @@ def test_a_checkpoint_tells_all_that_it_knows(trained, run):
     assert table["classes"] == "6" and table["class names"] == "background, ball, box, tent, star, ring"
     assert (table["network"], table["output stride"], table["atrous rates"]) == (NAME, "16", "6 12 18")
     assert table["crop size"] == "65" and table["channel order"] == "BGR" and "base_lr 0.05" in table["recipe"]
-    assert table["kind"] == "checkpoint: whole network of train.py or the model zoo, float32, with momenta"
+    assert table["kind"] == "checkpoint: complete network of train.py or the model zoo, float32, with momenta"
     assert table["SHA-256"] == checkpoint.digest(trained / CHECKPOINT)
     assert f"{trained / CHECKPOINT}, " in table["file"] and " MB" in table["file"]
 
@@ -114,7 +114,7 @@ def test_what_does_not_say_its_network(trained, run, tmp_path):
     other = tmp_path / "other.ckpt"
     for arguments, part in (
             ([tmp_path / "half.ckpt"], "half.ckpt: has the parameters of none of the networks"),
-            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([ROOT / "NOTICE"], "is no checkpoint of"),
+            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([ROOT / "NOTICE"], "is not a MindSpore checkpoint, ONNX file or MINDIR"),
             ([other, "--net", "deeplab_v3_s16"], "a ResNet of 1 1 1 3 blocks, not 3 4"),
             ([other, "--net", "unet"], "--net: invalid choice: 'unet'"),
             ([other, "--crop_size", 3], "--crop_size: must be 33 to 8193, not 3")):
@@ -134,7 +134,7 @@ def test_speed_and_memory_of_each_engine(trained, exported, run, tmp_path):
     for (_, engine), row in rows.items():
         if engine != "openvino" or " - " not in row:    # which need not be installed
             rate, milliseconds, memory = (float(part.replace(",", "")) for part in row.split()[1:4])
-            assert rate * milliseconds == pytest.approx(1000, rel=0.1) and 50 < memory < 3000, row
+            assert rate * milliseconds == pytest.approx(1000, abs=0.06 * rate) and 50 < memory < 3000, row
             assert re.search(r"CPU.*, 65x65, \d+ passes$", row), row
     (tmp_path / "text.onnx").write_bytes(b"\x08\x09")    # an empty model
     result = run(model_info.main, tmp_path / "text.onnx", "--benchmark")

@@ -160,7 +160,7 @@ def find_picture(text, roots, place: str):
     `roots` is opened. Raises InputError for an impossible file name.
     """
     if not isinstance(text, str) or not text.strip() or has_control(FOREIGN_BYTES.sub("", text)):
-        raise InputError(f"{place}: {shown(text)} is no picture's file name")
+        raise InputError(f"{place}: {shown(text)} is not the file name of a picture")
     relative = PurePosixPath(text.replace("\\", "/"))    # Windows writes backslashes
     alone = PurePosixPath(relative.name)
     outside = relative.is_absolute() or ".." in relative.parts or re.match("[A-Za-z]:(/|$)", str(relative))
