@@ -114,7 +114,7 @@ def test_what_does_not_say_its_network(trained, run, tmp_path):
     other = tmp_path / "other.ckpt"
     for arguments, part in (
             ([tmp_path / "half.ckpt"], "half.ckpt: has the parameters of none of the networks"),
-            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([ROOT / "NOTICE"], "is not a MindSpore checkpoint, ONNX file or MINDIR"),
+            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([ROOT / "NOTICE"], "is not a MindSpore checkpoint"),
             ([other, "--net", "deeplab_v3_s16"], "a ResNet of 1 1 1 3 blocks, not 3 4"),
             ([other, "--net", "unet"], "--net: invalid choice: 'unet'"),
             ([other, "--crop_size", 3], "--crop_size: must be 33 to 8193, not 3")):
@@ -139,4 +139,4 @@ def test_speed_and_memory_of_each_engine(trained, exported, run, tmp_path):
     (tmp_path / "text.onnx").write_bytes(b"\x08\x09")    # an empty model
     result = run(model_info.main, tmp_path / "text.onnx", "--benchmark")
     assert result.code == 2 and "error: FILE " in result.err and "no engine here runs it" in result.err, result
-    assert "is no model that ONNX Runtime can read" in result.out and result.err.count("\n") == 1
+    assert "ONNX Runtime cannot read this model" in result.out and result.err.count("\n") == 1
