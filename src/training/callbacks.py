@@ -203,10 +203,12 @@ class StopOnSignal(Callback):
         on_signals(self.tell)
 
     def tell(self, signum, _):
-        if self.signum is None and signum == signal.SIGINT and self.saver is not None:
+        if self.signum is not None:
+            return
+        self.signum = signum    # before the line below, whose readers may send the next signal at once
+        if signum == signal.SIGINT and self.saver is not None:
             with contextlib.suppress(OSError):    # not print, which may be what the signal interrupts
                 os.write(2, b"interrupted: the step is finished and saved; a second Ctrl-C does not wait\n")
-        self.signum = self.signum or signum
 
     @property
     def is_told(self) -> bool:
