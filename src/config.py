@@ -204,7 +204,9 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
     """
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:
-            raise InputError(f"{config.given[name]}: but {source} says {as_text(known[name])}; {hint}")
+            said, value = config.given[name], as_text(known[name])
+            raise InputError(f"{said}: but {source} says {value}; "
+                             f"{hint if said.startswith('--') else f'--{name} {value} replaces that line'}")
     names = {field.name for field in dataclasses.fields(config)} - set(config.given)
     return dataclasses.replace(config, **{name: value for name, value in known.items() if name in names})
 

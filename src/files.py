@@ -20,6 +20,8 @@ MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture an
 HEAD = 4096    # bytes of a file that are looked at for it
 LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
 SEAL = b'{"made_by": "%s %08x",\n'    # the first line of files that people change
+KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+         (stat.S_ISSOCK, "a socket"))
 ASIDE = re.compile(r"\..*\.(\d+)\.aside(\.\w+)?")    # of process (1); files and folders
 
 UMASK = os.umask(0)    # it can only be read by setting it, which must not happen while threads write
@@ -109,13 +111,31 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> None:
     check_folder(replaceable(path, option, kind, inputs).parent, f"{option} {path}".strip())
 
 
+def check_input(path, option: str = "") -> None:
+    """Raises InputError if a file to read is missing or not a regular file: a pipe could wait, a device never end."""
+    where = f"{option} {path}".strip()
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise InputError(f"{where}: no such file") from None
+    except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
+        raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{where}: is {kind_of(mode)}, not a file")
+
+
+def kind_of(mode: int) -> str:
+    """What a path is that is not a regular file, in words."""
+    return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
+
+
 def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
     """The file that `path` leads to, links followed. Raises InputError if it must not be replaced."""
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{where}: is a {'folder' if target.is_dir() else 'device or pipe'}, not a file")
+            raise InputError(f"{where}: is {kind_of(found.st_mode)}, not a file")
         for source in inputs:
             if is_file(source, found):
                 raise InputError(f"{where}: is the input {source}, which would be lost; give another name")

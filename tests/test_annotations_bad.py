@@ -106,7 +106,7 @@ BAD = {
     "JSON of another kind": (with_text("a.json", '{"a": 1}'), "no list of shapes"),
     "another file": (with_text("a.txt", "cat 3 4"), "a.txt: is not a file of annotations; expected: a folder"),
     "bytes": (lambda folder: (folder / "a").write_bytes(b"\xff\xfe\x00") and folder / "a", "is not a text file"),
-    "no file": (lambda folder: folder / "gone.json", "gone.json: No such file"),
+    "no file": (lambda folder: folder / "gone.json", "gone.json: no such file"),
     "zip": (with_text("a.zip", "PK"), "unpack it"),
     "empty folder": (lambda folder: folder, "contains no annotations; expected:"),
     "COCO two points": (coco_part(0, 0, 9, 9), "annotation 1: 2 points"),

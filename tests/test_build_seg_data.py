@@ -86,8 +86,8 @@ def spoil_colours(folder):
 @pytest.mark.parametrize("spoil, parts", [
     (spoil_size, ["3.png: 8x7", "3.jpg has 30x23"]), (spoil_value, ["3.png: mask value 37"]),
     (spoil_jpeg, ["3.jpg: damaged"]), (spoil_png, ["3.png: damaged"]), (spoil_colours, ["3.png: mode RGB"]),
-    (lambda folder: (folder / "3.jpg").unlink(), ["3.jpg: No such file"]),
-    (lambda folder: (folder / "3.png").unlink(), ["3.png: No such file"]),
+    (lambda folder: (folder / "3.jpg").unlink(), ["3.jpg: no such file"]),
+    (lambda folder: (folder / "3.png").unlink(), ["3.png: no such file"]),
 ])
 def test_everything_is_checked_before_the_first_byte(pairs, run, spoil, parts):
     spoil(pairs)

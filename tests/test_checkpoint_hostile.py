@@ -93,8 +93,8 @@ def test_a_file_that_ends_anywhere_is_refused(tmp_path):
 def test_other_kinds_of_files_are_named(exported, tmp_path):
     with pytest.raises(InputError, match="a: no such file"):
         checkpoint.read(tmp_path / "a", "--ckpt_path")
-    with pytest.raises(InputError, match="no such file"):
-        checkpoint.read(tmp_path, "--ckpt_path")    # a folder
+    with pytest.raises(InputError, match="is a folder, not a file"):
+        checkpoint.read(tmp_path, "--ckpt_path")
     assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
     assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "the kind does not depend on the name"
 

@@ -256,7 +256,7 @@ def save_state(state, path):
 
 
 @pytest.mark.parametrize("name, part", [
-    ("missing", "missing.pth: No such file"), ("text", "README.md: is not a MindSpore checkpoint"),
+    ("missing", "missing.pth: no such file"), ("text", "README.md: is not a MindSpore checkpoint"),
     ("cut.pth", "cut.pth: is not a complete PyTorch file"), ("cut.safetensors", "is not a complete .safetensors file"),
     ("cut.ckpt", "cut.ckpt: "), ("other blocks", "ResNet of 1 1 2 3 blocks, not 1 1 1 3"),
     ("other width", "conv1.weight has shape (16, 3, 7, 7), not (8, 3, 7, 7)"),

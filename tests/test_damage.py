@@ -171,7 +171,7 @@ def test_too_little_memory_is_one_line(monkeypatch):
 def test_only_files_are_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     for path, part in ((tmp_path / "pipe.jpg", "is a pipe"), ("/dev/zero", "is a device"), (tmp_path, "is a folder"),
-                       (tmp_path / "no", "No such file"), ("a\0b", "null")):
+                       (tmp_path / "no", "no such file"), ("a\0b", "null")):
         done = []
 
         def read(path=path, done=done):

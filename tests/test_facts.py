@@ -150,6 +150,13 @@ def test_a_contradiction_names_both_sources(option):
         labels_of(config, GOOD, "d.yaml")
 
 
+def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path):
+    (tmp_path / "r.yaml").write_text("num_classes: 21\n")
+    config = parse_args("train", "", ["--config_path", str(tmp_path / "r.yaml")])
+    with pytest.raises(InputError, match="^num_classes 21 of .*r.yaml: but d.yaml says 3; --num_classes 3 replaces"):
+        labels_of(config, GOOD, "d.yaml")
+
+
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):
     import mindspore.dataset as ds
     say(pairs)

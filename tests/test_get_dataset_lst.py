@@ -45,7 +45,7 @@ def test_root_may_be_voc2012_itself(drawn, run, tmp_path):
 
 @pytest.mark.parametrize("prepare, part", [
     (lambda root: None, "neither it nor"),
-    (lambda root: (root / "ImageSets/Segmentation").mkdir(parents=True), "train.txt: No such file"),
+    (lambda root: (root / "ImageSets/Segmentation").mkdir(parents=True), "train.txt: no such file"),
 ])
 def test_no_voc(tmp_path, run, prepare, part):
     prepare(tmp_path)
@@ -63,7 +63,7 @@ def test_a_picture_in_train_and_val_or_without_a_file(tmp_path, run):
     assert result.code == 2 and "b is in train.txt and in val.txt" in result.err
     (sets / "val.txt").write_text("c\n")
     result = run(get_dataset_lst.main, "--data_root", tmp_path)
-    assert result.code == 2 and "a.png: No such file" in result.err
+    assert result.code == 2 and "a.png: no such file" in result.err
     for name in "abc":
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / f"SegmentationClass/{name}.png")
     result = run(get_dataset_lst.main, "--data_root", tmp_path)

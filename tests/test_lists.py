@@ -126,11 +126,11 @@ def test_old_line_ends(tmp_path):
 
 def test_a_list_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", tmp_path, "/dev/null"):
-        with pytest.raises(InputError, match="is not a file but a folder, pipe or device"):
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path, "a folder"), ("/dev/null", "a device")):
+        with pytest.raises(InputError, match=f"{path}: is {kind}, not a file"):
             read_list(path)
     (tmp_path / "l.txt").write_text("pipe pipe\n")
-    with pytest.raises(InputError, match="pipe: is not a file but a folder, pipe or device"):
+    with pytest.raises(InputError, match="pipe: is a pipe, not a file, though .*l.txt lists it"):
         check_files(read_list(tmp_path / "l.txt"), tmp_path, "l.txt")
 
 

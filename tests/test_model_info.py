@@ -114,7 +114,8 @@ def test_what_does_not_say_its_network(trained, run, tmp_path):
     other = tmp_path / "other.ckpt"
     for arguments, part in (
             ([tmp_path / "half.ckpt"], "half.ckpt: has the parameters of none of the networks"),
-            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([ROOT / "NOTICE"], "is not a MindSpore checkpoint"),
+            ([tmp_path / "no.ckpt"], "no.ckpt: no such file"), ([tmp_path], "is a folder, not a file"),
+            ([ROOT / "NOTICE"], "is not a MindSpore checkpoint"),
             ([other, "--net", "deeplab_v3_s16"], "a ResNet of 1 1 1 3 blocks, not 3 4"),
             ([other, "--net", "unet"], "--net: invalid choice: 'unet'"),
             ([other, "--crop_size", 3], "--crop_size: must be 33 to 8193, not 3")):

@@ -175,7 +175,7 @@ def test_bad_lists(tmp_path, text, part):
 
 def test_missing_and_binary_lists(tmp_path):
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00\x81")
-    for path, part in ((tmp_path / "no.txt", "no.txt: No such file"), ("", "--data_lst is not given"),
+    for path, part in ((tmp_path / "no.txt", "no.txt: no such file"), ("", "--data_lst is not given"),
                        (tmp_path / "b", "is UTF-16 text; save it as UTF-8")):
         with pytest.raises(InputError, match=part):
             read_list(path)

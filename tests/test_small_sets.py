@@ -24,6 +24,7 @@ BAD = [
     (["--classifier_lr_factor", "0"], "classifier_lr_factor must be > 0, not 0"),
     (["--freeze_backbone", "5"], "freeze_backbone must be <= 4, not 5"),
     (["--freeze_backbone", "2"], "--freeze_backbone 2: the layers would keep random weights; --ckpt_pre_trained"),
+    (["--freeze_backbone", "2", "--resume", "auto"], "--freeze_backbone 2: the layers would keep random weights"),
     (["--warmup_steps", "7"], "--warmup_steps 7: longer than the run of 6 steps"),
     (["--patience", "2"], "--patience 2: needs --eval_data_lst"),
     (["--dice", "-1"], "dice must be >= 0, not -1"),

@@ -188,7 +188,7 @@ def test_results_say_tiled(options, run, tmp_path):
     assert found["settings"]["tile"] == {"overlap": 0.5, "scale": 0.75} and other["settings"]["tile"] is None
     pixels = [np.array(one["confusion_matrix"]) for one in (found, other)]
     assert pixels[0].sum() == pixels[1].sum() and (pixels[0] != pixels[1]).any()
-    assert "tiled at scale 0.75, overlap 0.5, mirrored too" in (tmp_path / "report/report.html").read_text()
+    assert "tiled at scale 0.75, overlap 0.5, flip" in (tmp_path / "report/report.html").read_text()
     table = run(summary.main, "--published", tmp_path / "tiled.json", tmp_path / "plain.json").out.splitlines()
     assert table[2].split()[3:7] == ["tiled", "yes", table[2].split()[5], "-"] and table[3].split()[3] == "1"
 

@@ -8,6 +8,7 @@ from mindspore.mindrecord import FileWriter
 from src.console import InputError, first_line, progress
 from src.data.lists import printable
 from src.data.pictures import read_bytes
+from src.files import check_input
 
 SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
 CHUNK, CHUNK_BYTES = 64, 64 << 20    # samples in memory at a time, and their bytes
@@ -57,10 +58,11 @@ def count_samples(data_file) -> int:
     """Number of samples in a MindRecord, over all shards. Raises InputError if it is missing or not a MindRecord."""
     if not str(data_file):
         raise InputError("--data_file is not given; scripts/build_data.sh makes a MindRecord")
-    if not Path(data_file).is_file():
+    if not Path(data_file).exists():
         shard = f"{data_file}0"
         hint = f"; its first shard is {shard}" if Path(shard).is_file() else "; scripts/build_data.sh makes it"
         raise InputError(f"--data_file {data_file}: no such file{hint}")
+    check_input(data_file, "--data_file")
     try:
         return ds.MindDataset(str(data_file)).get_dataset_size()
     except (RuntimeError, ValueError) as error:    # ValueError: no permission to read it

@@ -1,7 +1,5 @@
 """Pictures and masks: read, decoded upright and checked against each other, the same way everywhere."""
 import io
-import os
-import stat
 import struct
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from src.console import InputError
 from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
+from src.files import check_input
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
@@ -23,8 +22,6 @@ FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}    # axes, 
 HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")    # brands of ISO/IEC 23008-12
 AVIF = (b"avif", b"avis")
 FULL_RANGE = 1 << 12    # 16-bit pictures whose brightest value is below hold 10 or 12 bits
-KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
-         (stat.S_ISSOCK, "a socket"))
 limit = {"pixels": 200_000_000}    # see limit_pixels
 
 
@@ -45,16 +42,12 @@ def size_text(array: np.ndarray) -> str:
 
 
 def read_bytes(path) -> bytes:
-    """A file's content. Raises InputError if it is missing or not a regular file: reading a pipe could wait, a device
-    could have no end."""
+    """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
+    check_input(path)
     try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
-            raise InputError(f"{path}: is {kind}, not a file")
         return Path(path).read_bytes()
-    except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
     except MemoryError:
         raise InputError(f"{path}: too large for the free memory") from None
 

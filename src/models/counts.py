@@ -56,7 +56,7 @@ def of_checkpoint(path: Path, option: str, facts: dict, side: int) -> Counts:
 
 
 def fitting(where: str, weights: dict, rest: tuple) -> str:
-    """The first of NETWORKS whose parameters these are, said. Raises InputError if there is none."""
+    """The first of NETWORKS whose parameters these are, said. Raises InputError if no network fits."""
     names = [name for name in NETWORKS if not misfits(weights, architecture(name, *rest).shapes())]
     if not names:
         raise InputError(f"{where}: has the parameters of none of the networks {', '.join(NETWORKS)}")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from src import metadata
 from src.console import InputError
+from src.files import check_input
 from src.foreign import Unreadable, load_yaml, read_text
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
@@ -21,8 +22,7 @@ def kind_of(path, option: str) -> str:
     """
     if not str(path):
         raise InputError(f"{option} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
-    if not Path(path).is_file():
-        raise InputError(f"{option} {path}: no such file")
+    check_input(path, option)
     try:
         with open(path, "rb") as file:
             head = file.read(checkpoint.HEAD)

@@ -120,7 +120,7 @@ def mode(extra: dict) -> str:
     scales = " ".join(f"{scale:g}" for scale in settings["scales"])
     parts = [extra["network"], f"output stride {stride}" if stride else "",
              extra.get("tiled") or f"{'scale' if len(settings['scales']) == 1 else 'scales'} {scales}",
-             "mirrored too" if settings["flip"] else "not mirrored", f"crop {settings['crop_size']}"]
+             "flip" if settings["flip"] else "no flip", f"crop {settings['crop_size']}"]
     return ", ".join(part for part in parts if part)
 
 

@@ -28,6 +28,9 @@ def train(config) -> None:
     """One run from the first step, or the one after a checkpoint, to the last."""
     config, labels, pairs, device, steps_per_epoch = open_run(config)
     checkpoint, done = state.find_checkpoint(config.resume, config.train_dir)
+    if config.freeze_backbone and not (config.ckpt_pre_trained or checkpoint):
+        raise InputError(f"--freeze_backbone {config.freeze_backbone}: the layers would keep random weights; "
+                         "--ckpt_pre_trained gives them trained ones")
     schedule = state.Schedule(steps_per_epoch, config.train_epochs, done)
     rates = learning_rates(config, schedule.total)
     model, network = build_model(config, labels, device, rates)
@@ -85,9 +88,6 @@ def check_options(config) -> None:
     if config.photometric[3] > 0.5:
         raise InputError(f"--photometric: a hue of {config.photometric[3]} turns is more than half a turn; "
                          "0.1 is usual")
-    if config.freeze_backbone and not (config.ckpt_pre_trained or config.resume):
-        raise InputError(f"--freeze_backbone {config.freeze_backbone}: the layers would keep random weights; "
-                         "--ckpt_pre_trained gives them trained ones")
     if config.patience and not config.eval_data_lst:
         raise InputError(f"--patience {config.patience}: needs --eval_data_lst, whose mean IoU it watches")
     pixels = config.batch_size * config.crop_size ** 2

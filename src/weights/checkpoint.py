@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.console import InputError
-from src.files import writing
+from src.files import check_input, writing
 from src.foreign import MOST_BYTES, Unreadable, load_json
 from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, message, packed
 from src.weights.protobuf import text as text_at
@@ -63,8 +63,7 @@ def read(path, option: str) -> Checkpoint:
     where = f"{option} {path}"
     if not str(path):
         raise InputError(f"{option} is not given")
-    if not Path(path).is_file():
-        raise InputError(f"{where}: no such file")
+    check_input(path, option)
     try:
         with open(path, "rb") as file:
             data = mapped(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, first_line
-from src.files import writing
+from src.files import check_input, writing
 from src.foreign import MOST_BYTES, load_json, printable, shown
 from src.weights import checkpoint, protobuf
 from src.weights.manifest import check_sha256
@@ -30,8 +30,7 @@ def read_arrays(path, option: str) -> checkpoint.Checkpoint:
     """
     if not str(path):
         raise InputError(f"{option} is not given")
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"{option} {path}: is not a regular file")
+    check_input(path, option)
     try:
         with open(path, "rb") as file:
             head = file.read(9)
