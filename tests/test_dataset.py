@@ -123,7 +123,8 @@ def test_the_last_partial_batch_waits(data_file):
 
 
 def test_errors(data_file, tmp_path):
-    for path, part in ((tmp_path / "no.mindrecord", "no such file"), (tmp_path, "is a folder"), ("", "--data_file is not given"),
+    for path, part in ((tmp_path / "no.mindrecord", "no such file"), (tmp_path, "is a folder"),
+                       ("", "--data_file is not given"),
                        (data_file.with_name("train.mindrecord"), "its first shard is")):
         with pytest.raises(InputError, match=part):
             create_dataset(path, **OPTIONS)
