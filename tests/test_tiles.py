@@ -48,13 +48,18 @@ def plain_average(image, side, overlap):
 
 
 def joined(image, tile, most=3, side=33):
-    """The planes of all strips, (C, H, W), put together; every pixel comes once."""
+    """The planes of all strips, (C, H, W), put together; every pixel comes once, and so many windows as announced."""
     found, seen = np.zeros((CLASSES, *image.shape[:2]), np.float32), np.zeros(image.shape[:2], int)
-    for place, planes in strips(image, lambda windows: window_probs(windows, side), side, tile, most):
+    counts = []
+
+    def predict(windows):
+        counts.append(len(windows))
+        return window_probs(windows, side)
+    for place, planes in strips(image, predict, side, tile, most):
         seen[place] += 1
         for number, plane in enumerate(planes):
             found[number][place] = plane
-    assert (seen == 1).all()
+    assert (seen == 1).all() and sum(counts) == tile.windows(*image.shape[:2], side)
     return found
 
 

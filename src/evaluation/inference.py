@@ -14,7 +14,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from src.console import RunError
+from src.console import RunError, progress
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.planes import add_resized, argmax_map, resized_planes, summed_planes
 from src.evaluation.tiles import Tile, strips
@@ -154,16 +154,19 @@ class Segmenter:
     def tiled(self, triple) -> Batch:
         """The finished batch of one picture in windows, see src.evaluation.tiles."""
         sample, (image, mask) = triple
-        side, size = self.settings.crop_size, image.shape[:2]
+        side, size, tile = self.settings.crop_size, image.shape[:2], self.settings.tile
 
         def predict(windows):
             inputs = np.zeros((len(windows), 3, side, side), np.float32)
             for window, out in zip(windows, inputs):
                 normalise(window, self.table, out)
-            return self.probabilities(inputs)
+            probs = self.probabilities(inputs)
+            bar.update(len(windows))
+            return probs
         class_map = np.empty(size, np.uint8)
-        for place, planes in strips(image, predict, side, self.settings.tile, self.settings.batch_size):
-            class_map[place] = argmax_map(self.watch(sample, size, place, planes))
+        with progress(tile.windows(*size, side), "tiles", "window") as bar:    # a picture may take minutes
+            for place, planes in strips(image, predict, side, tile, self.settings.batch_size):
+                class_map[place] = argmax_map(self.watch(sample, size, place, planes))
         return Batch([sample], [image], [mask], [None], [[]], [class_map])
 
     def inputs(self, triples):

@@ -3,6 +3,7 @@
 The windows are those of mmsegmentation's slide mode: equal steps, the last one shifted inwards. It sums the
 probabilities of the complete picture; here only those of a strip are in memory, as wide as one row of windows.
 """
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,10 @@ class Tile:
     def size(self, height: int, width: int) -> tuple:
         """Height and width of a picture beneath the windows."""
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
+
+    def windows(self, height: int, width: int, side: int) -> int:
+        """How many windows of `side` cover a picture."""
+        return math.prod(len(starts(length, side, self.overlap)) for length in self.size(height, width))
 
     def __str__(self):
         return f"tiled at scale {self.scale:g}, overlap {self.overlap:g}"
