@@ -212,7 +212,8 @@ def check(config) -> None:
           + (f", {folder / 'contact_sheet.png'}" if drawn else ""), flush=True)
     errors = sum(KINDS[kind][0] == "error" for kind, *_ in found)
     if errors:
-        raise RunError(f"{errors} findings would break or spoil training; {folder / 'check.json'} lists all")
+        raise RunError(f"{errors} of {len(found)} findings would break or spoil training; "
+                       f"{folder / 'check.json'} lists all")
 
 
 def main(argv=None):
