@@ -58,8 +58,9 @@ class Seen(NamedTuple):
     file_key: bytes
 
 
-def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
-    """Relative path without `suffix` and extension -> file, sorted; files without the suffix are ignored.
+def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
+    """Relative path without `suffix` and extension -> file, sorted. Files without the suffix are ignored, those whose
+    real paths are in `others`, and what an earlier run wrote in the folder.
 
     Raises InputError for two files of one name, and if no file has the suffix.
     """
@@ -67,8 +68,10 @@ def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
         raise InputError(f"--{option} {folder}: no such folder")
     files = {}
     for path in find_files(folder, endings):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if not name.endswith(suffix):
+        place = path.relative_to(folder)
+        name = place.with_suffix("").as_posix()
+        if (not name.endswith(suffix) or place.parts[0] in (GRAY, EMBEDDED)
+                or others and os.path.realpath(path) in others):
             continue
         name = name[:len(name) - len(suffix)]
         if name in files:
@@ -77,6 +80,12 @@ def files_of(folder, endings: tuple, option: str, suffix: str) -> dict:
     if suffix and not files:
         raise InputError(f"--{option} {folder}: no file name (without extension) ends in '{suffix}'")
     return files
+
+
+def contains(folder, other) -> bool:
+    """Whether `other` is the folder itself or lies inside it."""
+    folder = os.path.realpath(folder)
+    return os.path.commonpath([folder, os.path.realpath(other)]) == folder
 
 
 def match(images: dict, masks: dict, folders: tuple) -> list:
@@ -183,8 +192,9 @@ def jobs_of_masks(places: list, config) -> tuple:
     option, jobs = "--labels" if config.labels else "--colors", []
     for prefix, folder, mask_folder, _ in places:
         start = "val_" if prefix == "val/" else ""
-        images = files_of(folder, PICTURES, f"{start}images", config.image_suffix)
         masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
+        images = files_of(folder, PICTURES, f"{start}images", config.image_suffix,
+                          set(map(os.path.realpath, masks.values())) if contains(folder, mask_folder) else ())
         jobs += [Job(prefix + name, images[name], str(masks[name]),
                      partial(read_mask, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
