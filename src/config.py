@@ -12,7 +12,7 @@ import yaml
 
 from src.arguments import make_parser
 from src.console import InputError
-from src.foreign import Unreadable, load_yaml, printable, read_text, shown
+from src.foreign import Unreadable, load_yaml, printable, read_bounded, shown
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
 LARGEST = 1 << 53    # floats hold every integer up to here
@@ -238,7 +238,7 @@ def our_name(theirs: str, own: dict):
 def read_recipe(path: str, own: dict) -> dict:
     """Options of a recipe file for a program with the options `own`. InputError names the file and the key."""
     try:
-        values = load_yaml(read_text(path))
+        values = load_yaml(read_bounded(path))
     except OSError as error:
         raise InputError(f"--config_path {path}: {error.strerror or error}") from None
     except Unreadable as error:

@@ -39,7 +39,7 @@ def shown(value, most: int = SHOWN) -> str:
         return f"a {type(value).__name__} too large to print"
 
 
-def read_text(path, most: int = MOST_BYTES) -> str:
+def read_bounded(path, most: int = MOST_BYTES) -> str:
     """The text of a regular file. Raises OSError; Unreadable if it is not a file, not UTF-8 or larger than `most`."""
     with open(path, "rb", opener=without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

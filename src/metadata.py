@@ -11,7 +11,7 @@ from pathlib import Path
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
-from src.foreign import Unreadable, load_json, printable, read_text, shown
+from src.foreign import Unreadable, load_json, printable, read_bounded, shown
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -133,7 +133,7 @@ def read_beside(path) -> dict:
     """The facts beside a MINDIR; {} if there is no such file. Raises InputError if it cannot be read."""
     place = beside(path)
     try:
-        facts = load_json(read_text(place))
+        facts = load_json(read_bounded(place))
     except FileNotFoundError:
         return {}
     except (OSError, Unreadable) as error:

@@ -8,6 +8,8 @@ import yaml
 
 from src.config import OTHER_NAMES, believe, parse_args, read_options, to_yaml
 from src.console import InputError
+from src.models.model import ENGINES
+from src.nets.architecture import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,9 +57,15 @@ def test_other_projects_names_lead_to_options_that_exist():
     assert not set(OTHER_NAMES) & set(options), "a name of ours means ours"
 
 
+def test_choices_are_the_networks_and_engines_that_exist():
+    options = read_options()
+    assert set(NETWORKS) == set(options["model"].choices) == set(options["export_model"].choices) - {""}
+    assert ("auto", *ENGINES) == tuple(options["engine"].choices)
+
+
 def test_lines_fit_and_comments_go_on(tmp_path):
     lines = (ROOT / "default_config.yaml").read_text().splitlines()
-    assert max(map(len, lines)) <= 120
+    assert [line for line in lines if len(line) > 120] == []
     path = tmp_path / "options.yaml"
     path.write_text("## Group\nside: 3   # [train eval:edge] side of\n          # a square {FILE in load_path,\n"
                     "          # >= 2}\n\nnames: [a]   # [all] names {2 values, a, b}\n")

@@ -12,7 +12,7 @@ from src import metadata, modelarts
 from src.config import own_options, parse_args, read_recipe
 from src.console import InputError
 from src.data.facts import FILE, check_names, read_facts
-from src.foreign import Unreadable, load_json, load_yaml, printable, read_text, shown
+from src.foreign import Unreadable, load_json, load_yaml, printable, read_bounded, shown
 from src.models import onnx_file
 from src.models.model_file import facts_beside
 from tests.conftest import ROOT
@@ -90,7 +90,7 @@ def test_what_is_printed_is_short_and_on_one_line():
 def test_a_pipe_in_place_of_a_file_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "a.yaml")
     with pytest.raises(Unreadable, match="not a regular file"):
-        read_text(tmp_path / "a.yaml")
+        read_bounded(tmp_path / "a.yaml")
     for path in (tmp_path / "a.yaml", "/dev/zero"):
         with pytest.raises(InputError, match="not a regular file"):
             read_recipe(path, own_options("train"))

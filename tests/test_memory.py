@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import train
+from src.console import InputError
 from src.data.labels import Labels
 from src.evaluation.inference import Segmenter, Settings, evaluate
 from src.evaluation.planes import argmax_map, summed_planes
@@ -65,6 +66,16 @@ def test_an_option_goes_on(monkeypatch, capsys):
     monkeypatch.setattr(memory, "free_memory", lambda: (1e9, "available on this machine"))
     memory.check_memory(parse_args("train", "", ["--ignore_memory"]), 21)
     assert "--batch_size 32" in capsys.readouterr().err
+
+
+def test_a_network_that_was_not_measured_is_not_refused(monkeypatch):
+    from src.config import parse_args
+    config = parse_args("train", "", [])
+    monkeypatch.setattr(memory, "free_memory", lambda: (1e9, "available on this machine"))
+    with pytest.raises(InputError):
+        memory.check_memory(config, 21)
+    monkeypatch.delitem(memory.TABLE, config.model)
+    memory.check_memory(config, 21)
 
 
 def test_this_machine_says_something():

@@ -15,7 +15,7 @@ from src.console import InputError, RunError, progress, run_program, styled
 from src.data.facts import labels_beside, labels_of, read_labels
 from src.data.findings import KINDS, Finding, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
-from src.data.lists import printable, read_list
+from src.data.lists import escaped, read_list
 from src.data.pictures import decode_image, decode_mask, limit_pixels
 from src.data.survey import Job, alike_pictures, jobs_of, look_at, same_pictures
 from src.data.workers import in_threads
@@ -176,7 +176,7 @@ def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) 
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             tiles.append(striped_overlay(image, mask, labels.ignore_label))
             problems = chosen[job.index].problems
-            captions.append((f"{set_name} {printable(Path(job.image).stem)}",
+            captions.append((f"{set_name} {escaped(Path(job.image).stem)}",
                              ": ".join(problems[0]) if problems else ""))
     if tiles:
         save_sheet(draw_sheet(tiles, captions, labels.names, 6), path)

@@ -16,8 +16,7 @@ from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
-from src.foreign import Unreadable, load_yaml, shown
-from src.foreign import read_text as read_bounded
+from src.foreign import Unreadable, load_yaml, read_bounded, shown
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense

@@ -64,7 +64,7 @@ def encoding_hint(data: bytes) -> str:
             "(iconv -f GB18030 -t UTF-8)")
 
 
-def printable(name) -> str:
+def escaped(name) -> str:
     """A file name as valid UTF-8: other bytes as backslash escapes."""
     return str(name).encode("utf-8", "backslashreplace").decode()
 

@@ -6,7 +6,7 @@ import mindspore.dataset as ds
 from mindspore.mindrecord import FileWriter
 
 from src.console import InputError, first_line, progress
-from src.data.lists import printable
+from src.data.lists import escaped
 from src.data.pictures import read_bytes
 from src.files import check_input
 
@@ -47,7 +47,7 @@ def write_records(path, pairs: list, data_root, num_shards: int, facts: dict) ->
     writer.add_schema(SCHEMA, json.dumps(facts))    # the description may be any text; MindSpore does not read it
     with progress(len(pairs), "write", "pair") as bar:
         for chunk in chunks(pairs, sizes):
-            writer.write_raw_data([{"file_name": printable(Path(pair.image).name),
+            writer.write_raw_data([{"file_name": escaped(Path(pair.image).name),
                                     "data": read_bytes(Path(data_root, pair.image)),
                                     "label": read_bytes(Path(data_root, pair.mask))} for pair in chunk])
             bar.update(len(chunk))

@@ -34,7 +34,7 @@ SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
 MANY = 8    # from this number on, values that are not classes are probably gray levels
 BLOCK = 2048    # thumbnails compared at a time
-SOME = 16    # pairs looked at together
+CHUNK = 16    # pairs looked at together
 
 
 class Job(NamedTuple):
@@ -87,7 +87,7 @@ def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
     image = None if data[0] is None else or_problem(facts, "picture", job.image,
                                                     lambda: decode_image(data[0], job.image))
     mask = None if data[1] is None else or_problem(facts, "mask", job.mask,
-                                                   lambda: read_mask(facts, data[1], job.mask, labels))
+                                                   lambda: note_mask(facts, data[1], job.mask, labels))
     if image is not None:
         facts.size = size_text(image)
         if alike:
@@ -113,7 +113,7 @@ def or_problem(facts: Facts, kind: str, name, make):
         return None
 
 
-def read_mask(facts: Facts, data: bytes, name, labels: Labels):
+def note_mask(facts: Facts, data: bytes, name, labels: Labels):
     """(H, W) uint8, or None for what holds no 8-bit numbers; notes its values, colours, lossy files and permuted
     palettes."""
     with open_mask(data, name) as opened:
@@ -218,7 +218,7 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
     """
     source, summary, found, errors = str(source), Summary(), [], []
     with progress(len(pairs), "check", "pair") as bar:
-        for looks, jobs in zip(looked, some(pairs)):
+        for looks, jobs in zip(looked, chunks(pairs)):
             bar.update(len(jobs))
             summary.include(looks.summary)
             found += [Finding(kind, source, mask, detail) for kind, mask, detail in looks.found]
@@ -231,12 +231,12 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
 def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:
     """`survey` of the pairs of a list file, by `workers` threads (0: one a core)."""
     look, workers = functools.partial(look_over, labels=labels), workers or os.cpu_count()
-    return survey(in_threads(look, some(jobs_of(pairs, data_root)), workers), pairs, source, labels)
+    return survey(in_threads(look, chunks(jobs_of(pairs, data_root)), workers), pairs, source, labels)
 
 
-def some(items: list) -> list:
-    """The items in lists of SOME."""
-    return [items[start:start + SOME] for start in range(0, len(items), SOME)]
+def chunks(items: list) -> list:
+    """The items in lists of CHUNK."""
+    return [items[start:start + CHUNK] for start in range(0, len(items), CHUNK)]
 
 
 def jobs_of(pairs: list, data_root, set_name: str = "") -> list:

@@ -8,7 +8,7 @@ from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import check_output, writing
 from src.metadata import beside, describe, settled_by
-from src.models.model import load_room, read_folded
+from src.models.model import import_optional, read_folded
 from src.models.model_file import read_facts, with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
@@ -33,7 +33,7 @@ def run(config) -> None:
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
     module, packages = WRITERS[config.file_format]
-    writer = load_room(module, f"--file_format {config.file_format}", packages)
+    writer = import_optional(module, f"--file_format {config.file_format}", packages)
     with writing(path, "--file_name", kind, inputs) as aside:
         writer.write(config, network, facts, aside)
     writer.write_facts(facts, path)

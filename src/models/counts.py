@@ -5,7 +5,7 @@ from typing import NamedTuple, Optional
 
 from src.console import InputError, warn
 from src.models import mindir_file
-from src.models.model import load_room
+from src.models.model import import_optional
 from src.nets.architecture import NETWORKS, architecture, multiply_adds
 from src.weights import protobuf
 from src.weights.loading import check_fit, translated
@@ -35,8 +35,8 @@ def count(path: Path, kind: str, option: str, facts: dict, side: int) -> Counts:
     Raises InputError for a damaged file, and for a checkpoint that is not of its network.
     """
     if kind == "onnx":
-        room = load_room("src.models.onnx_counts", f"{option} {path}", "onnx")
-        return Counts(*room.count(path, option, side), facts.get("network", ""))
+        onnx_counts = import_optional("src.models.onnx_counts", f"{option} {path}", "onnx")
+        return Counts(*onnx_counts.count(path, option, side), facts.get("network", ""))
     return (of_checkpoint if kind == "checkpoint" else of_mindir)(path, option, facts, side)
 
 

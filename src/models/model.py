@@ -131,8 +131,8 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     source = Source(Path(path), option, kind, name, facts, network)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
-    room = load_room(module, f"--engine {engine}", package)
-    model = assemble(source, engine, room.load(source, device, device_id, precision), allow_nonfinite)
+    backend = import_optional(module, f"--engine {engine}", package)
+    model = assemble(source, engine, backend.load(source, device, device_id, precision), allow_nonfinite)
     del source, network    # the engine has its own copy of the weights
     release_memory()
     return model
@@ -145,7 +145,7 @@ def release_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def load_room(module: str, option: str, package: str):
+def import_optional(module: str, option: str, package: str):
     """Import a module whose `package` may be missing. Raises InputError with the option and pip's command."""
     try:
         return importlib.import_module(module)

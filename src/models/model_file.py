@@ -4,7 +4,7 @@ from pathlib import Path
 from src import metadata
 from src.console import InputError
 from src.files import check_input
-from src.foreign import Unreadable, load_yaml, read_text
+from src.foreign import Unreadable, load_yaml, read_bounded
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
 from src.weights import checkpoint
@@ -73,7 +73,7 @@ def facts_beside(path: Path) -> dict:
     The file may be another program's, so invalid values are ignored.
     """
     try:
-        saved = load_yaml(read_text(path.parent / "config.yaml"))
+        saved = load_yaml(read_bounded(path.parent / "config.yaml"))
     except (OSError, Unreadable):
         return {}    # missing, or of another program
     if not isinstance(saved, dict):

@@ -22,7 +22,7 @@ def check_data(config, labels: Labels, pairs: list) -> None:
     train = read_summary(config.data_file)
     whole = train is not None
     if not whole:
-        train = look_at_some(config.data_file)
+        train = summary_of_sample(config.data_file)
     found = judge(str(config.data_file), str(config.data_file), train, labels, whole)
     if pairs:
         val, more = survey_list(pairs, config.data_root, config.eval_data_lst, labels, config.workers)
@@ -30,7 +30,7 @@ def check_data(config, labels: Labels, pairs: list) -> None:
     tell(found, config.ignore_findings)
 
 
-def look_at_some(data_file) -> Summary:
+def summary_of_sample(data_file) -> Summary:
     """Summary of SAMPLE masks spread over a MindRecord; damaged ones are skipped, since training reports them."""
     total, summary = count_samples(data_file), Summary()
     indices = np.unique(np.linspace(0, total - 1, min(total, SAMPLE)).astype(int)).tolist()

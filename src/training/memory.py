@@ -87,6 +87,8 @@ def free_memory() -> tuple:
 
 def check_memory(config, num_classes: int) -> None:
     """Raises InputError, with the largest batch that fits, if this one does not; only warns with --ignore_memory."""
+    if config.model not in TABLE:    # a network that was not measured
+        return
     own = numbers_of("/proc/self/status").get("VmRSS", 0) * 1024
     free, where = free_memory()
     dice = bool(config.dice)

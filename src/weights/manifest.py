@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from src.console import InputError
-from src.foreign import Unreadable, load_json, read_text, shown
+from src.foreign import Unreadable, load_json, read_bounded, shown
 from src.weights.checkpoint import digest
 
 MANIFEST = "checkpoints.json"
@@ -20,7 +20,7 @@ def read_manifest(folder) -> dict:
     """
     path = Path(folder, MANIFEST)
     try:
-        entries = load_json(read_text(path))
+        entries = load_json(read_bounded(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -57,7 +57,7 @@ def sha256_beside(path: Path) -> str:
     """The SHA-256 in FILE.sha256, "" if the file does not exist. Raises InputError if it has none."""
     beside = path.with_name(path.name + ".sha256")
     try:
-        words = read_text(beside, 1 << 20).split()
+        words = read_bounded(beside, 1 << 20).split()
     except FileNotFoundError:
         return ""
     except (OSError, Unreadable) as error:
