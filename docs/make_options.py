@@ -10,8 +10,10 @@ from src.files import write_whole
 HEAD = """# Options
 
 Every option of every program, generated from `default_config.yaml` by `python docs/make_options.py`. A recipe
-(`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set or a
-checkpoint also replaces a default. `python train.py --help` prints the options of one program.
+(`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set, a
+checkpoint or an exported file replaces a default too. An option may differ from it, but not in the number of classes,
+the ignored label of a data set, or the network: that is an error. `python train.py --help` prints the options of one
+program.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
 give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
