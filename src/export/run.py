@@ -14,7 +14,7 @@ from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
 
 # Format -> (module whose `write` makes it, packages that it needs); MindSpore and onnx must not be imported together.
-MINDSPORE = ("src.export.mindspore_file", '"mindspore>=2.7,<2.9"')
+MINDSPORE = ("src.export.mindspore_file", '"mindspore>=2.7"')
 WRITERS = {"ONNX": ("src.export.onnx_file", "onnx onnxruntime"), "MINDIR": MINDSPORE, "AIR": MINDSPORE}
 
 

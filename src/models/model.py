@@ -27,7 +27,7 @@ from src.weights.manifest import check_sha256
 
 # Engine -> (its module, the kinds of files that it runs, the package that it needs).
 ENGINES = {
-    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7,<2.9"'),
+    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7"'),
     "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
     "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
 }
