@@ -22,6 +22,7 @@ WHEELS = [("mindspore", "2.8.0", ["numpy<2.0.0,>=1.20.0"]), ("mindspore", "2.10.
           ("mindspore", "2.5.0", []), ("numpy", "1.26.4", []), ("numpy", "2.4.6", []),
           ("opencv-python-headless", "4.11.0", []), ("opencv-python-headless", "4.12.0", ["numpy>=2"]),
           ("opencv-python", "4.11.0", []), ("opencv-python", "4.12.0", ["numpy>=2"]), ("torch", "2.13.0", []),
+          ("torchvision", "0.28.0", []),
           ("onnxruntime-cann", "1.24.4", []), ("later", "1.0", []), ("needs-two", "1.0", ["numpy>=2"])]
 TOOLS = ("bash", "dirname", "sed", "touch", "rm", "mkdir")
 MADE = Path(".venv/.made_by_launcher")
