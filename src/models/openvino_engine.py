@@ -1,4 +1,6 @@
 """OpenVINO as an engine, an optional package: float32, or bf16 if the CPU has it."""
+import os
+
 import openvino
 
 from src.console import InputError, RunError, first_line
@@ -7,6 +9,7 @@ from src.foreign import printable
 from src.models.model import Loaded, Source
 from src.nets.onnx_graph import build_model
 
+ISA = "ONEDNN_MAX_CPU_ISA"    # limits OpenVINO's kernels too; with AVX2 it has none in bf16
 HINTS = {"float32": "f32", "bf16": "bf16"}    # without a hint OpenVINO uses bf16 if the CPU has it
 
 
@@ -23,6 +26,9 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         compiled = core.compile_model(core.read_model(data), "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision],
                                                                      "PERFORMANCE_HINT": "LATENCY"})
     except RuntimeError as error:
+        limit = os.environ.get(ISA)
+        if precision == "bf16" and limit:
+            raise InputError(f"--precision bf16: cannot be used where {ISA} is {limit}; unset it") from None
         raise InputError(f"{source.where}: OpenVINO cannot read this model ({printable(first_line(error), 200)})"
                          ) from None
     shapes = [end.partial_shape for end in (*compiled.inputs, *compiled.outputs)]
