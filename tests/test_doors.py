@@ -9,8 +9,9 @@ import eval as evaluation
 import eval_onnx
 import export
 import predict
+from src.console import InputError
 from src.models.model import open_model
-from src.models.model_file import read_facts
+from src.models.model_file import named_network, read_facts
 from src.nets.architecture import architecture
 from src.weights import checkpoint
 from tests.golden import golden_weights
@@ -86,6 +87,33 @@ def test_a_recipe_that_contradicts_is_named(trained, data, run, tmp_path):
     (tmp_path / "my.yaml").write_text("model: deeplab_v3_tiny_s8\n")
     result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--config_path", tmp_path / "my.yaml")
     assert result.code == 2 and f"model deeplab_v3_tiny_s8 of {tmp_path / 'my.yaml'}: but " in result.err, result
+
+
+@pytest.mark.parametrize("name, network", [
+    ("deeplab_v3_s8-300_11.ckpt", "deeplab_v3_s8"), ("deeplabv3-s16-best.ckpt", "deeplab_v3_s16"),
+    ("deeplabv3_s8_resnet101-a297e7af.ckpt", "deeplab_v3_s8"), ("deeplabv3_dilated_resnet101-8614f6af.ckpt", None),
+    ("deeplabv3s16_ascend_v190_voc2012_official_cv_acc77.21.ckpt", "deeplab_v3_s16"),
+    ("deeplabv3s8r2_ascend_v190_voc2012_official_cv_s8acc78.51_ns8mul79.45.ckpt", "deeplab_v3_s8"),
+    ("deeplab_v3_tiny_s8-best.ckpt", "deeplab_v3_tiny_s8"), ("deeplabv3s80.ckpt", None), ("my_s8.ckpt", None)])
+def test_names_of_published_files_say_the_network(name, network):
+    assert named_network(name) == network
+
+
+def test_a_file_that_does_not_say_its_network_is_warned_about_once(trained, run, tmp_path, capfd):
+    """Export's default is the stride-8 network, as published; a file without facts could be either."""
+    weights = {name: value for name, value in checkpoint.read(trained / CHECKPOINT, "").arrays.items()
+               if name.startswith("network.")}
+    bare = tmp_path / "mine.ckpt"
+    checkpoint.write(weights, bare)
+    options = ["--ckpt_file", bare, "--file_format", "ONNX", "--file_name", tmp_path / "net"]
+    result = run(export.main, *options, "--export_model", NAME)
+    assert result.code == 0 and result.err == "", result
+    result = run(export.main, *options)
+    assert "warning: " in result.err and f"{bare}: does not say which network it holds; deeplab_v3_s8 is" in result.err
+    with pytest.raises(InputError):    # the small network's weights do not fit
+        open_model(bare)
+    assert "deeplab_v3_s16 is assumed (--model names another" in capfd.readouterr().err
+    assert open_model(bare, network=NAME).num_classes == 6 and capfd.readouterr().err == ""
 
 
 def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained, data, run, tmp_path):

@@ -19,7 +19,7 @@ from src.console import InputError, RunError, first_line
 from src.data.facts import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
 from src.models import onnx_file
-from src.models.model_file import kind_of, read_facts
+from src.models.model_file import kind_of, note_assumed, read_facts
 from src.nets.architecture import NETWORKS
 from src.weights.folding import fold
 from src.weights.loading import Network, check_finite, read_network
@@ -124,6 +124,7 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     settled = {"num_classes", *(name for fact in known for name in metadata.OPTIONS.get(fact, ()))}
     said = read_facts(path, option, settled)
     facts = defaults() | said | known
+    note_assumed(path, said | known, facts["network"])
     network = read_folded(path, option, facts, allow_nonfinite) if kind == "checkpoint" else None
     if kind == "onnx":
         onnx_file.check_external_data(path, option)

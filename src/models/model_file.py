@@ -1,4 +1,5 @@
 """The kind and the facts of a model file, read before the file is loaded."""
+import re
 from pathlib import Path
 
 from src import metadata
@@ -57,7 +58,7 @@ def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
     """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
     found, translation = translated(path, option)
     facts = metadata.checked(found.facts, path, settled) if found.facts else facts_beside(path)
-    named = next((name for name in NETWORKS if path.name.startswith(name)), None)
+    named = named_network(path.name)
     if named and "network" not in found.facts:
         facts["network"] = named
     if CLASSIFIER[0] in translation.weights:
@@ -65,6 +66,20 @@ def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
     if len(facts.get("class_names", ())) != facts.get("num_classes"):
         facts.pop("class_names", None)
     return facts
+
+
+def named_network(name: str):
+    """The network in a file's name: as train.py writes it, or as the zoo and MindCV published theirs
+    (deeplabv3s16_ascend_..., deeplabv3-s8-best.ckpt); else None."""
+    published = re.match(r"deeplabv3[-_]?(s16|s8)(?!\d)", name)
+    return next(filter(name.startswith, NETWORKS), published and f"deeplab_v3_{published[1]}")
+
+
+def note_assumed(path, facts: dict, network: str) -> None:
+    """Warn of a checkpoint that does not say which network it holds: another stride would give wrong results."""
+    if "network" not in facts and kind_of(path, "") == "checkpoint":
+        metadata.warn_once(f"{path}: does not say which network it holds; {network} is assumed (--model names another, "
+                           "in predict.py --net, in export.py --export_model)")
 
 
 def facts_beside(path: Path) -> dict:
@@ -84,4 +99,8 @@ def facts_beside(path: Path) -> dict:
 
 def with_facts(config, path, option: str):
     """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
-    return metadata.believe_facts(config, read_facts(path, option, metadata.settled_by(config)), path)
+    facts = read_facts(path, option, metadata.settled_by(config))
+    for name in metadata.OPTIONS["network"]:
+        if hasattr(config, name) and name not in config.given:
+            note_assumed(path, facts, getattr(config, name))
+    return metadata.believe_facts(config, facts, path)
