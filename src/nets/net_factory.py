@@ -28,7 +28,8 @@ def create_inference(shape: Architecture, weights: dict, **inputs):
     with no_init_parameters():
         network = InferenceNetwork(DeepLabV3(shape), **inputs)
     for name, parameter in network.parameters_and_names():
-        parameter.set_data(Tensor(np.ascontiguousarray(weights[name], np.float32)))
+        # A copy: MindSpore 2.7 refuses arrays that are views of the mapped file.
+        parameter.set_data(Tensor(np.array(weights[name], np.float32, order="C")))
     return network
 
 
