@@ -156,7 +156,8 @@ def parse_args(program: str, description: str, argv=None):
 
     Returns:
         Frozen dataclass with one field for each option of the program, and `given`: name -> where the value came from,
-        for the options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml".
+        for the options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml"; and
+        `spelled`: name -> as the program spells it.
 
     Raises:
         InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
@@ -182,7 +183,7 @@ def parse_args(program: str, description: str, argv=None):
             spelled = own[name].spelled(program)
             values[name] = check_value(dataclasses.replace(own[name], name=spelled.lstrip("-")), value, spelled)
             given[name] = f"{spelled} {as_text(values[name])}"
-    return freeze(values, given)
+    return freeze(values, given, {name: option.spelled(program) for name, option in own.items()})
 
 
 def cut_at_dashes(argv: list) -> tuple:
@@ -205,8 +206,9 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:
             said, value = config.given[name], as_text(known[name])
-            raise InputError(f"{said}: but {source} says {value}; "
-                             f"{hint if said.startswith('--') else f'--{name} {value} replaces that line'}")
+            if not said.startswith("--"):    # a line of a recipe, which the user may not have written
+                hint = f"{config.spelled[name]} {value} replaces that line"
+            raise InputError(f"{said}: but {source} says {value}; {hint}")
     names = {field.name for field in dataclasses.fields(config)} - set(config.given)
     return dataclasses.replace(config, **{name: value for name, value in known.items() if name in names})
 
@@ -254,9 +256,9 @@ def read_recipe(path: str, own: dict) -> dict:
     return {name: check_value(options[name], value, path) for name, value in values.items()}
 
 
-def freeze(values: dict, given: dict):
-    fields = [(name, type(value)) for name, value in values.items()]
-    return dataclasses.make_dataclass("Config", fields, frozen=True, namespace={"given": given})(**values)
+def freeze(values: dict, given: dict, spelled: dict):
+    fields, more = [(name, type(value)) for name, value in values.items()], {"given": given, "spelled": spelled}
+    return dataclasses.make_dataclass("Config", fields, frozen=True, namespace=more)(**values)
 
 
 def to_yaml(config) -> str:

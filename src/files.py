@@ -121,10 +121,10 @@ def check_input(path, option: str = "") -> None:
     except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
         raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
     if not stat.S_ISREG(mode):
-        raise InputError(f"{where}: is {kind_of(mode)}, not a file")
+        raise InputError(f"{where}: is {kind_of_file(mode)}, not a file")
 
 
-def kind_of(mode: int) -> str:
+def kind_of_file(mode: int) -> str:
     """What a path is that is not a regular file, in words."""
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
 
@@ -135,7 +135,7 @@ def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{where}: is {kind_of(found.st_mode)}, not a file")
+            raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
         for source in inputs:
             if is_file(source, found):
                 raise InputError(f"{where}: is the input {source}, which would be lost; give another name")

@@ -110,9 +110,10 @@ def test_a_file_that_does_not_say_its_network_is_warned_about_once(trained, run,
     assert result.code == 0 and result.err == "", result
     result = run(export.main, *options)
     assert "warning: " in result.err and f"{bare}: does not say which network it holds; deeplab_v3_s8 is" in result.err
+    assert "is assumed; --export_model names another" in result.err
     with pytest.raises(InputError):    # the small network's weights do not fit
         open_model(bare)
-    assert "deeplab_v3_s16 is assumed (--model names another" in capfd.readouterr().err
+    assert "deeplab_v3_s16 is assumed; network=NAME names another" in capfd.readouterr().err
     assert open_model(bare, network=NAME).num_classes == 6 and capfd.readouterr().err == ""
 
 

@@ -2,6 +2,7 @@
 import base64
 import io
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from src.data.pictures import limit, read_pair
 from src.data.splits import split
 from src.drawing.palette import palette
 from tests.annotation_files import labelme, shape
+from tests.conftest import ROOT
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
 COLORS = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 128, 255), 255: (255, 255, 255)}
@@ -304,14 +306,17 @@ def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
     assert make(*options["two"]).code == 0
 
 
-def test_a_folder_that_cannot_be_written_into(tmp_path, lists):
+def test_a_folder_that_cannot_be_written_into(tmp_path, shell):
+    """As root without the rights that let root write everywhere."""
+    rights = "-dac_override,-dac_read_search"
+    drop = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"] if os.geteuid() == 0 else []
     write_folders(tmp_path, Image.fromarray)
     tmp_path.chmod(0o555)
-    if os.access(tmp_path, os.W_OK):
-        pytest.skip("root writes everywhere")
-    result = lists()
+    result = shell(*drop, sys.executable, ROOT / "src/data/get_dataset_lst.py", "--images", tmp_path / "images",
+                   "--masks", tmp_path / "masks")
     tmp_path.chmod(0o755)
-    assert result.code == 2 and "cannot be written into; --out DIR takes masks" in result.err
+    assert result.code == 2 and "cannot be written into; --out DIR takes masks" in result.err, result
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "masks"}
 
 
 def test_suffixes(tmp_path, lists):

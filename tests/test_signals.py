@@ -176,6 +176,16 @@ def test_sigterm_after_ctrl_c_changes_nothing(options, tmp_path):
     assert step == json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1])["global_step"]
 
 
+def test_a_signal_that_comes_while_the_first_is_said_changes_nothing(monkeypatch):
+    """Who reads the line can answer with the next signal before the handler has returned."""
+    from src.training import callbacks
+    stop = callbacks.StopOnSignal(None, None)
+    stop.saver = object()
+    monkeypatch.setattr(callbacks.os, "write", lambda *_: stop.tell(signal.SIGTERM, None))
+    stop.tell(signal.SIGINT, None)
+    assert stop.signum == signal.SIGINT
+
+
 def test_training_outlives_the_end_of_a_pipe(options, tmp_path):
     process = start([*options, "--train_epochs", 3], tmp_path / "ckpt")
     process.stdout.readline()

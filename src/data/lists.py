@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
-from src.files import check_input, check_output, kind_of, write_whole
+from src.files import check_input, check_output, kind_of_file, write_whole
 
 BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
@@ -148,7 +148,7 @@ def check_files(pairs: list, data_root, data_lst) -> None:
         return
     path = Path(data_root, missing[0])
     if path.exists():
-        raise InputError(f"{path}: is {kind_of(path.stat().st_mode)}, not a file, though {data_lst} lists it")
+        raise InputError(f"{path}: is {kind_of_file(path.stat().st_mode)}, not a file, though {data_lst} lists it")
     root = "begins with a slash, so --data_root is not used" if path.is_absolute() and missing[0][:1] == "/" else (
         "paths are relative to --data_root")
     raise InputError(f"{path}: no such file, though {data_lst} lists it ({len(missing)} files missing); {root}")

@@ -124,7 +124,7 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
     settled = {"num_classes", *(name for fact in known for name in metadata.OPTIONS.get(fact, ()))}
     said = read_facts(path, option, settled)
     facts = defaults() | said | known
-    note_assumed(path, said | known, facts["network"])
+    note_assumed(path, said | known, facts["network"], "network=NAME")
     network = read_folded(path, option, facts, allow_nonfinite) if kind == "checkpoint" else None
     if kind == "onnx":
         onnx_file.check_external_data(path, option)

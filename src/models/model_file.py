@@ -75,11 +75,11 @@ def named_network(name: str):
     return next(filter(name.startswith, NETWORKS), published and f"deeplab_v3_{published[1]}")
 
 
-def note_assumed(path, facts: dict, network: str) -> None:
-    """Warn of a checkpoint that does not say which network it holds: another stride would give wrong results."""
+def note_assumed(path, facts: dict, network: str, option: str) -> None:
+    """Warn of a checkpoint that does not say which network it holds: another stride would give wrong results. `option`
+    is how to name it."""
     if "network" not in facts and kind_of(path, "") == "checkpoint":
-        metadata.warn_once(f"{path}: does not say which network it holds; {network} is assumed (--model names another, "
-                           "in predict.py --net, in export.py --export_model)")
+        metadata.warn_once(f"{path}: does not say which network it holds; {network} is assumed; {option} names another")
 
 
 def facts_beside(path: Path) -> dict:
@@ -102,5 +102,5 @@ def with_facts(config, path, option: str):
     facts = read_facts(path, option, metadata.settled_by(config))
     for name in metadata.OPTIONS["network"]:
         if hasattr(config, name) and name not in config.given:
-            note_assumed(path, facts, getattr(config, name))
+            note_assumed(path, facts, getattr(config, name), config.spelled[name])
     return metadata.believe_facts(config, facts, path)
