@@ -164,7 +164,7 @@ def check_data(job: Job, images: int = 2913):
 
     def turn():
         found = timed(*command, good=(0, 1))    # 1 where pictures that repeat count as an error
-        if not re.search(rf"^{count} pairs in", found["console"], re.M):
+        if not re.search(rf"^{count} pairs? in", found["console"], re.M):
             raise RuntimeError(found["console"][-2000:])
         return {"s": found["s"], "mb": found["mb"], "images": count}
     return turn

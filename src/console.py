@@ -137,6 +137,11 @@ def first_line(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
+def number_of(count: int, noun: str) -> str:
+    """The count and its noun: "1 pair", "3 pairs", "2 classes"."""
+    return f"{count} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
+
+
 def warn(text: str) -> None:
     """One line on stderr that does not end the program."""
     say("warning", text)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import check_data, survey
+from src.data import check_data, likeness, survey
 from src.data.lists import Pair, format_pair
 from src.data.sample import draw_pair
 from src.data.survey import gray_levels
@@ -129,18 +129,18 @@ def test_pictures_that_repeat(data, run):
 
 def test_pictures_that_all_look_alike_are_reported_once_each(monkeypatch):
     """Frames of a video: one finding per picture, not one per pair; the nearest is named."""
-    monkeypatch.setattr(survey, "BLOCK", 7)
+    monkeypatch.setattr(likeness, "BLOCK", 7)
     rng = np.random.default_rng(0)
     scene, steps = (rng.normal(size=(32, 32)) for _ in range(2))
-    facts = []
+    looks = []
     for index in range(40):
         job = survey.Job("train" if index < 25 else "val", index, "", "")
         thumb = np.uint8(np.clip(128 + 30 * scene + 0.15 * (index % 25) * steps, 0, 255))
-        facts.append(survey.Facts(job, key=bytes([index]), thumb=thumb + (index > 24)))
-    found = survey.alike_pictures(facts)
+        looks.append(survey.Look(job, key=bytes([index]), thumb=thumb + (index > 24)))
+    found = likeness.alike_pictures(looks)
     pairs = {(one.job.index, other.job.index): value for one, other, value in found}
-    assert len(pairs) == len(found) <= 80 and all(value > survey.ALIKE for value in pairs.values())
-    rows = np.stack([one.thumb.reshape(-1) for one in facts])
+    assert len(pairs) == len(found) <= 80 and all(value > likeness.ALIKE for value in pairs.values())
+    rows = np.stack([one.thumb.reshape(-1) for one in looks])
     all_pairs = np.corrcoef(rows)
     for index in range(40):
         before = range(0 if index < 25 else 25, index)

@@ -266,5 +266,5 @@ def test_several_error_findings_are_one_error(capsys):
 
 def test_look_at_names_the_slash(tmp_path):
     from src.data.survey import Job
-    facts = look_at(Job("", 0, "/no/a.jpg", "/no/a.png", root=str(tmp_path)), LABELS)
-    assert facts.error().startswith("/no/a.jpg: no such file") and "begins with a slash" in facts.error()
+    look = look_at(Job("", 0, "/no/a.jpg", "/no/a.png", root=str(tmp_path)), LABELS)
+    assert look.error().startswith("/no/a.jpg: no such file") and "begins with a slash" in look.error()

@@ -64,7 +64,7 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
     for stage, (folder, model) in STAGES.items():
         assert (tmp_path / folder / f"ckpt/{model}-1_3.ckpt").is_file(), stage
         logs[stage] = (tmp_path / folder / "device0/log").read_text()
-        assert f"{model}: 1 epochs of 3 steps, 8 pictures a step on 2 x CPU" in logs[stage]
+        assert f"{model}: 1 epoch of 3 steps, 8 pictures a step on 2 x CPU" in logs[stage]
         assert "seed: 3\n" in (tmp_path / folder / "ckpt/config.yaml").read_text()
         assert (tmp_path / folder / "device1/log").is_file()
     for stage, before in (("s8_r1", "s16_aug_train/ckpt/deeplab_v3_tiny_s16"),

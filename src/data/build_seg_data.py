@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
-from src.console import InputError, RunError, first_line, run_program
+from src.console import InputError, RunError, first_line, number_of, run_program
 from src.data.facts import check_facts, facts_of, labels_beside, labels_of
 from src.data.findings import Summary, tell
 from src.data.labels import Labels
@@ -89,7 +89,8 @@ def build(config) -> list:
     if config.shuffle:
         pairs = [pairs[i] for i in np.random.default_rng(config.seed).permutation(len(pairs))]
     write(final, pairs, config, facts | {"build": uuid.uuid4().hex, "seen": summary.to_json()})
-    print(f"{final[0]}: {len(pairs)} samples in {config.num_shards} shards, {labels.num_classes} classes")
+    print(f"{final[0]}: {number_of(len(pairs), 'sample')} in {number_of(config.num_shards, 'shard')}, "
+          f"{number_of(labels.num_classes, 'class')}")
     return final
 
 

@@ -11,13 +11,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
-from src.console import InputError, RunError, progress, run_program, styled
+from src.console import InputError, RunError, number_of, progress, run_program, styled
 from src.data.facts import labels_beside, labels_of, read_labels
 from src.data.findings import KINDS, Finding, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
+from src.data.likeness import alike_pictures, same_pictures
 from src.data.lists import escaped, read_list
 from src.data.pictures import decode_image, decode_mask, limit_pixels
-from src.data.survey import Job, alike_pictures, jobs_of, look_at, same_pictures
+from src.data.survey import Job, jobs_of, look_at
 from src.data.workers import in_threads
 from src.drawing.encoding import fit
 from src.drawing.overlay import striped_overlay
@@ -62,38 +63,38 @@ def read_known_labels(config) -> Labels:
 
 
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
-    """Facts of every pair, by `workers` threads."""
+    """Looks of every pair, by `workers` threads."""
     look = partial(look_at, labels=labels, alike=True)
     found, total = [], sum(count for _, count, _ in sets.values())
     with progress(total, "check", "pair") as bar:
         for _, _, jobs in sets.values():
-            for facts in in_threads(look, jobs(), workers):
-                found.append(facts)
+            for one in in_threads(look, jobs(), workers):
+                found.append(one)
                 bar.update()
     return found
 
 
-def class_totals(facts: list) -> tuple:
+def class_totals(looks: list) -> tuple:
     """(pixels, masks) of each of the 256 mask values, both (256,) int64."""
-    counts = np.array([one.counts for one in facts if one.counts is not None]).reshape(-1, 256)
+    counts = np.array([one.counts for one in looks if one.counts is not None]).reshape(-1, 256)
     return counts.sum(0), (counts > 0).sum(0)
 
 
-def findings_of(facts: list, sets: dict, labels: Labels, pairs: dict) -> list:
+def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict) -> list:
     """Every Finding; its `item` is a file or a class. `pairs`: set -> the lines of its list."""
     found = [Finding(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
-             for one in facts for kind, detail in one.problems]
-    for group in same_pictures(facts):
+             for one in looks for kind, detail in one.problems]
+    for group in same_pictures(looks):
         held = {one.job.set for one in group}
         kind = "leak" if len(held) > 1 else "repeat"
         found.append(Finding(kind, "+".join(sorted(held)), group[0].job.image, others(group)))
         if len({one.mask_key for one in group if one.mask_key}) > 1:
             found.append(Finding("contradiction", "+".join(sorted(held)), group[0].job.image, others(group)))
-    for one, other, alike in alike_pictures(facts):
+    for one, other, alike in alike_pictures(looks):
         kind = "near" if one.job.set == other.job.set else "near_leak"
         found.append(Finding(kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
                              f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
-    summaries = {name: summary_of([one for one in facts if one.job.set == name]) for name in sets}
+    summaries = {name: summary_of([one for one in looks if one.job.set == name]) for name in sets}
     told = {kind for kind, *_ in found}
     for name, summary in summaries.items():
         found += judge_names(name, sets[name][0], pairs.get(name, []))
@@ -108,17 +109,17 @@ def others(group: list) -> str:
     return "and " + ", ".join(f"{one.job.set} {one.job.image}" for one in group[1:])
 
 
-def summarise(facts: list, source, labels: Labels) -> dict:
+def summarise(looks: list, source, labels: Labels) -> dict:
     """Figures of one set, for the table and the JSON."""
-    pixels, masks = class_totals(facts)
+    pixels, masks = class_totals(looks)
     sizes = {}
-    for one in facts:
+    for one in looks:
         if one.size:
             sizes[one.size] = sizes.get(one.size, 0) + 1
     total = int(pixels.sum())
     shares = (pixels / max(total, 1)).tolist()
-    return {"source": str(source), "pairs": len(facts), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
-            "readable": sum(one.size != "" and one.counts is not None for one in facts),
+    return {"source": str(source), "pairs": len(looks), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
+            "readable": sum(one.size != "" and one.counts is not None for one in looks),
             "pixels": total, "ignored_share": shares[labels.ignore_label],
             "classes": [{"class": n, "name": name, "share": shares[n], "pixels": int(pixels[n]),
                          "masks": int(masks[n])} for n, name in enumerate(labels.names)]}
@@ -156,20 +157,20 @@ def format_findings(found: list) -> str:
     return "\n".join(lines or ["", "no problems found"])
 
 
-def choose(facts: list, most: int) -> list:
-    """Facts for the sheet: those with problems first, then pictures spread evenly over all others."""
-    whole = [one for one in facts if one.size and one.counts is not None]
+def choose(looks: list, most: int) -> list:
+    """Looks for the sheet: those with problems first, then pictures spread evenly over all others."""
+    whole = [one for one in looks if one.size and one.counts is not None]
     bad = [one for one in whole if one.problems][:most * 2 // 3]
     rest = [one for one in whole if not one.problems]
     picks = np.linspace(0, len(rest) - 1, min(most - len(bad), len(rest))).astype(int)
     return bad + [rest[pick] for pick in picks]
 
 
-def write_sheet(path: Path, facts: list, sets: dict, labels: Labels, most: int) -> bool:
+def write_sheet(path: Path, looks: list, sets: dict, labels: Labels, most: int) -> bool:
     """Draw the chosen pairs, masks over pictures. Returns False if there was nothing to draw."""
     tiles, captions = [], []
     for set_name, (_, _, jobs) in sets.items():
-        chosen = {one.job.index: one for one in choose([one for one in facts if one.job.set == set_name],
+        chosen = {one.job.index: one for one in choose([one for one in looks if one.job.set == set_name],
                                                        most // len(sets))}
         for job in jobs(list(chosen)) if chosen else []:
             image = fit(decode_image(job.read(0), job.image), TILE)
@@ -196,19 +197,19 @@ def check(config) -> None:
     start = time.perf_counter()
     limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)
-    facts = look_at_all(sets, labels, config.workers or os.cpu_count())
+    looks = look_at_all(sets, labels, config.workers or os.cpu_count())
     pairs = {name: [(job.image, job.mask) for job in jobs()]
              for name, (source, _, jobs) in sets.items() if source != config.data_file}
-    found = findings_of(facts, sets, labels, pairs)
-    summaries = {name: summarise([one for one in facts if one.job.set == name], source, labels)
+    found = findings_of(looks, sets, labels, pairs)
+    summaries = {name: summarise([one for one in looks if one.job.set == name], source, labels)
                  for name, (source, _, _) in sets.items()}
     folder = Path(config.check_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "check.json", summaries, found)
-    drawn = write_sheet(folder / "contact_sheet.png", facts, sets, labels, config.sheet_max)
+    drawn = write_sheet(folder / "contact_sheet.png", looks, sets, labels, config.sheet_max)
     print(format_sets(summaries))
     print(format_findings(found))
-    print(f"\n{len(facts)} pairs in {time.perf_counter() - start:.1f} s; written: {folder / 'check.json'}"
+    print(f"\n{number_of(len(looks), 'pair')} in {time.perf_counter() - start:.1f} s; written: {folder / 'check.json'}"
           + (f", {folder / 'contact_sheet.png'}" if drawn else ""), flush=True)
     errors = sum(KINDS[kind][0] == "error" for kind, *_ in found)
     if errors:

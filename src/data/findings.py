@@ -125,10 +125,10 @@ class Summary:
             return None
 
 
-def summary_of(facts: list) -> Summary:
+def summary_of(looks: list) -> Summary:
     """Of what src.data.survey.look_at found."""
     summary = Summary()
-    for one in facts:
+    for one in looks:
         if one.counts is not None:
             summary.add(one.counts, one.blended, one.file_key)
     return summary

@@ -9,7 +9,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
-from src.console import InputError, progress, run_program
+from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
 from src.data.labels import CLASSES
 from src.data.lists import Pair, check_lists, read_text, write_list
@@ -73,7 +73,7 @@ def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
         for new, own in in_processes(write_gray, jobs, workers):
             written, counts = written + new, counts + own
             bar.update()
-    print(f"{what}: {len(jobs)} gray masks, {written} written, {len(jobs) - written} unchanged")
+    print(f"{what}: {number_of(len(jobs), 'gray mask')}, {written} written, {len(jobs) - written} unchanged")
     return counts
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from src.console import InputError, warn
+from src.console import InputError, number_of, warn
 from src.files import check_input, check_output, kind_of_file, write_whole
 
 BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
@@ -194,5 +194,5 @@ def write_list(root: Path, name: str, pairs: list) -> str:
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
     content = "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape")
     write_whole(root / name, content)
-    print(f"{name}: {len(pairs)} pairs")
+    print(f"{name}: {number_of(len(pairs), 'pair')}")
     return hashlib.sha256(content).hexdigest()

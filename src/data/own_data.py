@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from src.claims import claim_file
-from src.console import InputError, progress, warn
+from src.console import InputError, number_of, progress, warn
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
@@ -164,7 +164,7 @@ def convert_all(jobs: list, root: Path, config) -> dict:
         for result, job in zip(in_processes(partial(convert, root=root), jobs, config.workers), jobs):
             done[job.name] = result
             bar.update()
-    print(f"{root / GRAY}: {len(jobs)} gray masks")
+    print(f"{root / GRAY}: {number_of(len(jobs), 'gray mask')}")
     return done
 
 

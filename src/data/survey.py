@@ -1,7 +1,6 @@
-"""What one pair of a data set holds and what is wrong with it; which pictures of a set show the same."""
+"""What the pairs of a data set hold and what is wrong with them."""
 import functools
 import hashlib
-import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +26,10 @@ from src.data.workers import in_threads
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
-FLAT = 4.0    # gray levels: a thumbnail that varies less shows nothing to compare
-ALIKE = 0.98    # correlation from which on two thumbnails are called alike; of real pictures the nearest two had 0.88
 EXACT = 1 << 24    # counts of float32
 SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
 MANY = 8    # from this number on, values that are not classes are probably gray levels
-BLOCK = 2048    # thumbnails compared at a time
 CHUNK = 16    # pairs looked at together
 
 
@@ -52,7 +48,7 @@ class Job(NamedTuple):
 
 
 @dataclass
-class Facts:
+class Look:
     """Result of look_at; fields that could not be read stay None."""
 
     job: Job    # without its bytes
@@ -75,58 +71,58 @@ class Facts:
         return ""
 
 
-def look_at(job: Job, labels: Labels, alike: bool = False) -> Facts:
+def look_at(job: Job, labels: Labels, alike: bool = False) -> Look:
     """Decode a pair completely and record all its problems; with `alike`, also what a comparison with others needs."""
-    facts = Facts(job._replace(data=()))
+    look = Look(job._replace(data=()))
     names = job.image, job.mask
-    data = [or_problem(facts, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
+    data = [or_problem(look, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
     if None not in data:
-        facts.file_key = file_key(data[0])
-        if or_problem(facts, "size", job.mask, lambda: check_headers(data, names) or True) is None:
-            return facts
-    image = None if data[0] is None else or_problem(facts, "picture", job.image,
+        look.file_key = file_key(data[0])
+        if or_problem(look, "size", job.mask, lambda: check_headers(data, names) or True) is None:
+            return look
+    image = None if data[0] is None else or_problem(look, "picture", job.image,
                                                     lambda: decode_image(data[0], job.image))
-    mask = None if data[1] is None else or_problem(facts, "mask", job.mask,
-                                                   lambda: note_mask(facts, data[1], job.mask, labels))
+    mask = None if data[1] is None else or_problem(look, "mask", job.mask,
+                                                   lambda: note_mask(look, data[1], job.mask, labels))
     if image is not None:
-        facts.size = size_text(image)
+        look.size = size_text(image)
         if alike:
-            facts.key = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+            look.key = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).digest()
             gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            facts.thumb = cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+            look.thumb = cv2.resize(gray, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
     if mask is not None:
-        facts.mask_key = hashlib.blake2b(mask.tobytes(), digest_size=16).digest() if alike else None
-        facts.problems += value_problems(facts.counts, labels)
-        facts.blended = is_blended(mask, facts.counts)
+        look.mask_key = hashlib.blake2b(mask.tobytes(), digest_size=16).digest() if alike else None
+        look.problems += value_problems(look.counts, labels)
+        look.blended = is_blended(mask, look.counts)
     if image is not None and mask is not None:
-        or_problem(facts, "size", job.mask, lambda: check_sizes(image, mask, *names))
-    return facts
+        or_problem(look, "size", job.mask, lambda: check_sizes(image, mask, *names))
+    return look
 
 
-def or_problem(facts: Facts, kind: str, name, make):
+def or_problem(look: Look, kind: str, name, make):
     """Result of `make()`, or None with its error recorded as a problem of `kind`."""
     try:
         return make()
     except InputError as error:    # the file is named beside it
         text = str(error)
-        facts.problems.append((kind, text.split(f"{Path(name).name}: ", 1)[-1]))
+        look.problems.append((kind, text.split(f"{Path(name).name}: ", 1)[-1]))
         return None
 
 
-def note_mask(facts: Facts, data: bytes, name, labels: Labels):
+def note_mask(look: Look, data: bytes, name, labels: Labels):
     """(H, W) uint8, or None for what holds no 8-bit numbers; notes its values, colours, lossy files and permuted
     palettes."""
     with open_mask(data, name) as opened:
         if opened.mode not in CLASS_MODES:
-            facts.problems.append(("colour", f"mode {opened.mode} is no class mask of 8-bit palette or gray numbers; "
-                                             "src/data/get_dataset_lst.py --images --masks writes such"))
+            look.problems.append(("colour", f"mode {opened.mode} is no class mask of 8-bit palette or gray numbers; "
+                                            "src/data/get_dataset_lst.py --images --masks writes such"))
             return None
         mask = upright(np.array(opened), opened)
-        facts.counts = count_values(mask)
+        look.counts = count_values(mask)
         if opened.format == "JPEG":
-            facts.problems.append(("lossy", "JPEG"))
+            look.problems.append(("lossy", "JPEG"))
         if opened.mode == "P" and not palette().tobytes().startswith(colours := bytes(opened.getpalette("RGB"))):
-            facts.problems += palette_problems(facts.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
+            look.problems += palette_problems(look.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
     return mask
 
 
@@ -200,10 +196,10 @@ class Looks(NamedTuple):
 
 def look_over(jobs: list, labels: Labels) -> Looks:
     """`look_at` of each job."""
-    facts = [look_at(job, labels) for job in jobs]
-    return Looks(summary_of(facts), [(kind, one.job.mask, detail) for one in facts for kind, detail in one.problems
+    looks = [look_at(job, labels) for job in jobs]
+    return Looks(summary_of(looks), [(kind, one.job.mask, detail) for one in looks for kind, detail in one.problems
                                      if kind in ("lossy", "permuted")],
-                 [error for one in facts if (error := one.error())])
+                 [error for one in looks if (error := one.error())])
 
 
 def survey(looked, pairs: list, source, labels: Labels) -> tuple:
@@ -241,53 +237,3 @@ def chunks(items: list) -> list:
 
 def jobs_of(pairs: list, data_root, set_name: str = "") -> list:
     return [Job(set_name, index, image, mask, root=str(data_root)) for index, (image, mask) in enumerate(pairs)]
-
-
-def same_pictures(facts: list) -> list:
-    """Groups of facts whose decoded pictures are equal to the last pixel."""
-    groups = {}
-    for one in facts:
-        if one.key:
-            groups.setdefault(one.key, []).append(one)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def alike_pictures(facts: list) -> list:
-    """(one, other, correlation) of pictures that look alike and are not equal: scaled, brightened, encoded again.
-
-    Of each picture its nearest among those before it in its own set, and its nearest in the other set: frames of a
-    video are all alike, and every pair of them would be their number squared.
-    """
-    facts = list({one.key: one for one in facts if one.key and one.thumb.std() > FLAT}.values())
-    if len(facts) < 2:
-        return []
-    rows = np.stack([one.thumb for one in facts]).reshape(len(facts), -1).astype(np.float32)
-    rows -= rows.mean(1, keepdims=True)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    pairs = {}
-    for mates, values in nearest_pictures(rows, np.array([one.job.set for one in facts])):
-        pairs.update({(min(i, mates[i]), max(i, mates[i])): float(values[i]) for i in np.flatnonzero(mates >= 0)})
-    return [(facts[i], facts[j], value) for (i, j), value in sorted(pairs.items())]
-
-
-def nearest_pictures(rows: np.ndarray, sets: np.ndarray) -> list:
-    """The nearest of those before it in its set, and the nearest in another set, of each of the normalised `rows`.
-
-    Returns:
-        Two (mates, values): (N,) int64 row numbers, -1 where none has more than ALIKE, and (N,) float32 correlations.
-    """
-    best = [(np.full(len(rows), -1), np.full(len(rows), ALIKE, np.float32)) for _ in range(2)]
-    numbers = np.arange(len(rows))
-    blocks = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
-    for a, b in itertools.product(blocks, blocks):
-        same = sets[a, None] == sets[b]
-        masks = same & (numbers[b] < numbers[a, None]), ~same
-        if not any(mask.any() for mask in masks):
-            continue
-        close = rows[a] @ rows[b].T
-        for mask, (mates, values) in zip(masks, best):
-            allowed = np.where(mask, close, -1)
-            places, found = allowed.argmax(1), allowed.max(1)
-            nearer = found > values[a]
-            mates[a][nearer], values[a][nearer] = numbers[b][places[nearer]], found[nearer]
-    return best

@@ -6,6 +6,13 @@ from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
 
 
+def log_probabilities(logits):
+    """Log-softmax of logits (N, C, H, W) float -> (N * H * W, C) float32."""
+    # The kernels work along the last axis; this transpose is faster than the one they would do.
+    logits = ops.cast(logits, mstype.float32).transpose(0, 2, 3, 1).reshape(-1, logits.shape[1])
+    return ops.log_softmax(logits, -1)
+
+
 class SoftmaxCrossEntropyLoss(nn.Cell):
     """Mean cross entropy of logits (N, C, H, W) float and labels (N, H, W) integer -> float32 scalar.
 
@@ -18,11 +25,8 @@ class SoftmaxCrossEntropyLoss(nn.Cell):
         self.ignore_label = ignore_label
 
     def construct(self, logits, labels):
-        logits = ops.cast(logits, mstype.float32)
-        # The kernels work along the last axis; this transpose is faster than the one they would do.
-        logits = logits.transpose(0, 2, 3, 1).reshape(-1, logits.shape[1])    # (N * H * W, C)
         labels = ops.cast(labels, mstype.int32).reshape(-1)    # (N * H * W,)
-        total = ops.nll_loss(ops.log_softmax(logits, -1), labels, ignore_index=self.ignore_label, reduction="sum")
+        total = ops.nll_loss(log_probabilities(logits), labels, ignore_index=self.ignore_label, reduction="sum")
         counted = ops.cast(labels != self.ignore_label, mstype.float32).sum()
         return total / ops.maximum(counted, 1.0)
 
@@ -48,12 +52,10 @@ class BalancedCrossEntropyLoss(nn.Cell):
         self.weights = None if class_weights is None else Tensor(np.asarray(class_weights, np.float32))
 
     def construct(self, logits, labels):
-        logits = ops.cast(logits, mstype.float32)
-        logits = logits.transpose(0, 2, 3, 1).reshape(-1, logits.shape[1])    # (N * H * W, C)
         labels = ops.cast(labels, mstype.int32).reshape(-1, 1)    # (N * H * W, 1)
         counted = labels != self.ignore_label
         labels = ops.select(counted, labels, ops.zeros_like(labels))
-        loss = -ops.gather_elements(ops.log_softmax(logits, -1), 1, labels)    # (N * H * W, 1)
+        loss = -ops.gather_elements(log_probabilities(logits), 1, labels)    # (N * H * W, 1)
         share = ops.cast(counted, mstype.float32)
         if self.weights is not None:
             share = share * ops.gather(self.weights, labels, 0)
@@ -83,12 +85,11 @@ class DiceLoss(nn.Cell):
 
     def construct(self, logits, labels):
         count, classes, height, width = logits.shape
-        logits = ops.cast(logits, mstype.float32).transpose(0, 2, 3, 1).reshape(-1, classes)    # (N * H * W, C)
         labels = ops.cast(labels, mstype.int32).reshape(-1, 1)    # (N * H * W, 1)
         counted = labels != self.ignore_label
         labels = ops.select(counted, labels, ops.full_like(labels, -1))    # of no class
         truth = ops.cast(labels == ops.arange(0, classes, dtype=mstype.int32), mstype.float32)    # (N * H * W, C)
-        probabilities = ops.exp(ops.log_softmax(logits, -1)) * ops.cast(counted, mstype.float32)
+        probabilities = ops.exp(log_probabilities(logits)) * ops.cast(counted, mstype.float32)
         shape = (count, height, width, classes)
         sizes, squares = self.total(truth, shape), self.total(probabilities * probabilities, shape)    # (C,) each
         present = ops.cast(sizes > 0, mstype.float32)

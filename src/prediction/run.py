@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.console import InputError, progress, warn
+from src.console import InputError, number_of, progress, warn
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
@@ -114,7 +114,7 @@ def predict_videos(sources, predict, settings: Settings, results: Results) -> li
                 warn(str(error))
             continue
         results.add_video(path, name, shares, size)
-        print(f"{path}: {len(shares)} frames, {rate:.2f} images/s")
+        print(f"{path}: {number_of(len(shares), 'frame')}, {rate:.2f} images/s")
     return bad
 
 
@@ -128,7 +128,7 @@ def say(results: Results, pictures: int, rate: float) -> None:
     if results.matrix.counts.any():
         print(f"mean IoU {results.matrix.mean_iou:.6f} over the pictures with a mask")
     if pictures:
-        print(f"{pictures} picture{'s' * (pictures > 1)}, {rate:.2f} images/s")
+        print(f"{number_of(pictures, 'picture')}, {rate:.2f} images/s")
     kinds = {Path(entry["overlay"]).parts[0] for entry in results.entries} | ({"masks"} if pictures else set())
     kinds |= set(results.outlines.said if results.outlines else ())
     kinds |= {folder for folder, _ in results.probabilities.kinds.values()}

@@ -14,6 +14,8 @@ from src.console import InputError, RunError
 AUTO = {"Ascend": "O3", "GPU": "O2", "CPU": "O0"}    # level of --amp_level auto; Ascend's and the CPU's are published
 JIT_LEVELS = ("", "O0", "O1", "O2")
 DROPPED = "dropped_steps"    # parameter of the step, so that checkpoints hold it
+SCALE = "scale_sense"    # the same, the loss scale; MindSpore's names, as the two counts of a dynamic scale are
+STATE = (SCALE, DROPPED, "current_iterator_step", "last_overflow_iterator_step")
 ENDLESS = 100    # a run ends after this many dropped steps in a row
 
 
@@ -131,7 +133,7 @@ def figures(network) -> dict:
     own = {value.name: value for value in network.get_parameters()}
     if DROPPED not in own:
         return {}
-    return {"loss_scale": float(own["scale_sense"].asnumpy()), DROPPED: int(own[DROPPED].asnumpy())}
+    return {"loss_scale": float(own[SCALE].asnumpy()), DROPPED: int(own[DROPPED].asnumpy())}
 
 
 def broken_statistics(network) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import mindspore as ms
 
 from src.claims import claim_folder
-from src.console import InputError, warn
+from src.console import InputError, number_of, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.facts import check_classes
 from src.data.labels import Labels
@@ -105,7 +105,7 @@ def note_unaligned_crop(crop_size: int, output_stride: int) -> None:
 
 
 def say_what_begins(config, device, schedule: state.Schedule) -> None:
-    print(f"{config.model}: {schedule.epochs} epochs of {schedule.steps_per_epoch} steps, "
+    print(f"{config.model}: {number_of(schedule.epochs, 'epoch')} of {number_of(schedule.steps_per_epoch, 'step')}, "
           f"{config.batch_size * device.size} pictures a step on {device.size} x {device.target}; "
           f"files go to {config.train_dir}")
 

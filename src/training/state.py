@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from src.console import InputError, warn
 from src.files import write_whole
+from src.training import amp
 from src.weights import checkpoint
 from src.weights.loading import set_parameters
 from src.weights.manifest import MANIFEST, read_manifest
@@ -12,7 +13,6 @@ from src.weights.names import shorten
 
 # Entry of a checkpoint that is there with certain options only -> those options.
 OPTIONS_OF = {
-    "scale_sense": "--loss_scale_type or --drop_overflow_update",    # src/training/amp.py
     "learning_rate_group_0": "--classifier_lr_factor",
     **{f"moments.network.resnet.{place}conv1.weight": "--freeze_backbone"
        for place in ("", "layer1.0.", "layer2.0.", "layer3.0.", "layer4.0.")},
@@ -123,6 +123,13 @@ def restore(cell, path, steps: int) -> None:
     """
     values = checkpoint.read(path, "--resume").arrays
     own = {parameter.name: parameter for _, parameter in cell.parameters_and_names()}
+    if amp.DROPPED in values and amp.DROPPED not in own:
+        raise InputError(f"--resume {path}: was trained with another --loss_scale_type or --drop_overflow_update")
+    steps_of = [own[name] for name in ("global_step", amp.DROPPED) if name in own]
+    both_dynamic = all(name in own and name in values for name in amp.STATE)
+    for name in amp.STATE:    # a resumed run may begin to drop steps, or change its scale: as the options say
+        if name not in values or (name == amp.SCALE and not both_dynamic):
+            own.pop(name, None)
     wrong = [name for name in own if name not in values or values[name].shape != own[name].shape]
     if "learning_rate" in wrong:
         raise InputError(f"--resume {path}: was made for {values['learning_rate'].shape[0]} steps, not "
@@ -135,6 +142,5 @@ def restore(cell, path, steps: int) -> None:
     if wrong:
         raise InputError(f"--resume {path}: does not fit this run: {shorten(wrong)}")
     set_parameters(own, {name: values[name] for name in own})
-    counted = sum(int(own[name].asnumpy().item()) for name in ("global_step", "dropped_steps") if name in own)
-    if counted != steps:    # the optimizer counts no dropped step
+    if sum(int(value.asnumpy().item()) for value in steps_of) != steps:    # the optimizer counts no dropped step
         raise InputError(f"--resume {path}: contains another step than {MANIFEST} lists")
