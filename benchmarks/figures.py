@@ -73,19 +73,19 @@ def evaluator_sides(stride: str, batch: int) -> dict:
     options = {"stride": stride, "batch": batch}
     return {"ours": Side("eval.py", "pictures:evaluator", options),
             "mindspore": Side("eval.py --engine mindspore", "pictures:evaluator", {**options, "engine": "mindspore"}),
-            "plain": Side("PyTorch eager, plain processing", "pictures:plain", {"stride": stride}, TORCH),
+            "plain": Side("PyTorch eager, straightforward processing", "pictures:plain", {"stride": stride}, TORCH),
             "alone": Side("the network alone", "pictures:alone", options)}
 
 
 def evaluator(stride: str, batch: int, most: float) -> Figure:
-    return Figure(f"eval_{stride}_batch{batch}", f"eval.py, pictures to mIoU, stride {stride[1:]}, batch {batch}",
+    return Figure(f"eval_{stride}_batch{batch}", f"eval.py, a picture from file to mIoU, stride {stride[1:]}, batch {batch}",
                   evaluator_sides(stride, batch), f"12 pictures a turn; {TURNS}",
                   (Target("ratio", "plain", most), Target("ratio", "alone", 1.05)), "pictures:agreement")
 
 
 def engines(stride: str, images: int, **more) -> Figure:
     name = f"engines_{stride}" + "_five" * bool(more)
-    what = f"class maps of each engine, stride {stride[1:]}" + ", five scales and flip" * bool(more)
+    what = f"a class map by each engine, stride {stride[1:]}" + ", five scales and flip" * bool(more)
     return Figure(name, what, engine_sides(stride, images, **more), f"{images} pictures a turn; {TURNS}",
                   compare="pictures:agreement", rounds=3 if not more else 1)
 
@@ -115,8 +115,8 @@ def augmentation_sides() -> dict:
 def lists(name: str, share: float) -> Figure:
     sides = {"ours": Side("get_dataset_lst.py and build_seg_data.py", "lists:full_set",
                           {"side": "programs", "share": share}),
-             "plain": Side("one process, plainly written", "lists:full_set", {"side": "plain", "share": share})}
-    return Figure(name, f"lists and MindRecord of {share:g} of VOC and SBD", sides, COMMAND,
+             "plain": Side("one straightforward process", "lists:full_set", {"side": "plain", "share": share})}
+    return Figure(name, f"lists and MindRecord of {share:g} of VOC and SBD, all of it", sides, COMMAND,
                   (Target("ratio", "plain", 0.56),) if share == 1 else (), rounds=1, cold=True)
 
 
@@ -125,7 +125,7 @@ def train(batch: int, cores: int = 0, **more) -> Figure:
     sides = {"ours": Side("train.py's step", "training:ours", options),
              "torch": Side(EAGER, "training:eager", options, TORCH)}
     name = f"train_batch{batch}" + "_one_core" * bool(cores)
-    return Figure(name, f"training step, stride 16, crop 513, batch {batch}" + ", one core" * bool(cores), sides,
+    return Figure(name, f"training step, for each of its pictures, stride 16, crop 513, batch {batch}" + ", one core" * bool(cores), sides,
                   "a process at a time, a step to warm up" if more else f"a step a turn; {TURNS}",
                   (Target("ratio", "torch", 1.0), Target("memory", "torch", 1.0)), rounds=3, **more)
 
@@ -148,11 +148,11 @@ def cpp(stride: str) -> tuple:
              "mindspore": Side("Python, MindSpore", "cpp:python", {"stride": stride}),
              "float64": Side("PyTorch float64", "cpp:python", {"stride": stride, "side": "float64"}, TORCH)}
     beside = {"cpp": Side("C++", "cpp:around", {"stride": stride}),
-              "plain": Side("plainly written", "cpp:plain_around")}
-    return (Figure(f"cpp_{stride}", f"C++ Predict, stride {stride[1:]}", sides, f"30 pictures a turn; {TURNS}",
+              "plain": Side("straightforward Python", "cpp:plain_around")}
+    return (Figure(f"cpp_{stride}", f"C++ Predict, a picture, stride {stride[1:]}", sides, f"30 pictures a turn; {TURNS}",
                    (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
                     Target("mb", "cpp", 1500)), "cpp:agreement", rounds=1),
-            Figure(f"cpp_around_{stride}", f"around C++ Predict, stride {stride[1:]}", beside,
+            Figure(f"cpp_around_{stride}", f"around C++ Predict, a picture, stride {stride[1:]}", beside,
                    f"20 pictures a turn; {TURNS}", (Target("s", "cpp", 0.015),), rounds=3))
 
 
@@ -164,11 +164,11 @@ GROWTH = {    # axis: (its title, its values, the work measured along it)
 }
 
 FIGURES = {figure.name: figure for figure in (
-    *(Figure(f"network_{stride}", f"network, stride {stride[1:]}, 513x513, batch 1", network_sides(stride), TURNS,
+    *(Figure(f"network_{stride}", f"network, a 513x513 picture, stride {stride[1:]}", network_sides(stride), TURNS,
              compare="networks:difference", rounds=7) for stride in ("s16", "s8")),
-    Figure("network_s16_batch4", "network, stride 16, 513x513, batch 4", batch_sides("s16", 4), TURNS,
+    Figure("network_s16_batch4", "network, four 513x513 pictures, stride 16", batch_sides("s16", 4), TURNS,
            (Target("ratio", "torch", 1.0),), "networks:difference"),
-    *(Figure(f"differences_{stride}", f"probabilities of ONNX Runtime and MindSpore, stride {stride[1:]}",
+    *(Figure(f"differences_{stride}", f"probabilities of ONNX Runtime and MindSpore, four inputs, stride {stride[1:]}",
              {key: Side(title, "networks:network", {"stride": stride, "engine": key, "shapes": [
                  (1, 257, 257), (1, 513, 513), (3, 257, 257), (3, 385, 513)]})
               for key, title in (("onnxruntime", "ONNX Runtime"), ("mindspore", "MindSpore"))}, TURNS,
@@ -177,7 +177,7 @@ FIGURES = {figure.name: figure for figure in (
     engines("s16", 60), engines("s8", 12), engines("s8", 2, five=True, flip=True),
     Figure("around", "before and after the network, a picture and scale, one core",
            {"ours": Side("eval.py", "pictures:around", {"cores": 1}),
-            "plain": Side("plainly written", "pictures:plain_around", {"cores": 1})}, f"12 pictures a turn; {TURNS}",
+            "plain": Side("straightforward Python", "pictures:plain_around", {"cores": 1})}, f"12 pictures a turn; {TURNS}",
            (Target("ratio", "plain", 0.34),)),
     Figure("scales", "five scales and flip, stride 16, a picture",
            {"ours": Side("eval.py", "pictures:evaluator", {"stride": "s16", "images": 2, "five": True, "flip": True}),
@@ -206,12 +206,12 @@ FIGURES = {figure.name: figure for figure in (
            {"ours": Side("this checkout", "commands:quickstart", {"which": "this"}),
             "older": Side("the checkout that --beside names", "commands:quickstart", {"which": "older"})}, COMMAND,
            (Target("ratio", "older", 0.85),), rounds=1, cold=True),
-    *(Figure(f"input_{word}", f"an epoch of training input, {title}", input_sides(cores),
+    *(Figure(f"input_{word}", f"training input, a picture, {title}", input_sides(cores),
              f"640 pictures, batch 32, crop 513; {TURNS}",
              (Target("ratio", "zoo", most), *more)) for word, title, cores, most, more in (
                  ("one_core", "one core", 1, 0.33, ()),
                  ("all_cores", "all cores", 0, 0.4, (Target("ratio", "torchvision", 0.67),)))),
-    Figure("augmentation", "training input with colours changed and rotation, one core", augmentation_sides(),
+    Figure("augmentation", "training input with colours changed and rotation, a picture, one core", augmentation_sides(),
            f"640 pictures, batch 32, crop 513; {TURNS}", beside=False),
     lists("lists", 1.0), lists("lists_small", 0.12),
     Figure("check_data", "check_data.py on as many pairs as VOC's train and val have",

@@ -46,14 +46,15 @@ HEADS = {"en": ("| what | compared with | ratio |", "; "), "zh": ("| 项目 | �
 # Columns of a figure's table: title, value of a side, its format. Columns without values are left out.
 COLUMNS = (
     ("s", "s", lambda value: f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"),
-    ("ours over it", "ratio", lambda value: f"**{value:.2f}**"),
+    ("time ratio", "ratio", lambda value: f"**{value:.2f}**"),
     ("peak GB", "mb", lambda value: f"{value / 1024:.2f}"),
-    ("ours over it", "memory", lambda value: f"{value:.2f}"),
+    ("memory ratio", "memory", lambda value: f"{value:.2f}"),
     ("largest difference", "difference", lambda value: f"{value:.1e}"),
     ("equal pixels", "equal_pixels", lambda value: f"{100 * value:.4f} %"),
-    ("mIoU", "mean_iou", lambda value: f"{100 * value:.2f}"),
+    ("mIoU %", "mean_iou", lambda value: f"{100 * value:.2f}"),
     ("file MB", "file_mb", lambda value: f"{value:.0f}"),
 )
+MOST_SIDES = 8    # sides with a row each; more share one row, with the lowest and the highest value
 
 
 class Missing(Exception):
@@ -90,6 +91,21 @@ def target_text(result: dict, key: str) -> str:
                      f"{'met' if target['met'] else '**missed**'}" for target in judged)
 
 
+def table_rows(result: dict, columns: list) -> list:
+    """Cells of a figure's rows: its title, then for each side its title, values and targets."""
+    figure, sides = FIGURES[result["name"]], result["sides"]
+    rows = [[figure.sides[key].title, *(write(side[name]) if side.get(name) is not None else ""
+                                        for _, name, write in columns), target_text(result, key)]
+            for key, side in sides.items()]
+    if len(rows) > MOST_SIDES:
+        told = [[write(value) for value in sorted(side[name] for side in sides.values() if side.get(name) is not None)]
+                for _, name, write in columns]
+        rows = [[f"{len(rows)} of them", *(" to ".join(dict.fromkeys((values[0], values[-1]))) for values in told),
+                 "; ".join(dict.fromkeys(row[-1] for row in rows))]]
+    titles = [figure.what + f" ({BUSY})" * bool(result["busy"])] + [""] * len(rows)
+    return [[title, *row] for title, row in zip(titles, rows)]
+
+
 def figure_table(results: Results, names: list) -> str:
     """The command, the machine, and a row for each side."""
     found = [results[name] for name in names]
@@ -97,13 +113,8 @@ def figure_table(results: Results, names: list) -> str:
     columns = [column for column in COLUMNS if any(side.get(column[1]) is not None for side in sides)]
     lines = [f"| figure | side | {' | '.join(title for title, *_ in columns)} | target |",
              "| --- " * (len(columns) + 3) + "|"]
-    for result in found:
-        title = result["what"] + f" ({BUSY})" * bool(result["busy"])
-        for key, side in result["sides"].items():
-            cells = [write(side[name]) if side.get(name) is not None else "" for _, name, write in columns]
-            lines.append(f"| {' | '.join([title, side['title'], *cells, target_text(result, key)])} |")
-            title = ""
-    return f"{command_line(found)}\n\n" + "\n".join(line.replace("|  |", "| |") for line in lines) + "\n"
+    lines += [f"| {' | '.join(cells)} |" for result in found for cells in table_rows(result, columns)]
+    return f"{command_line(found)}\n\n" + "\n".join(re.sub(r"\|  (?=\|)", "| ", line) for line in lines) + "\n"
 
 
 def command_line(found: list) -> str:

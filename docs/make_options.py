@@ -9,15 +9,31 @@ from src.files import write_whole
 
 HEAD = """# Options
 
-Every option of every program, generated from `default_config.yaml` by `python docs/make_options.py`. A recipe
+Every option in `default_config.yaml`, from which `python docs/make_options.py` generates this page. A recipe
 (`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set, a
-checkpoint or an exported file replaces a default too. An option may differ from it, but not in the number of classes,
-the ignored label of a data set, or the network: that is an error. `python train.py --help` prints the options of one
-program.
+checkpoint or an exported file replaces a default too. On the command line you may override stored values, except the
+number of classes, the data set's ignored label and the network: a difference there is an error. `python train.py --help`
+prints the options of one program. The programs in `src/tools` and the C++ program have a few more; see their `--help`.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
 give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
 equivalent of another project's option (`--lr`, `--epochs`).
+"""
+
+TAIL = """
+## Environment variables of the launchers
+
+| variable | launchers | what it does |
+| --- | --- | --- |
+| names of arguments, such as `DATA_ROOT` | all | give the argument of this name |
+| `TRAIN_PATH`, `EVAL_PATH`, `WORK_PATH` | training; evaluation; run_recipe.sh | folder of logs and results, in place of one in the current folder |
+| `DEVICE_TARGET`, `DEVICE_ID` | training, evaluation | the device; [run_eval_onnx.sh](evaluation.md#engines) takes CPU or GPU |
+| `RANK_SIZE` | distributed training, evaluation | number of devices (processes on a CPU) |
+| `NODES`, `NODE_RANK`, `MASTER_ADDR`, `MASTER_PORT` | distributed training | several machines, see [recipe.md](recipe.md#devices-and-ranks) |
+| `BIND_CORE` | distributed training | True gives each rank its own cores |
+| `RECIPES` | training, evaluation, run_recipe.sh | folder with a changed copy of `scripts/recipes` |
+| `MS_LITE_HOME` | run_infer_cpp.sh | an installed MindSpore Lite |
+| `PYTHON`, `ASSUME_YES`, `PIP_INDEX_URL` | all that install | the Python to use; 1 agrees to replacing packages; an index of packages |
 """
 
 
@@ -46,7 +62,7 @@ def make_page() -> str:
             lines += ["" if len(lines) > 1 else None, f"## {group}", "",
                       "| option | default | programs | what it does |", "| --- | --- | --- | --- |"]
         lines.append(row(option))
-    return "\n".join(line for line in lines if line is not None) + "\n"
+    return "\n".join(line for line in lines if line is not None) + "\n" + TAIL
 
 
 if __name__ == "__main__":

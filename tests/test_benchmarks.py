@@ -16,7 +16,7 @@ from benchmarks.serve import ROOT
 from src.console import RunError
 from tests.conftest import PROTOBUF
 
-BY_PROSE = {"build_look", "check_data", "scaling"}    # figures that stand in the text of a page, not in a table
+BY_PROSE = {"scaling"}    # figures that stand in the text of a page, not in a table
 SLOW = {"commands:quickstart"}    # minutes: tests/test_quickstart.py runs the script, a test below what reads its time
 OF_VOC = {"lists:full_set"}    # needs VOC and SBD; cannot be drawn
 
