@@ -188,9 +188,9 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, beginning_of(target))
         yield aside
-        aside.chmod(rights_of(target))
-        with open(aside, "rb") as file:
+        with open(aside, "rb+") as file:    # Windows syncs only what may be written
             os.fsync(file.fileno())
+        aside.chmod(rights_of(target))
         os.replace(aside, target)
     except OSError as error:
         raise RunError(f"{option} {path}: cannot be written ({error.strerror or error})".strip()) from None
@@ -249,6 +249,8 @@ def left_in(folder: str) -> list:
 
 def is_alive(pid: int) -> bool:
     """Whether a process of that number exists, of any user."""
+    if os.name == "nt":    # there os.kill(pid, 0) would send Ctrl-C to that process, so nothing is taken for dead
+        return True
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
