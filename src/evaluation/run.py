@@ -3,9 +3,8 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from src.config import believe
 from src.console import InputError
-from src.data.facts import check_classes
+from src.data.facts import believe_ignore_label, check_classes
 from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
@@ -37,7 +36,7 @@ def run(config, path, option: str) -> None:
     limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
-    config = with_facts(config, path, option)
+    config = believe_ignore_label(with_facts(config, path, option), config.data_lst, config.data_root)
     inputs = [path, config.data_lst, config.class_names,
               *(Path(config.data_root, name) for pair in pairs for name in pair)]
     is_distributed = getattr(config, "is_distributed", False)
@@ -49,8 +48,7 @@ def run(config, path, option: str) -> None:
     if device.rank == 0:
         prepare_result(config, inputs)
     model.check(settings)
-    facts = check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
-    config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
+    check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
         print(headline(model, settings), flush=True)

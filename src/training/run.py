@@ -7,7 +7,6 @@ import mindspore as ms
 from src.claims import claim_folder
 from src.console import InputError, number_of, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
-from src.data.facts import check_classes
 from src.data.labels import Labels
 from src.data.pictures import limit_pixels
 from src.device import open_device
@@ -17,7 +16,7 @@ from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, Metrics, StopOnSignal, TrainingLog
 from src.training.data_check import check_data
 from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
-from src.training.facts import believe_data, facts_of_run
+from src.training.facts import believe_data, check_evaluation_data, facts_of_run
 from src.training.folder import prepare_folder
 from src.training.memory import check_memory
 from src.training.model import build_model
@@ -72,7 +71,7 @@ def open_run(config) -> tuple:
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
     if pairs:
-        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+        check_evaluation_data(config, labels)
     if device.target == "CPU":
         check_memory(config, labels.num_classes)
     if device.rank == 0:
