@@ -81,6 +81,7 @@ OURS = {
     "mindir": lambda path: OURS["facts"](path.with_name(path.name + ".json")),    # it has no mark itself
     "air": lambda path: False,    # the format has no mark of its writer
     "drawn": head_has(MADE_BY),
+    "rank_table": lambda path: any(json_has(servers, "status")(path) for servers in ("server_list", "group_list")),
 }
 
 
