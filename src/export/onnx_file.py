@@ -23,10 +23,6 @@ def write(config, network, facts: dict, path: Path) -> None:
         onnx.save(model, str(path))
 
 
-def write_facts(facts: dict, path: Path) -> None:
-    """Do nothing: the ONNX file itself contains the facts."""
-
-
 def calibration(config):
     """Inputs for int8 from the first calibration_images pictures of data_lst."""
     pairs = read_list(config.data_lst, config.data_root)[:config.calibration_images]
