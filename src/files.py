@@ -75,7 +75,6 @@ OURS = {
     "result": json_has("mean_iou", "per_class_iou", "confusion_matrix"),
     "per_image": head_has(PER_IMAGE, len(PER_IMAGE)),
     "facts": json_has("network", "atrous_rates", "num_classes"),
-    "coverage": json_has("pictures", "class_names", "settings"),
     "outlines": is_sealed,
     "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name
     "mindir": lambda path: OURS["facts"](path.with_name(path.name + ".json")),    # it has no mark itself

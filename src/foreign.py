@@ -1,6 +1,6 @@
 """Text, YAML and JSON from untrusted files: their size is checked before they are parsed; values are safe to print.
 
-One YAML loader and one JSON loader serve recipes, dataset.yaml, config.yaml, checkpoints.json, facts and metadata.
+One YAML loader and one JSON loader serve recipes, dataset.yaml, checkpoints.json, facts and metadata.
 They check size, depth, the length of scalars and that numbers are finite. The caller checks the meaning of the values.
 """
 import json

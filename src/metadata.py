@@ -69,8 +69,8 @@ def warn_once(text: str) -> None:
     warn(text)
 
 
-def checked(facts: dict, source, settled=(), tell=warn_once) -> dict:
-    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them.
+def checked(facts: dict, source, settled=()) -> dict:
+    """The facts that can be used; others are warned about. `source` is the file that says them.
 
     Args:
         settled: options that need no fact: the user gave them, or the program has none of that name.
@@ -93,7 +93,7 @@ def checked(facts: dict, source, settled=(), tell=warn_once) -> dict:
             line = f"{source}: says {printable(name)} is {said}, which cannot be used"
             if set(OPTIONS.get(name, ())) - set(settled):
                 raise InputError(f"{line}; give {spelled(name)}") from None
-            tell(f"{line} and is left out")
+            warn_once(f"{line} and is left out")
     return kept
 
 

@@ -41,7 +41,7 @@ class Metrics:
         """The records in the file so far, without incomplete lines."""
         for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
             with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-                record = json.loads(line, parse_constant=lambda _: None)    # earlier versions wrote NaN
+                record = json.loads(line)
                 record["global_step"] += 0
                 yield record
 

@@ -146,8 +146,6 @@ class EvaluationInTraining(Callback):
         if not self.best_path.is_file():
             return -1.0
         facts = checkpoint.read(self.best_path, "the best network").facts
-        if "mean_iou" not in facts:    # written by an earlier version
-            return max((value for value in self.metrics.evaluations().values() if value is not None), default=-1.0)
         return facts["mean_iou"] if facts["step"] <= step else -1.0
 
     def check(self) -> None:

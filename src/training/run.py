@@ -171,6 +171,6 @@ def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
         from src.drawing.curves import plot  # a run does not depend on matplotlib
-        plot(train_dir / "metrics.jsonl", "")    # an earlier version drew it without a mark
+        plot(train_dir / "metrics.jsonl")
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")
