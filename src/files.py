@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from src.console import InputError, RunError
+from src.foreign import reason
 
 MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture and page that this project writes
 HEAD = 4096    # bytes of a file that are looked at for it
@@ -117,7 +118,7 @@ def check_input(path, option: str = "") -> None:
     except FileNotFoundError:
         raise InputError(f"{where}: no such file") from None
     except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
-        raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{where}: {reason(error)}") from None
     if not stat.S_ISREG(mode):
         raise InputError(f"{where}: is {kind_of_file(mode)}, not a file")
 
@@ -175,7 +176,7 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
         aside.chmod(rights_of(target))
         os.replace(aside, target)
     except OSError as error:
-        raise RunError(f"{option} {path}: cannot be written ({error.strerror or error})".strip()) from None
+        raise RunError(f"{option} {path}: cannot be written ({reason(error)})".strip()) from None
     finally:
         remove(aside)
 

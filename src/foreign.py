@@ -24,6 +24,11 @@ class Unreadable(ValueError):
     """A text is malformed or too large; the message says why and, where it is known, in which line."""
 
 
+def reason(error: Exception):
+    """Why a file could not be read: what the system says, without number and path, or what the error itself says."""
+    return getattr(error, "strerror", None) or error
+
+
 def printable(text, most: int = SHOWN) -> str:
     """Foreign text on one line: control characters replaced, shortened to `most` characters."""
     text = str(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
-from src.foreign import Unreadable, load_json, printable, read_bounded, shown
+from src.foreign import Unreadable, load_json, printable, read_bounded, reason, shown
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -137,7 +137,7 @@ def read_beside(path) -> dict:
     except FileNotFoundError:
         return {}
     except (OSError, Unreadable) as error:
-        raise InputError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or error}); export.py writes it "
+        raise InputError(f"{place}: cannot be read ({reason(error)}); export.py writes it "
                          "beside the MINDIR") from None
     if not isinstance(facts, dict):
         raise InputError(f"{place}: contains no facts of a network; export.py writes it beside the MINDIR")

@@ -16,7 +16,7 @@ from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
-from src.foreign import Unreadable, load_yaml, read_bounded, shown
+from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
@@ -71,10 +71,8 @@ def read_facts(path) -> dict:
     """The facts of a dataset.yaml. Raises InputError in one line that names the file."""
     try:
         return check_facts(load_yaml(read_bounded(path)), path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except Unreadable as error:
-        raise InputError(f"{path}: not readable as YAML of a {FILE} ({error})") from None
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{path}: not readable as YAML of a {FILE} ({reason(error)})") from None
 
 
 def lists_written(root: Path) -> dict:

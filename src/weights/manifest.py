@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 from src.console import InputError
-from src.foreign import Unreadable, load_json, read_bounded, shown
+from src.foreign import Unreadable, load_json, read_bounded, reason, shown
 from src.weights.checkpoint import digest
 
 MANIFEST = "checkpoints.json"
@@ -23,10 +23,8 @@ def read_manifest(folder) -> dict:
         entries = load_json(read_bounded(path))
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Unreadable as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     if not isinstance(entries, dict):
         raise InputError(f"{path}: is not a list of checkpoints; move it away")
     for name, entry in entries.items():
@@ -61,7 +59,7 @@ def sha256_beside(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, Unreadable) as error:
-        raise InputError(f"{beside}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{beside}: {reason(error)}") from None
     if not words or not SHA256.fullmatch(words[0].lower()):
         raise InputError(f"{beside}: does not begin with a SHA-256 of 64 hexadecimal digits")
     return words[0].lower()
