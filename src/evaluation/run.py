@@ -19,7 +19,7 @@ from src.evaluation.results import (
     format_table,
     kind_to_replace,
     prepare_result,
-    write_result,
+    write_figures,
 )
 from src.evaluation.tiles import Tile
 from src.metadata import facts_in
@@ -127,11 +127,7 @@ def write_all(config, pairs: list, model, settings: Settings, labels, device: De
     if settings.tile:
         print(f"{settings.tile}: not a published mode")
     edges = gallery.boundary.summary() if gallery else {}
-    write_result(config, matrix, labels.names, about | edges)
-    print(f"result written to {config.result_file}")
-    if table:
-        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
-        print(f"figures of each picture written to {config.per_image_file}")
+    write_figures(config, pairs, matrix, labels, table, about | edges)
     if gallery:
         more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
         page = write_report(config.report, matrix, gallery, labels, about | more, device,
