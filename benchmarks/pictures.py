@@ -10,7 +10,8 @@ from benchmarks.prepare import Job, onnx_file, pairs, voc
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
-from src.evaluation.inference import FIVE_SCALES, Settings, evaluate, letterbox, letterbox_size
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import FIVE_SCALES, Settings, letterbox, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.planes import add_resized, argmax_map
 

@@ -15,7 +15,8 @@ import predict
 from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
-from src.evaluation.inference import Segmenter, Settings
+from src.evaluation.inference import Segmenter
+from src.evaluation.letterbox import Settings
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT

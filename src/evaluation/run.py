@@ -11,7 +11,8 @@ from src.data.lists import check_files, read_list
 from src.data.pictures import limit_pixels, read_pair
 from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
-from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import FIVE_SCALES, Settings
 from src.evaluation.per_image import PerImage
 from src.evaluation.results import (
     EvaluationLog,

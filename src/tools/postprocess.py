@@ -10,7 +10,7 @@ from src.console import InputError, counted, run_program
 from src.data.facts import labels_beside, labels_of
 from src.data.lists import Pair, read_list
 from src.data.pictures import check_headers, decode_mask, read_bytes
-from src.evaluation.inference import letterbox_size
+from src.evaluation.letterbox import letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
 from src.evaluation.planes import add_resized, argmax_map

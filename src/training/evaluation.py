@@ -11,7 +11,8 @@ from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
-from src.evaluation.inference import Settings, evaluate
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import Settings
 from src.models.mindspore_engine import cell_runner, steady
 from src.nets.net_factory import InferenceNetwork
 from src.weights import checkpoint
