@@ -11,7 +11,8 @@ import time
 import pytest
 
 import train
-from src.training.state import find_checkpoint, read_manifest
+from src.training.state import find_checkpoint
+from src.weights.manifest import read_manifest
 from tests.conftest import ROOT, TINY
 
 PROGRAM = f"""import os, signal, sys, time; sys.path.insert(0, {str(ROOT)!r})

@@ -12,8 +12,8 @@ from mindspore import Callback
 from src.console import InputError, Preempted, RunError, progress
 from src.files import write_whole
 from src.signals import on_signals
-from src.training.state import add_to_manifest, drop_from_manifest, read_manifest
 from src.weights import checkpoint
+from src.weights.manifest import add_to_manifest, drop_from_manifest, read_manifest
 
 
 def loss_of(params) -> float:
