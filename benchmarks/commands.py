@@ -145,11 +145,11 @@ def build(job: Job, side: str, images: int = 2913):
     labels, no more. The seconds are those of the processors."""
     root = Path(job.folder, "built")
     count = repeated(job, root, images)
-    program = ["-c", WITHOUT] if side == "without" else ["src/data/build_seg_data.py"]
+    door = ["-c", WITHOUT] if side == "without" else ["src/data/build_seg_data.py"]
 
     def turn():
         with tempfile.TemporaryDirectory(dir=job.folder) as folder:
-            found = timed(sys.executable, *program, "--data_root", root, "--data_lst", root / "list.txt", "--dst_path",
+            found = timed(sys.executable, *door, "--data_root", root, "--data_lst", root / "list.txt", "--dst_path",
                           f"{folder}/r.mindrecord", "--num_classes", job.classes)
         return {"s": found["cpu"], "mb": found["mb"], "images": count}
     return turn
@@ -203,5 +203,3 @@ def quickstart(job: Job, which: str):
                          *["--tiny"] * job.smallest, cwd=folder)["console"]
             return {"s": float(re.search(r"everything else (\d+) s", said).group(1)), "mb": None}
     return turn
-
-

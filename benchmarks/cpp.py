@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.networks import keep, load_kept, open_side, torch_network
 from benchmarks.pictures import around_inputs, loader, plain_counts, plain_input, plain_sum, settings_of
 from benchmarks.prepare import ROOT, Job, Unavailable, checkpoint, environment, pairs, program, voc
-from src.evaluation.inference import letterbox, letterbox_size
+from src.evaluation.letterbox import letterbox, letterbox_size
 from src.evaluation.planes import add_resized, argmax_map
 
 COMPARED = 10    # pictures whose probabilities are compared

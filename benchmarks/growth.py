@@ -80,7 +80,8 @@ def training_input(root, folder, side, classes, workers):
 
 
 def evaluation(root, folder, side, classes, workers):
-    from src.evaluation.inference import Settings, evaluate
+    from src.evaluation.inference import evaluate
+    from src.evaluation.letterbox import Settings
     labels = Labels(classes, 255, ())
     probs = np.random.default_rng(0).random((2, classes, side, side), np.float32)
     chosen, load = read_list(folder / "list.txt"), partial(read_pair, root, labels=labels)

@@ -11,9 +11,10 @@ import numpy as np
 from benchmarks.prepare import Job, pairs, record, voc
 from src.data.labels import Labels
 from src.data.pictures import decode_mask
+from src.evaluation.letterbox import Settings
 
 SCALES = (0.5, 2.0)
-MEAN, STD = np.float32([103.53, 116.28, 123.675]), np.float32([57.375, 57.120, 58.395])
+MEAN, STD = np.float32(Settings.mean), np.float32(Settings.std)
 IMAGES, BATCH = 640, 32
 
 

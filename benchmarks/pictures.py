@@ -10,9 +10,11 @@ from benchmarks.prepare import Job, onnx_file, pairs, voc
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import read_pair
-from src.evaluation.inference import FIVE_SCALES, Settings, evaluate, letterbox, letterbox_size
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import FIVE_SCALES, Settings, letterbox, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.planes import add_resized, argmax_map
+from src.evaluation.results import none_if_nan
 
 
 def settings_of(job: Job, batch: int = 1, scales=(1.0,), flip: bool = False) -> Settings:
@@ -37,10 +39,6 @@ def evaluate_once(job: Job, predict, chosen: list, settings: Settings) -> dict:
     matrix = evaluate(predict, chosen, loader(job), settings, labels, [lambda *given: maps.append(given[3].ravel())])
     keep(job, {"maps": np.concatenate(maps), "counts": matrix.counts})
     return {"images": len(chosen), "mean_iou": none_if_nan(matrix.mean_iou)}
-
-
-def none_if_nan(value: float):
-    return None if np.isnan(value) else value
 
 
 def plain_input(image, side, settings):

@@ -13,7 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from benchmarks.figures import FIGURES, GROWTH
+from benchmarks.figures import GROWTH
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "README_CN.md", "docs/performance.md", "docs/ascend310.md")
@@ -167,14 +167,8 @@ def filled(text: str, results: Results, page: str) -> tuple:
     return BLOCK.sub(table, text), left
 
 
-def unknown_names(text: str) -> list:
-    """Unknown names of figures in a page's marks."""
-    return [name for _, kind, names, *_ in BLOCK.findall(text) if kind == "figures"
-            for name in names.split() if name not in FIGURES]
-
-
-def write_tables(folder, root: Path = ROOT) -> int:
-    """Write the tables of all pages; returns 0."""
+def write_tables(folder, root: Path = ROOT) -> None:
+    """Write the tables of all pages."""
     results = Results(folder)
     for page in PAGES:
         text = (root / page).read_text()
@@ -187,4 +181,3 @@ def write_tables(folder, root: Path = ROOT) -> int:
         draw(growth_curves(results), root / "docs/images/growth.png")
     except Missing as error:
         print(f"not changed: docs/images/growth.png: no result of {error}")
-    return 0

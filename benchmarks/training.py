@@ -10,8 +10,7 @@ from benchmarks.prepare import Job
 from src.config import parse_args
 from src.data.labels import Labels
 from src.device import open_device
-
-MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
+from src.evaluation.letterbox import Settings
 
 
 def random_batch(job: Job, size: int) -> tuple:
@@ -44,7 +43,7 @@ def eager(job: Job, batch: int):
     import torch
     network = torch_network(job, "s16")[0].train().requires_grad_(True)
     optimizer = torch.optim.SGD(network.parameters(), 0.001, momentum=0.9, weight_decay=1e-4)
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (Settings.mean, Settings.std))
     image, label = random_batch(job, batch)
 
     def turn():

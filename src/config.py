@@ -12,7 +12,7 @@ import yaml
 
 from src.arguments import make_parser
 from src.console import InputError
-from src.foreign import Unreadable, load_yaml, printable, read_bounded, shown
+from src.foreign import Unreadable, load_yaml, printable, read_bounded, reason, shown
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "default_config.yaml"
 LARGEST = 1 << 53    # floats hold every integer up to here
@@ -120,7 +120,7 @@ def check_one(option: Option, value, where: str):
     if type(value) is int and abs(value) > LARGEST:    # no option needs one, and floats overflow
         raise InputError(f"{where}: {option.name} takes no number as large as {shown(value)}")
     if kind is float and type(value) is int:
-        value = float(value) if abs(value) < 1 << 1000 else math.inf
+        value = float(value)
     if type(value) is not kind:
         raise InputError(f"{where}: {option.name} takes {kind.__name__}, not {shown(value)}")
     if kind is float and not math.isfinite(value):
@@ -241,10 +241,8 @@ def read_recipe(path: str, own: dict) -> dict:
     """Options of a recipe file for a program with the options `own`. InputError names the file and the key."""
     try:
         values = load_yaml(read_bounded(path))
-    except OSError as error:
-        raise InputError(f"--config_path {path}: {error.strerror or error}") from None
-    except Unreadable as error:
-        raise InputError(f"--config_path {path}: {error}") from None
+    except (OSError, Unreadable) as error:
+        raise InputError(f"--config_path {path}: {reason(error)}") from None
     if not isinstance(values, dict):
         raise InputError(f"--config_path {path}: holds no 'key: value' lines")
     options = read_options()

@@ -6,17 +6,17 @@ import functools
 import glob
 import os
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from src import cuda
 from src.console import InputError, first_line
 
 ASCEND_DEVICES = "/dev/davinci*"    # what the driver makes of an Ascend
 CANN = ("src/tools/check_device.py says what is missing: install CANN and the MindSpore that fits it, source "
         "set_env.sh (docs/ascend.md), or give --device_target CPU")
+CUDA = ("MindSpore's plugin needs CUDA 11.6 with cuDNN 8.5, or 11.1 with 8.0, in LD_LIBRARY_PATH, and NVIDIA's driver; "
+        "the wheels for x86-64 contain it; or give --device_target CPU")
 
 
 class Device(NamedTuple):
@@ -63,7 +63,7 @@ def use_device(target: str, device_id: int = 0) -> None:
         elif ms.get_context("device_target") != "CPU":    # it cannot be set again once something has run
             ms.set_device("CPU")
     except (RuntimeError, ValueError) as error:
-        hint = cuda.hint(Path(ms.__file__).parent / "lib/plugin") if target == "GPU" else CANN
+        hint = CUDA if target == "GPU" else CANN
         raise InputError(f"--device_target {target}: {first_line(error).split('. ')[0]}; {hint}") from None
 
 

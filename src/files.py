@@ -15,9 +15,11 @@ import zlib
 from pathlib import Path
 
 from src.console import InputError, RunError
+from src.foreign import reason
 
 MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture and page that this project writes
 HEAD = 4096    # bytes of a file that are looked at for it
+PER_IMAGE = b"image,mean_iou,pixel_accuracy,"    # a table of these figures begins so
 LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
 SEAL = b'{"made_by": "%s %08x",\n'    # the first line of files that people change
 KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
@@ -28,20 +30,11 @@ UMASK = os.umask(0)    # it can only be read by setting it, which must not happe
 os.umask(UMASK)
 
 
-def head_has(*marks):
-    """A function of a path: whether its first bytes contain one of the marks."""
+def head_has(mark: bytes, most: int = HEAD):
+    """A function of a path: whether its first `most` bytes contain the mark."""
     def look(path: Path) -> bool:
         with open(path, "rb") as file:
-            head = file.read(HEAD)
-        return any(mark in head for mark in marks)
-    return look
-
-
-def begins(mark: bytes):
-    """path -> whether its first bytes are the mark."""
-    def look(path: Path) -> bool:
-        with open(path, "rb") as file:
-            return file.read(len(mark)) == mark
+            return mark in file.read(most)
     return look
 
 
@@ -77,28 +70,23 @@ def is_sealed(path: Path) -> bool:
     return head == SEAL % (MADE_BY, checksum)
 
 
-def has_facts_beside(path: Path) -> bool:
-    """Whether export.py wrote its facts beside a MINDIR."""
-    return OURS["facts"](path.with_name(path.name + ".json"))
-
-
 # Files of earlier runs that are replaced without --overwrite: kind -> function of a path that recognises the kind.
 # Replacing any other file needs --overwrite.
 OURS = {
     "result": json_has("mean_iou", "per_class_iou", "confusion_matrix"),
-    "per_image": begins(b"image,mean_iou,pixel_accuracy,"),
+    "per_image": head_has(PER_IMAGE, len(PER_IMAGE)),
     "facts": json_has("network", "atrous_rates", "num_classes"),
-    "coverage": json_has("pictures", "class_names", "settings"),
     "outlines": is_sealed,
     "onnx": head_has(b"deeplabv3-mindspore"),    # the producer's name
-    "mindir": has_facts_beside,
+    "mindir": lambda path: OURS["facts"](path.with_name(path.name + ".json")),    # it has no mark itself
     "air": lambda path: False,    # the format has no mark of its writer
     "drawn": head_has(MADE_BY),
+    "rank_table": lambda path: any(json_has(servers, "status")(path) for servers in ("server_list", "group_list")),
 }
 
 
-def check_output(path, option: str = "", kind: str = "", inputs=()) -> None:
-    """Check before the work starts that `path` can be written.
+def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
+    """The file that `path` leads to, links followed, once it is sure that it can be written.
 
     Args:
         option: the path's name in errors, such as "--file_name".
@@ -108,7 +96,18 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> None:
     Raises:
         InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
     """
-    check_folder(replaceable(path, option, kind, inputs).parent, f"{option} {path}".strip())
+    target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = target.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
+        for source in inputs:
+            if is_same_file(source, found):
+                raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
+        if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
+            raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
+    check_folder(target.parent, where)
+    return target
 
 
 def check_input(path, option: str = "") -> None:
@@ -119,7 +118,7 @@ def check_input(path, option: str = "") -> None:
     except FileNotFoundError:
         raise InputError(f"{where}: no such file") from None
     except (OSError, ValueError) as error:    # ValueError: a name with a zero byte
-        raise InputError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{where}: {reason(error)}") from None
     if not stat.S_ISREG(mode):
         raise InputError(f"{where}: is {kind_of_file(mode)}, not a file")
 
@@ -127,21 +126,6 @@ def check_input(path, option: str = "") -> None:
 def kind_of_file(mode: int) -> str:
     """What a path is that is not a regular file, in words."""
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
-
-
-def replaceable(path, option: str = "", kind: str = "", inputs=()) -> Path:
-    """The file that `path` leads to, links followed. Raises InputError if it must not be replaced."""
-    target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        found = target.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
-        for source in inputs:
-            if is_file(source, found):
-                raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
-        if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
-            raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
-    return target
 
 
 def check_folder(folder: Path, where: str) -> None:
@@ -153,7 +137,7 @@ def check_folder(folder: Path, where: str) -> None:
         raise InputError(f"{where}: cannot be written: no permission to write in {nearest}")
 
 
-def is_file(path, found: os.stat_result) -> bool:
+def is_same_file(path, found: os.stat_result) -> bool:
     """Whether `path` leads to the file of that stat, under any name or link."""
     try:
         return os.path.samestat(os.stat(path), found)
@@ -181,19 +165,18 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
     Raises:
         InputError: as check_output. RunError: names the path and the reason, such as a full disk.
     """
-    target = replaceable(path, option, kind, inputs)
-    check_folder(target.parent, f"{option} {path}".strip())
+    target = check_output(path, option, kind, inputs)
     aside = aside_of(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, beginning_of(target))
         yield aside
-        aside.chmod(rights_of(target))
-        with open(aside, "rb") as file:
+        with open(aside, "rb+") as file:    # Windows syncs only what may be written
             os.fsync(file.fileno())
+        aside.chmod(rights_of(target))
         os.replace(aside, target)
     except OSError as error:
-        raise RunError(f"{option} {path}: cannot be written ({error.strerror or error})".strip()) from None
+        raise RunError(f"{option} {path}: cannot be written ({reason(error)})".strip()) from None
     finally:
         remove(aside)
 
@@ -249,6 +232,8 @@ def left_in(folder: str) -> list:
 
 def is_alive(pid: int) -> bool:
     """Whether a process of that number exists, of any user."""
+    if os.name == "nt":    # there os.kill(pid, 0) would send Ctrl-C to that process, so nothing is taken for dead
+        return True
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

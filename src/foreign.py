@@ -1,6 +1,6 @@
 """Text, YAML and JSON from untrusted files: their size is checked before they are parsed; values are safe to print.
 
-One YAML loader and one JSON loader serve recipes, dataset.yaml, config.yaml, checkpoints.json, facts and metadata.
+One YAML loader and one JSON loader serve recipes, dataset.yaml, checkpoints.json, facts and metadata.
 They check size, depth, the length of scalars and that numbers are finite. The caller checks the meaning of the values.
 """
 import json
@@ -22,6 +22,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 class Unreadable(ValueError):
     """A text is malformed or too large; the message says why and, where it is known, in which line."""
+
+
+def reason(error: Exception):
+    """Why a file could not be read: what the system says, without number and path, or what the error itself says."""
+    return getattr(error, "strerror", None) or error
 
 
 def printable(text, most: int = SHOWN) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
 from src.data.facts import check_names
-from src.foreign import Unreadable, load_json, printable, read_bounded, shown
+from src.foreign import Unreadable, load_json, printable, read_bounded, reason, shown
 from src.nets.architecture import Architecture
 
 # Fact -> the options that it sets; an option is named differently by some programs.
@@ -69,8 +69,8 @@ def warn_once(text: str) -> None:
     warn(text)
 
 
-def checked(facts: dict, source, settled=(), tell=warn_once) -> dict:
-    """The facts that can be used; `tell` gets a line of each that cannot. `source` is the file that says them.
+def checked(facts: dict, source, settled=()) -> dict:
+    """The facts that can be used; others are warned about. `source` is the file that says them.
 
     Args:
         settled: options that need no fact: the user gave them, or the program has none of that name.
@@ -93,7 +93,7 @@ def checked(facts: dict, source, settled=(), tell=warn_once) -> dict:
             line = f"{source}: says {printable(name)} is {said}, which cannot be used"
             if set(OPTIONS.get(name, ())) - set(settled):
                 raise InputError(f"{line}; give {spelled(name)}") from None
-            tell(f"{line} and is left out")
+            warn_once(f"{line} and is left out")
     return kept
 
 
@@ -137,7 +137,7 @@ def read_beside(path) -> dict:
     except FileNotFoundError:
         return {}
     except (OSError, Unreadable) as error:
-        raise InputError(f"{place}: cannot be read ({getattr(error, 'strerror', None) or error}); export.py writes it "
+        raise InputError(f"{place}: cannot be read ({reason(error)}); export.py writes it "
                          "beside the MINDIR") from None
     if not isinstance(facts, dict):
         raise InputError(f"{place}: contains no facts of a network; export.py writes it beside the MINDIR")

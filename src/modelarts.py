@@ -11,7 +11,7 @@ from pathlib import Path
 
 from src.config import read_options
 from src.console import InputError, RunError, counted, warn
-from src.foreign import printable, shown
+from src.foreign import printable, reason, shown
 
 
 @contextlib.contextmanager
@@ -134,7 +134,7 @@ def unzip(archive: Path, folder: Path) -> None:
         raise
     except OSError as error:
         place = f", at its member {shown(member.filename)}" if member else ""
-        raise InputError(f"{archive}: cannot be unpacked ({printable(error.strerror or error, 200)}{place})") from None
+        raise InputError(f"{archive}: cannot be unpacked ({printable(reason(error), 200)}{place})") from None
     except Exception as error:    # zipfile and its decoders raise many kinds for a damaged archive
         raise InputError(f"{archive}: cannot be unpacked, it is damaged ({printable(error, 200)})") from None
 

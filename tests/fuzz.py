@@ -39,7 +39,6 @@ from src.data.mask_values import class_map, read_colors
 from src.data.pictures import limit_pixels, read_bytes, read_pair
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
-from src.models.model_file import facts_beside
 from src.weights import checkpoint, formats
 from src.weights.manifest import MANIFEST, check_sha256, read_manifest
 from src.weights.protobuf import as_varint, field
@@ -194,8 +193,6 @@ def text_kinds(folder: Path) -> dict:
     own = own_options("train")
     return {
         "recipe": Kind([YAML.encode(), DATASET.encode()], folder / "r.yaml", lambda path: read_recipe(path, own)),
-        "config.yaml": Kind([YAML.encode()], folder / "config.yaml", lambda path: metadata.checked(
-            facts_beside(path), path)),
         FILE: Kind([DATASET.encode(), YAML.encode()], folder / FILE, read_facts),
         "list": Kind(["a b.png\nä\tö ü.png\n\n".encode(), b"\xef\xbb\xbfa b\r\n"], folder / "l.txt", read_list),
         "colors": Kind([b"0 0 0 0\n255 0 1 3 # x\n", b"0 0\n7 1\n"], folder / "c.txt", read_colors),

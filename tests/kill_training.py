@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from src.training.state import read_manifest
+from src.weights.manifest import read_manifest
 from tests.conftest import ROOT, TINY
 
 SETTINGS = ("--train_epochs", 6, "--save_steps", 2, "--keep_checkpoint_max", 4, "--base_lr", 0.05)

@@ -1,5 +1,6 @@
 """The console: progress bars, colours and widths on a terminal, but not in logs; --help is fast and grouped."""
 import fcntl
+import importlib
 import os
 import pty
 import re
@@ -130,6 +131,17 @@ def test_help_of_the_small_programs(shell, program):
     assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and result.err == ""
     wrong = shell(sys.executable, ROOT / f"src/tools/{program}.py")
     assert wrong.code == 2 and wrong.err.startswith("error: ") and wrong.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", sorted(
+    str(path.relative_to(ROOT)) for folder in (".", "src/data", "src/tools") for path in (ROOT / folder).glob("*.py")
+    if "sys.exit(run_program(main" in path.read_text()))
+def test_every_program_takes_debug(program, capsys):
+    main = importlib.import_module(program[:-3].replace("/", ".")).main
+    with pytest.raises(SystemExit) as end:
+        main(["--debug", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert end.value.code == 0 and said.count("--debug ") == 1 and "show the traceback of an error" in said
 
 
 def test_an_array_that_memory_cannot_hold_is_one_line(run):

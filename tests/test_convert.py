@@ -143,6 +143,17 @@ def test_an_existing_file_is_kept(tmp_path, run):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pth", "b.ckpt"]
 
 
+def test_the_source_is_never_replaced(tmp_path, run):
+    source = save_as(random_resnet(**TINY_SIZE), tmp_path / "a.pth")
+    (tmp_path / "link.pth").symlink_to(source)
+    content = source.read_bytes()
+    for target in (source, tmp_path / "link.pth"):
+        refused = run(convert_resnet101.main, "--src", source, "--dst", target, "--overwrite",
+                      "--model", "deeplab_v3_tiny_s16")
+        assert refused.code == 2 and f"--dst {target}: is the input {source}" in refused.err, refused
+    assert source.read_bytes() == content
+
+
 def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn, tmp_path, run):
     network = random_resnet(**TINY_SIZE)
     zoo = write_ckpt(tmp_path / "zoo.ckpt", mindspore_names(network, "down_sample_layer", "end_point"))

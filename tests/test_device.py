@@ -29,6 +29,16 @@ def test_an_ascend_that_cannot_be_used_is_an_error(ascend, capsys):
     assert open_device("CPU").target == "CPU", "the CPU can still be chosen"
 
 
+def test_a_gpu_that_cannot_be_used_is_an_error(shell):
+    """In a process of its own: MindSpore keeps the target that it was given."""
+    result = shell(sys.executable, "-c", "from src.device import open_device; open_device('GPU')", cwd=ROOT)
+    if result.code == 0:
+        pytest.skip("this machine has a GPU that MindSpore can use")
+    last = result.err.strip().splitlines()[-1]
+    assert "InputError: --device_target GPU: Unsupported device target GPU" in last
+    assert "CUDA 11.6 with cuDNN 8.5" in last and "give --device_target CPU" in last, last
+
+
 @pytest.mark.parametrize("target", ["Ascend", "GPU", "CPU"])
 def test_published_spellings_mean_themselves(target, ascend, capsys):
     assert resolve_target(target) == target

@@ -3,7 +3,6 @@ import json
 
 import numpy as np
 import pytest
-import yaml
 
 import eval as evaluation
 import eval_onnx
@@ -155,19 +154,6 @@ def test_the_published_name_is_used_where_the_file_has_no_facts(data, run, tmp_p
 def test_facts_in_a_file_come_before_its_name(tmp_path):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", {"network": NAME})
     assert read_facts(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "")["network"] == NAME
-
-
-def test_a_config_beside_a_checkpoint_of_an_earlier_version_is_used(data, run, tmp_path):
-    said = {"model": "deeplab_v3_tiny_s8", "atrous_rates": [2, 4, 6], "num_classes": 6, "crop_size": 65,
-            "image_mean": [1.0, 2.0, 3.0], "image_std": [4.0, 5.0, 6.0], "ignore_label": 254, "base_lr": 0.1}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
-    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt")
-    assert read_facts(tmp_path / "net.ckpt", "") == {
-        "network": "deeplab_v3_tiny_s8", "atrous_rates": [2, 4, 6], "num_classes": 6, "crop_size": 65,
-        "mean": [1, 2, 3], "std": [4, 5, 6], "ignore_label": 254}
-    assert run(evaluation.main, *data, "--ckpt_path", tmp_path / "net.ckpt").code == 0
-    settings = json.loads((tmp_path / "r.json").read_text())["settings"]
-    assert (settings["crop_size"], settings["mean"], settings["std"]) == (65, [1, 2, 3], [4, 5, 6])
 
 
 def test_the_command_line_wins_where_that_makes_sense(trained, data, run, tmp_path):

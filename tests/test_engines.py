@@ -9,7 +9,8 @@ import pytest
 
 import eval as evaluation
 from src.console import InputError
-from src.evaluation.inference import FIVE_SCALES, Segmenter, Settings, segment
+from src.evaluation.inference import Segmenter, segment
+from src.evaluation.letterbox import FIVE_SCALES, Settings
 from src.models import model as models
 from src.models.model import ENGINES, open_model
 from tests.conftest import ROOT

@@ -50,6 +50,21 @@ def test_result_and_console(options, trained, run, tmp_path):
     assert image.shape[1] % 3 == 0 and image.std() > 5
 
 
+def test_the_data_says_what_is_ignored(options, drawn, run, tmp_path):
+    """Not the user, and not the checkpoint: by another value the masks would be misread."""
+    result = run(evaluation.main, *options, "--ignore_label", 254)
+    said = f"--ignore_label 254: but {drawn / 'dataset.yaml'} says 255; leave the option out"
+    assert result.code == 2 and said in result.err, result
+    (tmp_path / "val.txt").write_bytes((drawn / "voc_val_lst.txt").read_bytes())
+    (tmp_path / "dataset.yaml").write_text("num_classes: 6\nignore_label: 0\n")
+    short = [*options, "--data_lst", tmp_path / "val.txt"]
+    result = run(evaluation.main, *short)
+    assert result.code == 2 and "mask value 255 is neither a class (0 to 5) nor ignore_label 0" in result.err, result
+    result = run(evaluation.main, *short, "--ignore_label", 255)
+    assert result.code == 2 and f"{tmp_path / 'dataset.yaml'} says 0" in result.err, result
+    assert entries(tmp_path) == ["dataset.yaml", "val.txt"]
+
+
 def test_rows_of_the_matrix_are_the_truth(options, drawn, run, tmp_path):
     assert run(evaluation.main, *options).code == 0
     counts = np.array(json.loads((tmp_path / "result.json").read_text())["confusion_matrix"])

@@ -14,7 +14,6 @@ from src.console import InputError
 from src.data.facts import FILE, check_names, read_facts
 from src.foreign import Unreadable, load_json, load_yaml, printable, read_bounded, shown
 from src.models import onnx_file
-from src.models.model_file import facts_beside
 from tests.conftest import ROOT
 from tests.foreign import onnx
 
@@ -53,8 +52,6 @@ def test_hostile_yaml_is_one_line_within_a_second(tmp_path, kind):
         assert time.perf_counter() - start < 5
         assert str(error.value).isprintable() and len(str(error.value)) < 600 and name in str(error.value)
         assert part in str(error.value) or name == FILE
-    (tmp_path / "config.yaml").write_text(text)
-    assert facts_beside(tmp_path / "a.ckpt") == {}, "beside a checkpoint it may be anybody's"
 
 
 def test_without_libyaml_the_same_is_refused(monkeypatch):

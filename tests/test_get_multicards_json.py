@@ -99,6 +99,22 @@ def test_a_place_that_cannot_be_written(place, part, run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["h"]
 
 
+def test_only_an_earlier_table_is_replaced_and_no_input(run, tmp_path):
+    short = ["10.0.0.1", "--hccn_conf", hccn(tmp_path / "h", (0, 1))]
+    for legacy in ([], ["--legacy"]):    # over the table before, of either layout
+        for _ in range(2):
+            assert run(get_multicards_json.main, *short, *legacy, "--output", "t.json").code == 0
+    (tmp_path / "mine.json").write_text('{"version": "1.0"}')
+    result = run(get_multicards_json.main, *short, "--output", "mine.json")
+    assert result.code == 2 and "--output mine.json: exists and is not a rank table" in result.err, result
+    assert (tmp_path / "mine.json").read_text() == '{"version": "1.0"}'
+    table = (tmp_path / "t.json").read_bytes()
+    for arguments, name in ((["--merge", "t.json"], "t.json"), (short, "h")):
+        result = run(get_multicards_json.main, *arguments, "--output", name)
+        assert result.code == 2 and f"--output {name}: is the input" in result.err, result
+    assert (tmp_path / "t.json").read_bytes() == table and "address_0=" in (tmp_path / "h").read_text()
+
+
 @pytest.mark.parametrize("table, part", [
     ("{", "is not a rank table"), ("[]", "is not a rank table"), ('{"server_list": [{}]}', "KeyError"),
     ('{"server_list": [], "status": "completed"}', "its ranks are []"),

@@ -21,7 +21,8 @@ import predict
 from src.console import RunError
 from src.data.lists import format_pair, read_list
 from src.data.sample import CLASSES
-from src.evaluation.inference import Segmenter, Settings
+from src.evaluation.inference import Segmenter
+from src.evaluation.letterbox import Settings
 from src.export.mindir import to_version_1
 from src.export.mindspore_file import export
 from src.metadata import beside

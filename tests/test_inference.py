@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from src.data.labels import make_labels
-from src.evaluation.inference import FIVE_SCALES, Segmenter, Settings, evaluate, letterbox, letterbox_size
+from src.evaluation.inference import Segmenter, evaluate
+from src.evaluation.letterbox import FIVE_SCALES, Settings, letterbox, letterbox_size
 from src.evaluation.planes import add_resized, argmax_map
 from src.models.model import open_model
 from src.nets.architecture import architecture

@@ -5,7 +5,8 @@ import pytest
 import train
 from src.console import InputError
 from src.data.labels import Labels
-from src.evaluation.inference import Segmenter, Settings, evaluate
+from src.evaluation.inference import Segmenter, evaluate
+from src.evaluation.letterbox import Settings
 from src.evaluation.planes import argmax_map, summed_planes
 from src.training import memory
 

@@ -165,7 +165,7 @@ def test_training_normalises_bytes_as_evaluation_does():
             seen.append(image.asnumpy())
             return image
 
-    from src.evaluation.inference import Settings
+    from src.evaluation.letterbox import Settings
     cell = TrainingNetwork(None, lambda logits, label: logits, mean, std)
     cell.network = Capture()
     image = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, 1)

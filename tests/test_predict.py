@@ -15,9 +15,8 @@ import predict
 from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
-from src.evaluation.inference import Segmenter, Settings
-from src.metadata import checked
-from src.models.model_file import facts_beside
+from src.evaluation.inference import Segmenter
+from src.evaluation.letterbox import Settings
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT
@@ -143,16 +142,6 @@ def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, dr
         assert (maps[0] != other).mean() < 1e-3, "sums in another order may turn a pixel"
     wrong = run(predict.main, photos, "--model", tmp_path / "no ending", "--scales", 0.5, "--device_target", "CPU")
     assert wrong.code == 2 and "takes 65x65 only" in wrong.err and "export it with --dynamic True" in wrong.err
-
-
-@pytest.mark.parametrize("text", ["model: {name: deeplab}\ncrop_size: '513'", "model: resnet50\nimage_std: [0, 1, 1]",
-                                  "- model", "text", "a: [", ""])
-def test_a_foreign_config_beside_a_checkpoint_is_left_alone(text, tmp_path):
-    (tmp_path / "config.yaml").write_text(text)
-    assert facts_beside(tmp_path / "network.ckpt") == {}
-    (tmp_path / "config.yaml").write_text("crop_size: 65\nmodel: {}\nimage_mean: [1, 2, 3]\nown: 1\n")
-    known = checked(facts_beside(tmp_path / "network.ckpt"), "config.yaml")
-    assert known == {"crop_size": 65, "mean": [1.0, 2.0, 3.0]}
 
 
 def test_turned_as_exif_says(options, run, tmp_path):

@@ -9,7 +9,8 @@ from PIL import Image
 
 import predict
 from src.drawing.heat import colours_of, heat_map
-from src.evaluation.inference import Segmenter, Settings
+from src.evaluation.inference import Segmenter
+from src.evaluation.letterbox import Settings
 from src.models.model import open_model
 from src.prediction.sources import pictures_in
 from tests.conftest import ROOT

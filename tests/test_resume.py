@@ -10,7 +10,8 @@ import pytest
 
 import train
 from src.console import InputError
-from src.training.state import MANIFEST, Schedule, find_checkpoint, read_manifest
+from src.training.state import Schedule, find_checkpoint
+from src.weights.manifest import MANIFEST, read_manifest
 from tests.conftest import ROOT, TINY
 
 

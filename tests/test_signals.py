@@ -11,7 +11,8 @@ import time
 import pytest
 
 import train
-from src.training.state import find_checkpoint, read_manifest
+from src.training.state import find_checkpoint
+from src.weights.manifest import read_manifest
 from tests.conftest import ROOT, TINY
 
 PROGRAM = f"""import os, signal, sys, time; sys.path.insert(0, {str(ROOT)!r})
@@ -240,7 +241,7 @@ def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tm
 def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, with_evaluation, run, tmp_path,
                                                                     monkeypatch):
     from src.training.callbacks import StopOnSignal
-    from src.training.evaluation import EvaluationInTraining
+    from src.training.validation import EvaluationInTraining
     command = [train.main, *options, *with_evaluation, "--train_epochs", 2, "--train_dir", tmp_path]
     with monkeypatch.context() as patch:
         original = EvaluationInTraining.look
@@ -266,7 +267,7 @@ def test_resuming_for_more_epochs_names_the_right_option(trained, drawn, run, tm
 
 def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
     from src.console import RunError
-    from src.training.callbacks import Metrics
+    from src.training.metrics import Metrics
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     metrics = Metrics(tmp_path, "", 0)
     with pytest.raises(RunError, match="metrics.jsonl: cannot be written .No space left"):

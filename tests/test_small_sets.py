@@ -8,9 +8,9 @@ import train
 from src.config import parse_args
 from src.data.labels import Labels
 from src.device import Device, open_device
-from src.training.callbacks import Metrics
-from src.training.evaluation import EvaluationInTraining
+from src.training.metrics import Metrics
 from src.training.state import Schedule
+from src.training.validation import EvaluationInTraining
 from src.weights import checkpoint
 from tests.conftest import TINY
 from tests.test_resume import cut_after, figures

@@ -10,7 +10,8 @@ import pytest
 import eval_onnx
 import predict
 import train
-from src.evaluation.inference import Segmenter, Settings, segment
+from src.evaluation.inference import Segmenter, segment
+from src.evaluation.letterbox import Settings
 from src.evaluation.tiles import Tile, starts, strips
 from src.models.model import open_model
 from src.tools import summary

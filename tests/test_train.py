@@ -258,6 +258,20 @@ def test_a_wrong_evaluation_list_moves_nothing_of_an_earlier_run(options, run, t
     assert [path.name for path in (tmp_path / "ckpt").iterdir()] == ["metrics.jsonl"]
 
 
+@pytest.mark.parametrize("said, part", [
+    ("num_classes: 7\n", "--data_file {}: has 6 classes, but {} says 7; "),
+    ("num_classes: 6\nignore_label: 254\n", "--data_file {}: ignores 255, but {} says 254 for --eval_data_lst; the "),
+])
+def test_validation_masks_are_read_as_the_training_masks(said, part, options, drawn, run, tmp_path):
+    (tmp_path / "val.txt").write_bytes((drawn / "voc_val_lst.txt").read_bytes())
+    (tmp_path / "dataset.yaml").write_text(said)
+    short = [*options, "--train_epochs", 1, "--data_root", drawn, "--eval_data_lst", tmp_path / "val.txt"]
+    result = run(train.main, *short)
+    source = drawn / "train.mindrecord0"
+    assert result.code == 2 and part.format(source, tmp_path / "dataset.yaml") in result.err, result
+    assert not (tmp_path / "ckpt").exists()
+
+
 def test_an_even_crop_is_noted(options, run):
     result = run(train.main, *options, "--crop_size", 64, "--train_epochs", 1, "--batch_size", 24)
     assert result.code == 0 and "--crop_size 64" in result.err and "such as 65" in result.err

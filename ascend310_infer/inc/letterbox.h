@@ -1,5 +1,5 @@
 // A picture to the network's square input, and its probabilities back to the picture's size. The results equal those of
-// src/evaluation/inference.py to the last bit.
+// src/evaluation/letterbox.py to the last bit.
 #ifndef ASCEND310_INFER_INC_LETTERBOX_H_
 #define ASCEND310_INFER_INC_LETTERBOX_H_
 

@@ -16,7 +16,7 @@ from src.data.findings import Summary
 from src.data.labels import Labels, make_labels
 from src.data.lists import read_text
 from src.files import write_whole
-from src.foreign import Unreadable, load_yaml, read_bounded, shown
+from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
 
 FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
@@ -71,10 +71,8 @@ def read_facts(path) -> dict:
     """The facts of a dataset.yaml. Raises InputError in one line that names the file."""
     try:
         return check_facts(load_yaml(read_bounded(path)), path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except Unreadable as error:
-        raise InputError(f"{path}: not readable as YAML of a {FILE} ({error})") from None
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{path}: not readable as YAML of a {FILE} ({reason(error)})") from None
 
 
 def lists_written(root: Path) -> dict:
@@ -115,13 +113,14 @@ def labels_of(config, facts: dict, source) -> Labels:
     return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
 
 
-def check_classes(list_file, data_root, num_classes: int, source) -> dict:
-    """The facts of the dataset.yaml of a list. Raises InputError if it has another number of classes than `source`."""
+def check_classes(list_file, data_root, num_classes: int, source) -> tuple:
+    """The dataset.yaml of a list, as labels_beside gives it. Raises InputError if it has another number of classes than
+    `source`."""
     facts, path = labels_beside(list_file, data_root)
     if facts.get("num_classes", num_classes) != num_classes:
         raise InputError(f"{source}: has {num_classes} classes, but {path} says {facts['num_classes']}; take the data "
                          "that it was trained on, or correct that file")
-    return facts
+    return facts, path
 
 
 def facts_of(labels: Labels, source: str) -> dict:
@@ -129,10 +128,10 @@ def facts_of(labels: Labels, source: str) -> dict:
             "source": source.encode("utf-8", "replace").decode()}    # a folder's name may be no UTF-8
 
 
-def believe_ignore_label(config, root: Path):
-    """`config` with the ignore_label of the dataset.yaml in `root`, if there is one. Raises InputError if another one
-    was given."""
-    facts, path = labels_beside(root / FILE)
+def believe_ignore_label(config, list_file, data_root=""):
+    """`config` with the ignore_label of the dataset.yaml of a list, if there is one: how masks are read, their data
+    says. Raises InputError if another one was given."""
+    facts, path = labels_beside(list_file, data_root)
     return believe(config, {"ignore_label": facts["ignore_label"]} if "ignore_label" in facts else {}, path,
                    ("ignore_label",))
 

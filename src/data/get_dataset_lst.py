@@ -92,7 +92,7 @@ def make_lists(config) -> None:
     train, val = read_ids(sets / "train.txt"), read_ids(sets / "val.txt")
     if set(train) & set(val):
         raise InputError(f"{sets}: {sorted(set(train) & set(val))[0]} is in train.txt and in val.txt")
-    config = believe_ignore_label(config, root)
+    config = believe_ignore_label(config, root / FILE)
     check_lists(map(root.joinpath, LISTS), lists_written(root), config.overwrite)
     claim_file(root / FILE, "--data_root")
     images, gray = voc / "JPEGImages", voc / "SegmentationClassGray"

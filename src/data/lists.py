@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from src.console import InputError, number_of, warn
 from src.files import check_input, check_output, kind_of_file, write_whole
+from src.foreign import reason
 
 BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
@@ -47,7 +48,7 @@ def read_plain(path, what: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{what} {path}: {error.strerror or error}") from None
+        raise InputError(f"{what} {path}: {reason(error)}") from None
 
 
 def encoding_hint(data: bytes) -> str:

@@ -247,7 +247,7 @@ def make_own_lists(config) -> None:
     that contains all data."""
     places = places_of(config)
     root = find_root(places, config)
-    config = believe_ignore_label(config, root)
+    config = believe_ignore_label(config, root / FILE)
     kinds = ("pictures", "masks", "annotations")
     source = "; ".join(", ".join(f"{kind} of {path}" for kind, path in zip(kinds, place[1:]) if path)
                        for place in places)

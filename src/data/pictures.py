@@ -12,6 +12,7 @@ from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 from src.files import check_input
+from src.foreign import reason
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
@@ -47,7 +48,7 @@ def read_bytes(path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        raise InputError(f"{path}: {reason(error)}") from None
     except MemoryError:
         raise InputError(f"{path}: too large for the free memory") from None
 

@@ -62,6 +62,16 @@ def write_result(config, matrix, names, extra: dict) -> None:
                 kind_to_replace(config, "result"))
 
 
+def write_figures(config, pairs: list, matrix, labels, table, about: dict) -> None:
+    """Write the result with `about` and, if it was kept, the `table` of the pictures (per_image.PerImage), and say so.
+    """
+    write_result(config, matrix, labels.names, about)
+    print(f"result written to {config.result_file}")
+    if table:
+        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
+        print(f"figures of each picture written to {config.per_image_file}")
+
+
 def check_scored(matrix, ignore_label: int) -> None:
     """Raises RunError where no pixel could be scored: this is not a result."""
     if not matrix.counts.any():

@@ -3,16 +3,16 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-from src.config import believe
 from src.console import InputError
-from src.data.facts import check_classes
+from src.data.facts import believe_ignore_label, check_classes
 from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import limit_pixels, read_pair
 from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
-from src.evaluation.inference import FIVE_SCALES, Settings, evaluate
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import FIVE_SCALES, Settings
 from src.evaluation.per_image import PerImage
 from src.evaluation.results import (
     EvaluationLog,
@@ -20,7 +20,7 @@ from src.evaluation.results import (
     format_table,
     kind_to_replace,
     prepare_result,
-    write_result,
+    write_figures,
 )
 from src.evaluation.tiles import Tile
 from src.metadata import facts_in
@@ -37,7 +37,7 @@ def run(config, path, option: str) -> None:
     limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
-    config = with_facts(config, path, option)
+    config = believe_ignore_label(with_facts(config, path, option), config.data_lst, config.data_root)
     inputs = [path, config.data_lst, config.class_names,
               *(Path(config.data_root, name) for pair in pairs for name in pair)]
     is_distributed = getattr(config, "is_distributed", False)
@@ -49,8 +49,7 @@ def run(config, path, option: str) -> None:
     if device.rank == 0:
         prepare_result(config, inputs)
     model.check(settings)
-    facts = check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
-    config = believe(config, {"ignore_label": facts.get("ignore_label", config.ignore_label)}, config.data_lst)
+    check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     if device.rank == 0:
         print(headline(model, settings), flush=True)
@@ -129,11 +128,7 @@ def write_all(config, pairs: list, model, settings: Settings, labels, device: De
     if settings.tile:
         print(f"{settings.tile}: not a published mode")
     edges = gallery.boundary.summary() if gallery else {}
-    write_result(config, matrix, labels.names, about | edges)
-    print(f"result written to {config.result_file}")
-    if table:
-        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
-        print(f"figures of each picture written to {config.per_image_file}")
+    write_figures(config, pairs, matrix, labels, table, about | edges)
     if gallery:
         more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
         page = write_report(config.report, matrix, gallery, labels, about | more, device,

@@ -1,5 +1,4 @@
-"""MINDIR and AIR through MindSpore's own exporter, with the facts in a JSON file beside a MINDIR."""
-import json
+"""MINDIR and AIR through MindSpore's own exporter."""
 import shutil
 from pathlib import Path
 
@@ -9,13 +8,12 @@ import numpy as np
 from src.console import InputError, first_line
 from src.device import resolve_target, use_device
 from src.export.mindir import to_version_1
-from src.files import temporary_folder, write_whole
-from src.metadata import beside
+from src.files import temporary_folder
 from src.nets.net_factory import create_inference
 
 
 def write(config, network, facts: dict, path: Path) -> None:
-    """Write a folded network to `path` with an input of fixed sizes.
+    """Write a folded network to `path` with an input of fixed sizes; these formats have no place for `facts`.
 
     MindSpore refuses blanks and other characters in a path, so it writes into a temporary folder.
 
@@ -40,9 +38,3 @@ def export(cell, image, file_format: str, path: Path, rewrite=None) -> None:
         except (RuntimeError, ValueError) as error:
             raise InputError(f"--file_format {file_format}: {first_line(error)}") from None
         shutil.move(made, path)
-
-
-def write_facts(facts: dict, path: Path) -> None:
-    """Write the facts in a file beside a MINDIR, which has no place for them."""
-    if path.suffix == ".mindir":
-        write_whole(beside(path), json.dumps(facts, indent=1, ensure_ascii=False).encode())

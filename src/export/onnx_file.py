@@ -6,7 +6,7 @@ import onnx
 from src.console import counted
 from src.data.lists import read_list
 from src.data.pictures import decode_image, read_bytes
-from src.evaluation.inference import Settings
+from src.evaluation.letterbox import Settings
 from src.export.quantise import calibration_inputs, to_int8
 from src.metadata import to_texts
 from src.nets.onnx_graph import build_model
@@ -21,10 +21,6 @@ def write(config, network, facts: dict, path: Path) -> None:
         to_int8(model, calibration(config), path)
     else:
         onnx.save(model, str(path))
-
-
-def write_facts(facts: dict, path: Path) -> None:
-    """Do nothing: the ONNX file itself contains the facts."""
 
 
 def calibration(config):

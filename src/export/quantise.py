@@ -4,7 +4,7 @@ import logging
 import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from src.evaluation.inference import Settings, letterbox
+from src.evaluation.letterbox import Settings, letterbox
 from src.models.model import arrange
 
 # The classifier and all nodes after it stay float32: rounding the logits would cost accuracy directly.

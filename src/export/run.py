@@ -1,4 +1,5 @@
 """Export a checkpoint with softmax as ONNX, MINDIR or AIR, with the facts in the checkpoint."""
+import json
 from pathlib import Path
 
 from src.claims import claim_file
@@ -6,7 +7,7 @@ from src.console import InputError
 from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
-from src.files import check_output, writing
+from src.files import check_output, write_whole, writing
 from src.metadata import beside, describe, settled_by
 from src.models.model import import_optional, read_folded
 from src.models.model_file import read_facts, with_facts
@@ -36,7 +37,8 @@ def run(config) -> None:
     writer = import_optional(module, f"--file_format {config.file_format}", packages)
     with writing(path, "--file_name", kind, inputs) as aside:
         writer.write(config, network, facts, aside)
-    writer.write_facts(facts, path)
+    if config.file_format == "MINDIR":
+        write_whole(beside(path), json.dumps(facts, indent=1, ensure_ascii=False).encode())
     free = config.file_format == "ONNX" and config.dynamic
     shape = "any batch, height and width" if free else (
         f"batch {config.export_batch_size}, {config.input_size}x{config.input_size}")

@@ -81,7 +81,7 @@ class Model(NamedTuple):
     predict: object
 
     def check(self, settings) -> None:
-        """Raises InputError if `settings` (evaluation.inference.Settings) ask for an input of another size."""
+        """Raises InputError if `settings` (evaluation.letterbox.Settings) ask for an input of another size."""
         for scale in settings.scales:
             side = settings.input_size(scale)
             if self.size not in (None, side):

@@ -5,7 +5,6 @@ from pathlib import Path
 from src import metadata
 from src.console import InputError
 from src.files import check_input
-from src.foreign import Unreadable, load_yaml, read_bounded
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
 from src.weights import checkpoint
@@ -55,9 +54,9 @@ def read_facts(path, option: str, settled=()) -> dict:
 
 
 def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
-    """The facts in a checkpoint; else those of config.yaml beside it and of its own name; the number of classes."""
+    """The facts in a checkpoint; the network of its name, if it does not say it; the number of classes."""
     found, translation = translated(path, option)
-    facts = metadata.checked(found.facts, path, settled) if found.facts else facts_beside(path)
+    facts = metadata.checked(found.facts, path, settled)
     named = named_network(path.name)
     if named and "network" not in found.facts:
         facts["network"] = named
@@ -80,21 +79,6 @@ def note_assumed(path, facts: dict, network: str, option: str) -> None:
     is how to name it."""
     if "network" not in facts and kind_of(path, "") == "checkpoint":
         metadata.warn_once(f"{path}: does not say which network it holds; {network} is assumed; {option} names another")
-
-
-def facts_beside(path: Path) -> dict:
-    """The facts in the config.yaml that earlier versions of train.py wrote beside a checkpoint; {} without it.
-
-    The file may be another program's, so invalid values are ignored.
-    """
-    try:
-        saved = load_yaml(read_bounded(path.parent / "config.yaml"))
-    except (OSError, Unreadable):
-        return {}    # missing, or of another program
-    if not isinstance(saved, dict):
-        return {}
-    said = {name: saved[options[0]] for name, options in metadata.OPTIONS.items() if options[0] in saved}
-    return metadata.checked(said, path, sum(metadata.OPTIONS.values(), ()), tell=lambda line: None)
 
 
 def with_facts(config, path, option: str):

@@ -53,11 +53,10 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
         raise InputError(f"{OPTION}: {taken[0]} exists; --overwrite replaces it, another {OPTION} keeps it")
-    ours = recognised(folder / "coverage.json", "coverage")    # versions before this one put no mark into class maps
     for path in paths:
         check_output(path, OPTION, inputs=inputs if path in taken else ())
     for path in taken:
-        if path.suffix == ".png" and not ours and not recognised(path, "drawn"):
+        if path.suffix == ".png" and not recognised(path, "drawn"):
             raise InputError(f"{OPTION} {folder}: {path} is not a class map of predict.py; it may be the truth of a "
                              f"data set, so it is not replaced; give another {OPTION}")
         if path.suffix == ".json" and path != folder / "coverage.json" and not recognised(path, "outlines"):

@@ -12,7 +12,8 @@ from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
 from src.drawing.style import percent
-from src.evaluation.inference import Segmenter, Settings
+from src.evaluation.inference import Segmenter
+from src.evaluation.letterbox import Settings
 from src.evaluation.run import headline, settings_of, tiled
 from src.metadata import facts_in
 from src.models.model import open_model

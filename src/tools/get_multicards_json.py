@@ -10,7 +10,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
 from src.console import InputError, run_program
-from src.files import write_whole
+from src.files import check_output, recognised, write_whole
 
 EPILOG = "Several servers: run it on each, then: get_multicards_json.py --merge first.json second.json"
 
@@ -138,6 +138,13 @@ def merge(paths: list) -> list:
     return places
 
 
+def check_place(path: Path, inputs: list) -> None:
+    """Raises InputError if a table cannot be written there: only an earlier table is replaced, and no input."""
+    target = check_output(path, "--output", inputs=inputs)
+    if target.exists() and target.stat().st_size and not recognised(target, "rank_table"):
+        raise InputError(f"--output {path}: exists and is not a rank table, so it is not replaced; give another name")
+
+
 def main(argv=None):
     parser = Parser("get_multicards_json.py", description=__doc__, epilog=EPILOG)
     parser.add_argument("server_ip", nargs="?", metavar="SERVER_IP", help="address of this server")
@@ -159,6 +166,7 @@ def main(argv=None):
         places = [Place(rank, options.server_ip, device, ip) for rank, (device, ip) in enumerate(devices)]
     table = format_legacy(places) if options.legacy else format_table(places)
     path = Path(options.output or f"rank_table_{len(places)}p.json")
+    check_place(path, options.merge or [options.hccn_conf])
     write_whole(path, (json.dumps(table, indent=4) + "\n").encode(), "--output")
     print(f"{path}: {len(places)} devices on {len(servers_of(places))} servers ({', '.join(servers_of(places))})")
 

@@ -19,6 +19,7 @@ from src.arguments import Parser
 from src.claims import claim_folder
 from src.console import InputError, run_program, warn
 from src.device import resolve_target
+from src.foreign import reason
 from src.signals import on_signals
 from src.tools.get_multicards_json import read_table, servers_of
 
@@ -63,8 +64,8 @@ def check_port(port: int) -> None:
         try:
             probe.bind(("", port))
         except (OSError, OverflowError) as error:
-            raise InputError(f"MASTER_PORT {port}: cannot be used ({getattr(error, 'strerror', None) or error}); give "
-                             "another, or none on one machine: then a free one is used") from None
+            raise InputError(f"MASTER_PORT {port}: cannot be used ({reason(error)}); give another, or none on one "
+                             "machine: then a free one is used") from None
 
 
 def this_server(servers: list, node_rank, path) -> str:

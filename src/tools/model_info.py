@@ -28,7 +28,6 @@ def parse(argv):
                         f"say it: {', '.join(NETWORKS)}")
     parser.add_argument("--benchmark", action="store_true", help="measure each engine in a process of its own, some "
                         "seconds each; on an idle machine")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     given = parser.parse_args(argv)
     if given.crop_size is not None and not 33 <= given.crop_size <= 8193:
         raise InputError(f"--crop_size: must be 33 to 8193, not {given.crop_size}")

@@ -1,6 +1,5 @@
 """Compute the mIoU of a list from the probabilities that ascend310_infer --dump_probs wrote, one file at a time."""
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
 from src.data.facts import labels_beside, labels_of
-from src.data.lists import read_list
-from src.data.pictures import read_pair
-from src.evaluation.inference import letterbox_size
+from src.data.lists import Pair, read_list
+from src.data.pictures import check_headers, decode_mask, read_bytes
+from src.evaluation.letterbox import letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
 from src.evaluation.planes import add_resized, argmax_map
-from src.evaluation.results import check_scored, format_table, kind_to_replace, prepare_result, write_result
+from src.evaluation.results import check_scored, format_table, prepare_result, write_figures
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
@@ -30,6 +29,16 @@ def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:
     return values.reshape(num_classes, crop_size, crop_size)
 
 
+def read_mask(data_root, pair: Pair, labels) -> np.ndarray:
+    """The mask (H, W) uint8 of a pair; of the picture only the header is read. Raises InputError."""
+    paths = [Path(data_root, name) for name in pair]
+    data = [read_bytes(path) for path in paths]
+    check_headers(data, paths)    # the probabilities are of a picture of the mask's size
+    mask = decode_mask(data[1], paths[1])
+    labels.check(mask, paths[1])
+    return mask
+
+
 def main(argv=None):
     config = parse_args("postprocess", __doc__, argv)
     if not config.result_path:
@@ -38,22 +47,19 @@ def main(argv=None):
     prepare_result(config, [config.data_lst, config.class_names])
     facts, source = labels_beside(config.data_lst, config.data_root)
     labels = labels_of(config, facts, source)
-    load = partial(read_pair, config.data_root, labels=labels)
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     table = PerImage(labels) if config.per_image_file else None
     for pair in counted(pairs, "score", "image"):
-        image, mask = load(pair)
+        mask = read_mask(config.data_root, pair, labels)
         probs = read_probs(Path(config.result_path, f"{Path(pair.image).stem}_0.bin"), labels.num_classes,
                            config.crop_size)
         valid = letterbox_size(*mask.shape, config.crop_size)
         class_map = argmax_map(add_resized(None, probs, valid, mask.shape))
         matrix.update(mask, class_map)
         if table:
-            table(pair, image, mask, class_map)
+            table(pair, None, mask, class_map)
     print(format_table(matrix, labels.names))
-    write_result(config, matrix, labels.names, {"images": len(pairs)})
-    if table:
-        table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
+    write_figures(config, pairs, matrix, labels, table, {"images": len(pairs)})
     check_scored(matrix, labels.ignore_label)
 
 

@@ -3,7 +3,8 @@ import dataclasses
 from pathlib import Path
 
 from src.config import read_options
-from src.data.facts import labels_of, read_labels
+from src.console import InputError
+from src.data.facts import check_classes, labels_of, read_labels
 from src.data.labels import Labels
 from src.metadata import describe
 
@@ -19,6 +20,17 @@ def believe_data(config) -> tuple:
     """
     labels = labels_of(config, read_labels(config.data_file), config.data_file)
     return dataclasses.replace(config, num_classes=labels.num_classes, ignore_label=labels.ignore_label), labels
+
+
+def check_evaluation_data(config, labels: Labels) -> None:
+    """Raises InputError if the dataset.yaml of --eval_data_lst says another number of classes, or another ignored
+    value, than `labels`, by which the masks of both sets are read."""
+    train = f"--data_file {config.data_file}"
+    facts, path = check_classes(config.eval_data_lst, config.data_root, labels.num_classes, train)
+    if facts.get("ignore_label", labels.ignore_label) != labels.ignore_label:
+        said = config.given.get("ignore_label", f"{train}: ignores {labels.ignore_label}")
+        raise InputError(f"{said}, but {path} says {facts['ignore_label']} for --eval_data_lst; the masks of both need "
+                         "the same value, or correct that file")
 
 
 def facts_of_run(config, architecture, labels: Labels, device) -> dict:

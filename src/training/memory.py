@@ -102,4 +102,3 @@ def check_memory(config, num_classes: int) -> None:
     if not config.ignore_memory:
         raise InputError(f"{text}, and --ignore_memory goes on")
     warn(text)
-

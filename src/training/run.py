@@ -7,20 +7,20 @@ import mindspore as ms
 from src.claims import claim_folder
 from src.console import InputError, number_of, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
-from src.data.facts import check_classes
 from src.data.labels import Labels
 from src.data.pictures import limit_pixels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
 from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
-from src.training.callbacks import CheckpointSaver, Metrics, StopOnSignal, TrainingLog
+from src.training.callbacks import CheckpointSaver, StopOnSignal, TrainingLog
 from src.training.data_check import check_data
-from src.training.evaluation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
-from src.training.facts import believe_data, facts_of_run
+from src.training.facts import believe_data, check_evaluation_data, facts_of_run
 from src.training.folder import prepare_folder
 from src.training.memory import check_memory
+from src.training.metrics import Metrics
 from src.training.model import build_model
+from src.training.validation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
 from src.utils.learning_rates import learning_rates
 
 
@@ -72,7 +72,7 @@ def open_run(config) -> tuple:
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
     if pairs:
-        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, f"--data_file {config.data_file}")
+        check_evaluation_data(config, labels)
     if device.target == "CPU":
         check_memory(config, labels.num_classes)
     if device.rank == 0:
@@ -172,6 +172,6 @@ def draw_curves(train_dir: Path) -> None:
     """curves.png of metrics.jsonl; what goes wrong there is said and harms nothing, for the run is done."""
     try:
         from src.drawing.curves import plot  # a run does not depend on matplotlib
-        plot(train_dir / "metrics.jsonl", "")    # an earlier version drew it without a mark
+        plot(train_dir / "metrics.jsonl")
     except Exception as error:    # a matplotlib that is missing or broken, a full disk
         warn(f"{train_dir / 'curves.png'} was not drawn: {type(error).__name__}: {error}")

@@ -1,14 +1,12 @@
-"""The steps of a training run, and the list of its complete checkpoints: checkpoints.json in train_dir."""
-import json
+"""The steps of a training run, and the checkpoint that it is resumed from."""
 from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
-from src.files import write_whole
 from src.training import amp
 from src.weights import checkpoint
 from src.weights.loading import set_parameters
-from src.weights.manifest import MANIFEST, read_manifest
+from src.weights.manifest import MANIFEST, is_whole, read_manifest
 from src.weights.names import shorten
 
 # Entry of a checkpoint that is there with certain options only -> those options.
@@ -67,29 +65,6 @@ class Schedule(NamedTuple):
         """A step of the run, from its number."""
         epoch, before = divmod(step - 1, self.steps_per_epoch)
         return Position(step, epoch + 1, before + 1)
-
-
-def add_to_manifest(path: Path, step: int) -> None:
-    """Enter a checkpoint that is complete."""
-    entry = {"size": path.stat().st_size, "sha256": checkpoint.digest(path), "step": step}
-    write_manifest(path.parent, {**read_manifest(path.parent), path.name: entry})
-
-
-def drop_from_manifest(paths: list) -> None:
-    """Remove checkpoints of one folder and then their entries, so that none is left that no entry names."""
-    for path in paths:
-        path.unlink(missing_ok=True)
-    names = {path.name for path in paths}
-    entries = {name: entry for name, entry in read_manifest(paths[0].parent).items() if name not in names}
-    write_manifest(paths[0].parent, entries)
-
-
-def write_manifest(folder: Path, entries: dict) -> None:
-    write_whole(folder / MANIFEST, json.dumps(entries, indent=1).encode())
-
-
-def is_whole(path: Path, entry: dict) -> bool:
-    return path.is_file() and path.stat().st_size == entry["size"] and checkpoint.digest(path) == entry["sha256"]
 
 
 def find_checkpoint(resume: str, train_dir):

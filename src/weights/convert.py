@@ -1,9 +1,11 @@
 """Convert weights of other projects to a checkpoint of train.py, or a trained network to PyTorch, without MindSpore."""
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from src.console import InputError
+from src.files import check_output
 from src.metadata import believe_facts, checked, settled_by
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest, write
@@ -21,6 +23,7 @@ def run(config) -> None:
             raise InputError(f"--{name} is not given")
     if Path(config.dst).exists() and not config.overwrite:
         raise InputError(f"--dst {config.dst}: exists; give another name, or --overwrite to replace it")
+    check_output(config.dst, "--dst", inputs=[config.src])
     {"mindspore": to_mindspore, "torch": to_torch}[config.to](config)
 
 
@@ -49,11 +52,8 @@ def read_source(config) -> tuple:
 
 def summary(names: list) -> str:
     """Text of the dropped names; names of one kind are counted."""
-    kinds = {}
-    for name in names:
-        kind = next((end for end in ("num_batches_tracked",) if name.endswith(end)), None)
-        kind = "moments of the optimiser" if name.startswith("moments.") else kind or name
-        kinds[kind] = kinds.get(kind, 0) + 1
+    kinds = Counter("moments of the optimiser" if name.startswith("moments.") else
+                    "num_batches_tracked" if name.endswith("num_batches_tracked") else name for name in names)
     return ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()) or "nothing"
 
 

@@ -1,9 +1,11 @@
-"""Check weight files against the files beside them: checkpoints.json of a run, and FILE.sha256."""
+"""The files beside weight files that say what these must be: checkpoints.json of a run, and FILE.sha256."""
+import json
 import re
 from pathlib import Path
 
 from src.console import InputError
-from src.foreign import Unreadable, load_json, read_bounded, shown
+from src.files import write_whole
+from src.foreign import Unreadable, load_json, read_bounded, reason, shown
 from src.weights.checkpoint import digest
 
 MANIFEST = "checkpoints.json"
@@ -23,10 +25,8 @@ def read_manifest(folder) -> dict:
         entries = load_json(read_bounded(path))
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Unreadable as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    except (OSError, Unreadable) as error:
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
     if not isinstance(entries, dict):
         raise InputError(f"{path}: is not a list of checkpoints; move it away")
     for name, entry in entries.items():
@@ -39,6 +39,29 @@ def is_entry(entry) -> bool:
     """Whether `entry` has a valid size, SHA-256 and step."""
     return (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and bool(SHA256.fullmatch(entry["sha256"]))
             and all(type(entry.get(key)) is int and 0 <= entry[key] <= LARGEST for key in ("size", "step")))
+
+
+def add_to_manifest(path: Path, step: int) -> None:
+    """Enter a checkpoint that is complete."""
+    entry = {"size": path.stat().st_size, "sha256": digest(path), "step": step}
+    write_manifest(path.parent, {**read_manifest(path.parent), path.name: entry})
+
+
+def drop_from_manifest(paths: list) -> None:
+    """Remove checkpoints of one folder and then their entries, so that none is left that no entry names."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+    names = {path.name for path in paths}
+    entries = {name: entry for name, entry in read_manifest(paths[0].parent).items() if name not in names}
+    write_manifest(paths[0].parent, entries)
+
+
+def write_manifest(folder: Path, entries: dict) -> None:
+    write_whole(folder / MANIFEST, json.dumps(entries, indent=1).encode())
+
+
+def is_whole(path: Path, entry: dict) -> bool:
+    return path.is_file() and path.stat().st_size == entry["size"] and digest(path) == entry["sha256"]
 
 
 def check_sha256(path, option: str) -> None:
@@ -61,7 +84,7 @@ def sha256_beside(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, Unreadable) as error:
-        raise InputError(f"{beside}: {getattr(error, 'strerror', None) or error}") from None
+        raise InputError(f"{beside}: {reason(error)}") from None
     if not words or not SHA256.fullmatch(words[0].lower()):
         raise InputError(f"{beside}: does not begin with a SHA-256 of 64 hexadecimal digits")
     return words[0].lower()

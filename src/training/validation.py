@@ -11,7 +11,8 @@ from src.data.labels import Labels
 from src.data.lists import check_files, read_list
 from src.data.pictures import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
-from src.evaluation.inference import Settings, evaluate
+from src.evaluation.inference import evaluate
+from src.evaluation.letterbox import Settings
 from src.models.mindspore_engine import cell_runner, steady
 from src.nets.net_factory import InferenceNetwork
 from src.weights import checkpoint
@@ -146,8 +147,6 @@ class EvaluationInTraining(Callback):
         if not self.best_path.is_file():
             return -1.0
         facts = checkpoint.read(self.best_path, "the best network").facts
-        if "mean_iou" not in facts:    # written by an earlier version
-            return max((value for value in self.metrics.evaluations().values() if value is not None), default=-1.0)
         return facts["mean_iou"] if facts["step"] <= step else -1.0
 
     def check(self) -> None:
