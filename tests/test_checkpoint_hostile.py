@@ -149,14 +149,7 @@ ALL = sum(OPTIONS.values(), ())    # as if every option was given
 
 
 @pytest.mark.parametrize("facts, kept", [
-    ({"network": 7, "crop_size": "65", "num_classes": None}, {}),
-    ({"network": "deeplab_v4", "crop_size": 1.5, "ignore_label": 256}, {}),
-    ({"mean": [1, 2], "std": [0, 1, 1], "atrous_rates": []}, {}),
-    ({"mean": [1, 2, 10 ** 400], "std": [1, 1, -1], "atrous_rates": [6, 12, -18]}, {}),
-    ({"mean": {"a": 1}, "std": "abc", "atrous_rates": [[6], 12, 18], "crop_size": 10 ** 30}, {}),
-    ({"class_names": "abcdef"}, {}), ({"class_names": {name: 1 for name in "abcdef"}}, {}),
-    ({"class_names": list("abcdee")}, {}), ({"class_names": [*"abcde", "f\x1b[31m"]}, {}),
-    ({"class_names": ["a", "b", "c", "d", "e", 6]}, {}), ({"class_names": [str(n) for n in range(10 ** 5)]}, {}),
+    ({"mean": [1, 2, 10 ** 400], "std": "abc", "atrous_rates": [[6], 12, 18], "crop_size": 10 ** 30}, {}),
     ({"class_names": ["a", "b"], "num_classes": 2}, {}),    # the weights have six
     ({"class_names": list("abcdef"), "crop_size": 65}, {"class_names": list("abcdef"), "crop_size": 65}),
     ({"recipe": {"a": [{}]}, "unheard of": [1]}, {"recipe": {"a": [{}]}, "unheard of": [1]}),    # silently
@@ -170,17 +163,6 @@ def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path,
     assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
     silent = {*kept, "unheard of"} | ({"num_classes", "class_names"} if facts.get("num_classes") == 2 else set())
     assert len(said.splitlines()) == len(facts.keys() - silent), "one line for each"
-
-
-@pytest.mark.parametrize("name, value", [("network", "deeplab_v4"), ("crop_size", 1.5), ("ignore_label", 256),
-                                         ("mean", [1, 2]), ("std", [0, 1, 1]), ("atrous_rates", []),
-                                         ("num_classes", 1)])
-def test_facts_that_change_results_are_an_error(name, value, tmp_path, capsys):
-    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", {"class_names": 5, name: value})
-    with pytest.raises(InputError, match=f"net.ckpt: says {name} is .*, which cannot be used; give --"):
-        read_facts(tmp_path / "net.ckpt", "--ckpt_path")
-    assert "says class_names is 5, which cannot be used and is left out" in capsys.readouterr().err, "harmless"
-    assert name not in read_facts(tmp_path / "net.ckpt", "--ckpt_path", OPTIONS[name]) or name == "num_classes"
 
 
 def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tmp_path):
@@ -205,8 +187,8 @@ def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tm
     assert not (tmp_path / "r.json").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "[" * 99999, "\xff", '{"a": 1' + "0" * (1 << 20) + "}"],
-                         ids=range(7))
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "NaN", "[" * 99999, "\xff",
+                                  '{"a": 1' + "0" * (1 << 20) + "}"], ids=range(8))
 def test_invalid_facts_beside_a_mindir(text, tmp_path):
     path = tmp_path / "a.mindir"
     path.write_bytes(b"\x0a\x05MindSpore")

