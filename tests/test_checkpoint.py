@@ -59,37 +59,23 @@ def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
 
 
 @pytest.mark.parametrize("spoil, part", [
-    (lambda a: a.pop("network.resnet.conv1.weight"), "network.resnet.conv1.weight is missing"),
-    (lambda a: a.update({"network.extra": np.zeros(3, np.float32)}), "network.extra is unknown"),
-    (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}), r"bias has shape \(5,\), not \(4,"),
+    (lambda a: a.pop("network.resnet.conv1.weight"), "does not fit the network: .*conv1.weight is missing"),
+    (lambda a: a.update({"network.extra": np.zeros(3, np.float32)}), ".*: network.extra is unknown"),
+    (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}),
+     r"does not fit the network: .*bias has shape \(5,\), not \(4,"),
+    (lambda a: a["network.resnet.bn1.beta"].put(3, np.nan), r"network\.resnet\.bn1\.beta holds NaN or infinity"),
+    (lambda a: a.clear() or a.update({"features.0.weight": np.zeros(3, np.float32)}), "does not fit the network"),
 ])
 def test_nothing_loads_half(cell, tmp_path, spoil, part):
     arrays = values()
     spoil(arrays)
     path = write(tmp_path / "a.ckpt", arrays)
     before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
-    with pytest.raises(InputError, match=part):
+    with pytest.raises(InputError, match=f"--ckpt_pre_trained {path}: {part}"):
         load_pretrained(cell, path, filter_weight=False)
-    with pytest.raises(InputError, match=f"--ckpt_path {path}: does not fit the network: .*"):
+    with pytest.raises(InputError, match=f"--ckpt_path {path}: {part}"):
         read(path)
     assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
-
-
-def test_nan_among_the_weights_is_named(cell, tmp_path):
-    arrays = values()
-    arrays["network.resnet.bn1.beta"][3] = np.nan
-    path = write(tmp_path / "a.ckpt", arrays)
-    for attempt in (lambda: read(path), lambda: load_pretrained(cell, path, filter_weight=False)):
-        with pytest.raises(InputError, match=r"network\.resnet\.bn1\.beta holds NaN or infinity"):
-            attempt()
-
-
-def test_a_file_that_fits_nothing(cell, tmp_path):
-    path = write(tmp_path / "a.ckpt", {"features.0.weight": np.zeros(3, np.float32)})
-    with pytest.raises(InputError, match="does not fit the network"):
-        read(path)
-    with pytest.raises(InputError, match="does not fit the network"):
-        load_pretrained(cell, path, filter_weight=False)
 
 
 def test_saving_is_complete_or_not_at_all(cell, tmp_path):

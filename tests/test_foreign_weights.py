@@ -86,16 +86,6 @@ def test_weights_that_become_nan_by_folding(network, changes, part):
         open_model(network(**changes), device="CPU")
 
 
-def test_training_refuses_nan_before_anything_is_loaded(network):
-    from src.weights.loading import load_pretrained
-
-    class Cell:
-        def parameters_and_names(self):
-            return [(name, np.zeros(shape)) for name, shape in architecture(TINY, 3).shapes().items()]
-    with pytest.raises(InputError, match="--ckpt_pre_trained .*conv2.weight holds NaN"):
-        load_pretrained(Cell(), network(**{WEIGHT: np.nan}), False)
-
-
 def test_a_sha256_beside_a_file_is_compared(network, tmp_path, run):
     path = network(f"{TINY}-1_2.ckpt")
     beside, right = tmp_path / f"{path.name}.sha256", checkpoint.digest(path)
