@@ -177,18 +177,3 @@ def test_every_shipped_recipe_parses_and_says_what_it_is(path):
     parse("train", "--config_path", str(path))
     assert path.read_text().startswith("# "), "a recipe begins with its purpose"
     assert yaml.safe_load(path.read_text())
-
-
-@pytest.mark.parametrize("program", ["train.py", "eval.py", "convert_resnet101.py", "src/data/build_seg_data.py",
-                                     "src/data/get_dataset_lst.py", "src/data/sample.py", "export.py", "eval_onnx.py",
-                                     "src/tools/postprocess.py", "src/data/check_data.py", "predict.py"])
-def test_help_of_each_program(shell, program):
-    result = shell(os_python(), ROOT / program, "--help")
-    assert result.code == 0 and "default:" in result.out and "--config_path" in result.out
-    imported = shell(os_python(), "-X", "importtime", ROOT / program, "--help").err
-    assert not re.search(r"\| +mindspore\b", imported), "--help must not wait for MindSpore"
-
-
-def os_python():
-    import sys
-    return sys.executable
