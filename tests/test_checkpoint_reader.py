@@ -121,18 +121,6 @@ def test_mindspore_reads_what_is_written_here(facts, tmp_path):
     assert all(np.array_equal(value.asnumpy(), weights[name]) for name, value in network.parameters_and_names())
 
 
-def test_mindspore_loads_a_run_of_train_as_it_did_before_there_were_facts(trained):
-    """MindCV and the model zoo load it in this way: other entries are ignored, and every weight is loaded."""
-    network = InferenceNetwork(create_network(NAME, 6))
-    before = {name: value.asnumpy().copy() for name, value in network.parameters_and_names()}
-    values = ms.load_checkpoint(str(trained / f"{NAME}-2_3.ckpt"))
-    assert checkpoint.FACTS in values and ms.load_param_into_net(network, values)[0] == []
-    strict = ms.load_checkpoint(str(trained / f"{NAME}-2_3.ckpt"), net=InferenceNetwork(create_network(NAME, 6)))
-    assert checkpoint.FACTS in strict
-    changed = [name for name, value in network.parameters_and_names() if not np.array_equal(before[name], value)]
-    assert len(changed) == len(before)
-
-
 def test_the_momenta_are_not_read_and_nothing_is_copied(trained):
     found = checkpoint.read(trained / f"{NAME}-2_3.ckpt", "--ckpt_path")
     array = found.arrays["network.resnet.conv1.weight"]
