@@ -57,11 +57,3 @@ def test_hard_examples_that_are_all_of_them_are_noted(capsys):
     assert "a step has 33800 pixels, so all are trained" in capsys.readouterr().err
     check_options(parse_args("train", "", ["--ohem", "0.7"]))
     assert capsys.readouterr().err == ""
-
-
-def test_without_the_options_the_loss_is_the_plain_one(drawn):
-    from src.config import parse_args
-    from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss
-    from src.training.model import make_loss
-    assert type(make_loss(parse_args("train", "", []), SIX)) is SoftmaxCrossEntropyLoss
-    assert type(make_loss(parse_args("train", "", ["--ohem", "0.7"]), SIX)) is BalancedCrossEntropyLoss

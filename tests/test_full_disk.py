@@ -48,7 +48,7 @@ def check(done, out) -> None:
     assert len(lines) == 1 or all(line.startswith("warning: ") for line in lines[:-1]), done
     assert all(len(line) < 500 for line in lines) and "written" in lines[-1], done
     left = [path for path in out.rglob("*") if ".aside" in path.name or path.name.startswith(".")]
-    assert left == [] and not list(out.rglob("*.mindrecord*"))
+    assert left == [] and not list(out.rglob("*.mindrecord*")) and not list(out.rglob("*.ckpt"))
 
 
 @pytest.mark.parametrize("name", NAMES)

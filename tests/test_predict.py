@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import eval_onnx
-import export
 import predict
 from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
@@ -114,22 +113,9 @@ def test_unique_names():
     assert len({name.casefold() for name in names}) == 5 and names[4] == "y"
 
 
-def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, drawn, run, tmp_path):
-    assert run(export.main, "--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", 6,
-               "--ckpt_file", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--file_format", "MINDIR", "--input_size", 65,
-               "--file_name", tmp_path / "tiny").code == 0
-    (tmp_path / "tiny.mindir").rename(tmp_path / "no ending")
-    for name, model in (("onnx", options[1]), ("ckpt", trained / "deeplab_v3_tiny_s16-2_3.ckpt"),
-                        ("mindir", tmp_path / "no ending")):
-        result = run(predict.main, photos, "--model", model, "--device_target", "CPU", "--output_dir", tmp_path / name,
-                     "--class_names", drawn / "classes.txt")
-        assert result.code == 0 and "tent" in (tmp_path / name / "coverage.csv").read_text(), result
-    maps = [np.stack([class_map(path) for path in sorted((tmp_path / name / "masks").rglob("*.png"))])
-            for name in ("onnx", "ckpt", "mindir")]
-    assert len(maps[0]) == 3
-    for other in maps[1:]:
-        assert (maps[0] != other).mean() < 1e-3, "sums in another order may turn a pixel"
-    wrong = run(predict.main, photos, "--model", tmp_path / "no ending", "--scales", 0.5, "--device_target", "CPU")
+def test_a_network_of_one_size_says_how_to_export_it_for_all(exported, photos, run):
+    wrong = run(predict.main, photos, "--model", exported("--dynamic", "False"), "--scales", 0.5, "--device_target",
+                "CPU")
     assert wrong.code == 2 and "takes 65x65 only" in wrong.err and "export it with --dynamic True" in wrong.err
 
 
@@ -141,19 +127,6 @@ def test_a_foreign_config_beside_a_checkpoint_is_left_alone(text, tmp_path):
     (tmp_path / "config.yaml").write_text("crop_size: 65\nmodel: {}\nimage_mean: [1, 2, 3]\nown: 1\n")
     known = checked(facts_beside(tmp_path / "network.ckpt"), "config.yaml")
     assert known == {"crop_size": 65, "mean": [1.0, 2.0, 3.0]}
-
-
-def test_turned_as_exif_says(options, run, tmp_path):
-    image = np.zeros((40, 80, 3), np.uint8)
-    image[:, :40] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6    # to be rotated clockwise by 90 degrees
-    Image.fromarray(image).save(tmp_path / "turned.jpg", exif=exif, quality=98)
-    Image.fromarray(np.rot90(image, -1).copy()).save(tmp_path / "upright.jpg", quality=98)
-    result = run(predict.main, tmp_path / "turned.jpg", tmp_path / "upright.jpg", *options)
-    assert result.code == 0, result.err
-    turned, upright = (class_map(tmp_path / f"out/masks/{name}.png") for name in ("turned", "upright"))
-    assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors write a byte order mark

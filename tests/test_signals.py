@@ -256,14 +256,6 @@ def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, wit
     assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
 
 
-def test_resuming_for_more_epochs_names_the_right_option(trained, drawn, run, tmp_path):
-    import shutil
-    shutil.copytree(trained, tmp_path / "ckpt")
-    result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--base_lr", "0.05", "--train_dir",
-                 tmp_path / "ckpt", "--resume", "auto", "--train_epochs", 5)
-    assert result.code == 2 and "--ckpt_pre_trained" in result.err and "--train_dir" in result.err, result
-
-
 def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
     from src.console import RunError
     from src.training.callbacks import Metrics
