@@ -1,5 +1,6 @@
 """Hand-made weight files and models for tests, valid and damaged."""
 import json
+import zipfile
 
 from src.weights.protobuf import as_varint, field
 
@@ -28,6 +29,13 @@ def onnx(*metadata_entries, places=()):
 def tensor(dims, content=None, kind=1, more=b""):
     text = b"".join(b"\x08" + as_varint(length) for length in dims) + b"\x10" + as_varint(kind)
     return text + (b"" if content is None else field(9, content)) + more
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
 
 
 def mindir(*parameters):

@@ -88,19 +88,12 @@ def pair(tmp_path):
     return tmp_path
 
 
-def spoil_mask(folder, array):
-    cv2.imwrite(str(folder / "a.png"), array)
-
-
 @pytest.mark.parametrize("text, spoil, part", [
     ("a.jpg a.png\nb.jpg b.png\n", None, "b.jpg: no such file, though"),
     ("a.jpg no.png\n", None, "no.png: no such file"),
-    ("", None, "is empty"), ("a.jpg\n", None, "line 1: 1 fields"), ("a b c\n", None, "line 1: 3 fields"),
+    ("a.jpg\n", None, "line 1: 1 fields"),
     ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
-    ("a.jpg a.png\n", lambda f: (f / "a.png").write_bytes((f / "a.png").read_bytes()[:300]), "a.png: damaged mask"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 but its picture"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((40, 50, 3), np.uint8)), "a.png: mode RGB"),
+    ("a.jpg a.png\n", lambda f: cv2.imwrite(str(f / "a.png"), np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
 ])
 def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     if spoil:
@@ -110,7 +103,7 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     assert not (pair / "result.json").exists()
 
 
-def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
+def test_bad_checkpoints(options, trained, run, tmp_path):
     for name in ("text.ckpt", "net.onnx"):
         (tmp_path / name).write_text("no checkpoint\n")
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
@@ -123,12 +116,9 @@ def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
-            (["--num_classes", 9, "--class_names", ""], ["--num_classes 9: but ", ".ckpt says 6; leave"]),
-            (["--model", "deeplab_v3_s16"], ["--model deeplab_v3_s16: but ", "-2_3.ckpt says deeplab_v3_tiny_s16;"]),
             (["--model", "deeplab_v3_s16", "--atrous_rates", 1, 2, 3],
              ["does not fit", "a ResNet of 1 1 1 3 blocks, not 3 4 23 3"]),
             (["--scales_type", 1, "--scales", 0.5], ["--scales_type 1"]),
-            (["--class_names", drawn / "voc_val_lst.txt", "--num_classes", 7], ["--num_classes 7: but "]),
             (["--class_names", ROOT / "NOTICE"], ["names for num_classes 6"])):
         result = run(evaluation.main, *options, *changes)
         assert result.code == 2 and all(part in result.err for part in parts), result.err

@@ -118,7 +118,6 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
     (["--file_format", "ONNX", "--ckpt_file", ""], "--ckpt_file is not given"),
     (["--file_format", "ONNX", "--ckpt_file", "no.ckpt"], "no.ckpt: no such file"),
     (["--file_format", "ONNX", "--ckpt_file", ROOT / "README.md"], "README.md: is not a MindSpore checkpoint"),
-    (["--file_format", "ONNX", "--export_model", "deeplab_v3_s8"], "says deeplab_v3_tiny_s16; leave the option out"),
     (["--file_format", "ONNX", "--export_model", "deeplab_v3_s8", "--atrous_rates", 1, 2, 3], "ResNet of 1 1 1 3"),
     (["--file_format", "ONNX", "--file_name", "/dev/null/a"], "--file_name /dev/null/a.onnx"),
     (["--file_format", "MINDIR", "--precision", "int8"], "--precision int8: with --file_format ONNX only"),

@@ -3,7 +3,6 @@ import json
 import os
 import sys
 import time
-import zipfile
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from src.foreign import Unreadable, load_json, load_yaml, printable, read_bounde
 from src.models import onnx_file
 from src.models.model_file import facts_beside
 from tests.conftest import ROOT
-from tests.foreign import onnx
+from tests.foreign import archive, onnx
 
 
 def bomb():
@@ -166,13 +165,6 @@ def test_a_folder_that_somebody_else_made_is_refused(temporary, make):
         pass
 
 
-def archive(path, **members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return path
-
-
 def test_archives_are_bounded_and_every_error_is_a_line(tmp_path, monkeypatch):
     large = archive(tmp_path / "b.zip", zeros=bytes(1 << 20))
     usage = modelarts.shutil.disk_usage(tmp_path)
@@ -180,9 +172,11 @@ def test_archives_are_bounded_and_every_error_is_a_line(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="unpacks to 1048576 bytes, and .* has 1000 free; nothing was unpacked"):
         modelarts.unzip(large, tmp_path / "out")
     monkeypatch.undo()
-    for number, members in enumerate(({"a": "x", "a/b": "y"}, {"n" * 300: "x"})):
-        with pytest.raises(InputError, match="cannot be unpacked"):
-            modelarts.unzip(archive(tmp_path / f"{number}.zip", **members), tmp_path / f"out{number}")
+    (tmp_path / "text.zip").write_bytes(b"PK no more")
+    for path in (tmp_path / "text.zip", archive(tmp_path / "file.zip", **{"a": "x", "a/b": "y"}),
+                 archive(tmp_path / "long.zip", **{"n" * 300: "x"})):
+        with pytest.raises(InputError, match=f"{path.name}: cannot be unpacked"):
+            modelarts.unzip(path, tmp_path / f"from {path.stem}")
     whole = archive(tmp_path / "c.zip", a=bytes(range(256)), b="text " * 300).read_bytes()
     rng = np.random.default_rng(1)
     for _ in range(100):

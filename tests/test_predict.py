@@ -124,6 +124,9 @@ def test_a_network_of_one_size_says_how_to_export_it_for_all(exported, photos, r
 def test_a_foreign_config_beside_a_checkpoint_is_left_alone(text, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
     assert facts_beside(tmp_path / "network.ckpt") == {}
+
+
+def test_our_config_beside_a_checkpoint_has_facts(tmp_path):
     (tmp_path / "config.yaml").write_text("crop_size: 65\nmodel: {}\nimage_mean: [1, 2, 3]\nown: 1\n")
     known = checked(facts_beside(tmp_path / "network.ckpt"), "config.yaml")
     assert known == {"crop_size": 65, "mean": [1.0, 2.0, 3.0]}
