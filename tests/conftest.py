@@ -1,8 +1,10 @@
 """Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,41 @@ prepare_environment()    # as programs do, before any test imports MindSpore
 def entries(folder) -> list:
     """Sorted names in a folder, without the lock files that a program holds until its process ends."""
     return sorted(path.name for path in Path(folder).iterdir() if not path.name.endswith(".deeplab_v3.lock"))
+
+
+def metrics(folder) -> list:
+    """The lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def figures(folder, name="loss") -> dict:
+    """step -> loss, or another figure, of a run."""
+    return {line["global_step"]: line[name] for line in metrics(folder) if name in line}
+
+
+def wait_until(condition, seconds=60):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def wait_for_lines(folder, count, seconds=300):
+    """Wait until a run has written this many lines of metrics."""
+    path = folder / "metrics.jsonl"
+    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count, seconds)
+
+
+def cut_after(folder, step, target):
+    """A copy of a run that was interrupted after `step`: without later checkpoints, but with their metrics."""
+    from src.weights.manifest import MANIFEST, read_manifest
+    target.mkdir()
+    kept = {name: entry for name, entry in read_manifest(folder).items() if entry["step"] <= step}
+    for name in kept:
+        (target / name).write_bytes((folder / name).read_bytes())
+    (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
+    (target / MANIFEST).write_text(json.dumps(kept))
+    return target
 
 
 class Result(NamedTuple):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.data import build_seg_data
 from src.drawing.palette import palette
-from tests.conftest import ROOT, entries
+from tests.conftest import ROOT, entries, wait_until
 
 
 def records(path):
@@ -174,10 +174,7 @@ def test_what_a_killed_build_leaves_is_swept_by_the_next(pairs, run):
 
 def test_the_processes_of_a_killed_build_end_and_let_go_of_its_lock(pairs, run):
     workers = killed(pairs, lambda process: len(children(process)) > 1, "--workers", "2")
-    deadline = time.monotonic() + 60
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline, "they wait for work for ever"
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(is_running, workers)))    # they might wait for work for ever
     assert build(run, pairs, "--num_shards", 1).code == 0
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.test_launch import alive, hear_signals, wait_until
+from tests.conftest import ROOT, wait_until
+from tests.test_launch import alive, hear_signals
 
 SMALL = "num_classes: 6\ncrop_size: 65\nbatch_size: 4\ndevice_target: CPU\n"
 STAGES = {"s16_r1": ("s16_aug_train", "deeplab_v3_tiny_s16"), "s8_r1": ("s8_aug_train", "deeplab_v3_tiny_s8"),

@@ -1,5 +1,4 @@
 """Options for small data sets as users give them to train.py: what they refuse, freeze, end, and how runs resume."""
-import json
 
 import numpy as np
 import pytest
@@ -12,8 +11,7 @@ from src.training.callbacks import Metrics
 from src.training.evaluation import EvaluationInTraining
 from src.training.state import Schedule
 from src.weights import checkpoint
-from tests.conftest import TINY
-from tests.test_resume import cut_after, figures
+from tests.conftest import TINY, cut_after, figures
 
 LAST = "deeplab_v3_tiny_s16-2_3.ckpt"
 BAD = [
@@ -79,7 +77,7 @@ def test_what_a_run_with_everything_leaves(everything, trained):
         if name.startswith("network."):
             frozen = name.startswith(("network.resnet.conv1.", "network.resnet.bn1.", "network.resnet.layer1."))
             assert np.array_equal(value, start.arrays[name]) == frozen, name
-    rates = [json.loads(line)["lr"] for line in (folder / "metrics.jsonl").read_text().splitlines() if "lr" in line]
+    rates = list(figures(folder, "lr").values())
     assert rates[0] == pytest.approx(0.01 / 3) and rates[2] > rates[1] > rates[0] and rates[5] < rates[3] < rates[2]
     assert end.arrays["learning_rate_group_0"] == pytest.approx(10 * np.array(rates), rel=1e-6)
     assert end.facts["recipe"].items() >= {

@@ -10,7 +10,7 @@ import yaml
 import train
 from src.console import InputError
 from src.data.labels import Labels
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, figures, metrics
 
 
 @pytest.fixture
@@ -18,15 +18,11 @@ def options(drawn, tmp_path):
     return [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt"]
 
 
-def losses(folder):
-    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 def test_what_a_run_leaves(trained):
     assert sorted(path.name for path in trained.iterdir()) == [
         "checkpoints.json", "config.yaml", "curves.png",
         *(f"deeplab_v3_tiny_s16-{name}.ckpt" for name in ("1_2", "2_1", "2_3")), "metrics.jsonl"]
-    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(trained)
     assert [(line["epoch"], line["step"], line["global_step"]) for line in lines] == [
         (1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 4), (2, 2, 5), (2, 3, 6)]
     assert lines[0]["lr"] == 0.05 and lines[-1]["lr"] < 0.005 and all(line["images_per_s"] > 0 for line in lines)
@@ -102,24 +98,23 @@ def test_console_lines_seed_and_earlier_runs(options, run, tmp_path):
     assert re.search(r"^epoch time: [\d.]+ ms, per step time: [\d.]+ ms$", first.out, re.M)
     assert first.err == "", "a log holds no progress bar"
     folder = tmp_path / "ckpt"
-    before, kept = losses(folder), (folder / "deeplab_v3_tiny_s16-1_3.ckpt").read_bytes()
+    before, kept = figures(folder), (folder / "deeplab_v3_tiny_s16-1_3.ckpt").read_bytes()
     again = run(train.main, *options, "--train_epochs", 1)
     assert f"was moved to {folder / 'earlier_1'}" in again.out
-    assert losses(folder) == before, "one seed, one run, whether batches are looked at or not"
+    assert figures(folder) == before, "one seed, one run, whether batches are looked at or not"
     assert (folder / "earlier_1/batch_1.png").is_file()
     assert (folder / "earlier_1/deeplab_v3_tiny_s16-1_3.ckpt").read_bytes() == kept
 
 
 def test_one_seed_gives_one_run_to_the_bit(drawn, shell, tmp_path):
-    """12 steps in two processes with different numbers of workers; losses are compared as text, so to the bit."""
+    """12 steps in two processes with different numbers of workers."""
     curves = {}
     for name, seed, workers, epochs in (("a", 5, 1, 4), ("b", 5, 2, 4), ("c", 6, 1, 1)):
         result = shell(sys.executable, ROOT / "train.py", *TINY, "--data_file", drawn / "train.mindrecord0",
                        "--train_dir", tmp_path / name, "--train_epochs", epochs, "--base_lr", "0.05", "--seed", seed,
                        "--workers", workers)
         assert result.code == 0, result.err
-        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-        curves[name] = [re.search(r'"loss": ([^,]+),', line)[1] for line in lines]
+        curves[name] = list(figures(tmp_path / name).values())
     assert len(curves["a"]) == 12 and curves["a"] == curves["b"]
     assert curves["c"][0] != curves["a"][0], "another seed is another run from its first step on"
 
@@ -153,7 +148,7 @@ def test_training_learns(options, run, tmp_path):
     result = run(train.main, *options, "--train_epochs", 12, "--base_lr", "0.05", "--keep_checkpoint_max", 2,
                  "--save_steps", 3)
     assert result.code == 0, result.err
-    curve = losses(tmp_path / "ckpt")
+    curve = list(figures(tmp_path / "ckpt").values())
     assert np.mean(curve[-6:]) < 0.75 * np.mean(curve[:6]), curve
     assert sorted(path.name for path in (tmp_path / "ckpt").glob("*.ckpt")) == [
         "deeplab_v3_tiny_s16-11_3.ckpt", "deeplab_v3_tiny_s16-12_3.ckpt"]
