@@ -1,4 +1,5 @@
 """Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
+import importlib.util
 import json
 import os
 import signal
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,6 +65,30 @@ def cut_after(folder, step, target):
     (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
     (target / MANIFEST).write_text(json.dumps(kept))
     return target
+
+
+def write_clip(path, frames):
+    """A video of these pictures of one size, 7 a second."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def load_script(path):
+    """A Python file outside the packages as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fake_predict(inputs):
+    """A network of three planes that depend on each pixel and on the mean of the input, as with image pooling."""
+    mean = inputs.mean((2, 3), keepdims=True)
+    return np.stack([inputs[:, 0], inputs[:, 1] * 2 + mean[:, 0], 0.5 - inputs[:, 2]], 1)
 
 
 class Result(NamedTuple):

@@ -11,9 +11,8 @@ from src.models.onnx_counts import count
 from src.nets.architecture import NETWORKS, architecture, multiply_adds
 from src.tools import model_info
 from src.weights import checkpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, load_script
 from tests.golden import golden_weights
-from tests.test_docs import load_script
 
 CHECKPOINT, NAME = "deeplab_v3_tiny_s16-2_3.ckpt", "deeplab_v3_tiny_s16"
 

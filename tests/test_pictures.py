@@ -1,5 +1,4 @@
 """Pictures, masks, labels and list files are read in the same way everywhere; errors name the file."""
-import io
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from src.data.lists import Pair, read_list
 from src.data.mask_values import class_map
 from src.data.pictures import decode_image, decode_mask, read_pair
 from src.drawing.palette import palette
+from tests.foreign import encoded, paletted
 
 
 def test_palette_equals_the_one_in_real_masks(voc_sample):
@@ -22,9 +22,7 @@ def test_palette_equals_the_one_in_real_masks(voc_sample):
 
 def test_palette_masks_are_read_as_class_numbers(tmp_path):
     numbers = np.array([[0, 15], [255, 20]], np.uint8)
-    image = Image.fromarray(numbers)
-    image.putpalette(palette().tobytes())
-    image.save(tmp_path / "p.png")
+    paletted(numbers).save(tmp_path / "p.png")
     assert np.array_equal(decode_mask((tmp_path / "p.png").read_bytes(), "p.png"), numbers)
     luminance = cv2.imread(str(tmp_path / "p.png"), cv2.IMREAD_GRAYSCALE)
     assert not np.array_equal(luminance, numbers), "what OpenCV would have given"
@@ -57,10 +55,9 @@ def test_gray_masks_of_every_kind_are_read_as_written():
     for shape in ((1, 1), (1, 9), (7, 1), (60, 81)):
         mask = rng.integers(0, 256, shape, dtype=np.uint8)
         for options in ({}, {"compress_level": 1}, {"transparency": 3}, {"dpi": (72, 72)}):
-            buffer = io.BytesIO()
-            Image.fromarray(mask).save(buffer, "png", **options)
-            assert np.array_equal(decode_mask(buffer.getvalue(), "m"), mask)
-            assert np.array_equal(decode_mask(buffer.getvalue() + b"more", "m"), mask)
+            data = encoded(mask, "png", **options)
+            assert np.array_equal(decode_mask(data, "m"), mask)
+            assert np.array_equal(decode_mask(data + b"more", "m"), mask)
 
 
 def test_cut_and_changed_gray_masks_are_refused():
@@ -75,12 +72,6 @@ def test_cut_and_changed_gray_masks_are_refused():
         changed = png[:place] + bytes([png[place] ^ 1]) + png[place + 1:]
         with pytest.raises(InputError, match="m.png: damaged mask"):
             decode_mask(changed, "m.png")
-
-
-def encoded(array, kind, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def with_orientation(orientation):

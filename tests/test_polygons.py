@@ -14,7 +14,7 @@ from src.data import build_seg_data, get_dataset_lst
 from src.data.annotations.reader import read_annotations
 from src.prediction.polygons import way_to
 from src.prediction.sources import Picture
-from tests.conftest import TINY
+from tests.conftest import TINY, write_clip
 
 FOREIGN = os.fsdecode(b"caf\xe9")    # Latin-1: no UTF-8
 
@@ -126,10 +126,7 @@ def test_corrections_are_not_replaced(kind, file, predicted, tmp_path):
 
 
 def test_videos_get_none(predicted, photos, trained, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for level in (0, 100, 200):
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
+    write_clip(tmp_path / "clip.avi", [np.full((48, 64, 3), level, np.uint8) for level in (0, 100, 200)])
     shutil.copy(photos / "b/x.png", tmp_path / "x.png")
     options = ["--model", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--device_target", "CPU", "--output_dir",
                tmp_path / "out", "--polygons", "labelme"]

@@ -19,7 +19,7 @@ from src.metadata import checked
 from src.models.model_file import facts_beside
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_clip
 
 
 @pytest.fixture
@@ -143,10 +143,8 @@ def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_pa
 
 
 def test_a_video(options, drawn, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for path in sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:6]:
-        writer.write(cv2.resize(cv2.imread(str(path)), (64, 48)))
-    writer.release()
+    paths = sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:6]
+    write_clip(tmp_path / "clip.avi", [cv2.resize(cv2.imread(str(path)), (64, 48)) for path in paths])
     result = run(predict.main, tmp_path / "clip.avi", *options)
     assert result.code == 0 and "6 frames, " in result.out and "images/s" in result.out, result
     video = cv2.VideoCapture(str(tmp_path / "out/videos/clip.mp4"))
@@ -159,17 +157,12 @@ def test_a_video(options, drawn, run, tmp_path):
     assert [path.name for path in (tmp_path / "out/videos").iterdir()] == ["clip.mp4"]
 
 
-def write_clip(path, frames):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    rng = np.random.default_rng(0)
-    for _ in range(frames):
-        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-    writer.release()
-    return path
+def noise(frames):
+    return np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), dtype=np.uint8)
 
 
 def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
-    path = write_clip(tmp_path / "cut.avi", 20)
+    path = write_clip(tmp_path / "cut.avi", noise(20))
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     result = run(predict.main, path, *options)
     assert result.code == 0, result
@@ -180,7 +173,7 @@ def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
 
 def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, tmp_path):
     """The file size is limited, as on a full disk; OpenCV's writer reports no error."""
-    write_clip(tmp_path / "clip.avi", 60)
+    write_clip(tmp_path / "clip.avi", noise(60))
     command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
     result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
     assert result.code == 1 and "clip.mp4: OpenCV wrote " in result.err and result.err.count("\n") == 1, result
@@ -250,11 +243,7 @@ def test_a_file_that_is_not_a_video_is_one_line(options, shell, tmp_path):
 
 
 def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "bad.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for _ in range(3):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
-    data = (tmp_path / "bad.avi").read_bytes()
+    data = write_clip(tmp_path / "bad.avi", noise(3)).read_bytes()
     (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
     result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
     assert result.code == 2 and "warning: " in result.err and "bad.avi: contains no frame" in result.err, result
