@@ -1,6 +1,7 @@
 """convert_resnet101.py: every source compared with PyTorch's features, the way back to PyTorch, and refused files."""
 import pickle
 
+import mindspore as ms
 import numpy as np
 import pytest
 
@@ -42,14 +43,11 @@ def mindspore_names(network, down_sample, head):
 
 
 def load(path):
-    import mindspore as ms
     return ms.load_checkpoint(str(path))
 
 
 def features(path, model, image):
     """layer4's output of the backbone in `path`, loaded as train.py does."""
-    import mindspore as ms
-
     from src.nets.net_factory import InferenceNetwork, create_network
     from src.weights.loading import load_pretrained
     cell = InferenceNetwork(create_network(model))
@@ -156,8 +154,6 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
 @pytest.mark.usefixtures("pynative")
 @pytest.mark.parametrize("model, size", [("deeplab_v3_tiny_s16", (65, 97)), ("deeplab_v3_tiny_s8", (60, 83))])
 def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, run, model, size):
-    import mindspore as ms
-
     from src.nets.net_factory import create_inference
     from src.weights.loading import read_network
     source, target = trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "a.safetensors"

@@ -3,6 +3,7 @@ import json
 import os
 
 import cv2
+import mindspore.dataset as ds
 import numpy as np
 import pytest
 import yaml
@@ -155,7 +156,6 @@ def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path)
 
 
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):
-    import mindspore.dataset as ds
     say(pairs)
     assert build(run, pairs, shards=2).code == 0
     facts = [read_labels(pairs / f"x.mindrecord{shard}") for shard in range(2)]
@@ -242,7 +242,6 @@ def test_after_the_lists_no_program_needs_the_classes(drawn, run, tmp_path):
 
 def test_a_sample_larger_than_mindspores_page(pairs, run):
     """12-megapixel BMPs: 36 MB each, where a page is 32 MB unless told."""
-    import mindspore.dataset as ds
     pixels = np.zeros((3000, 4000, 3), np.uint8)
     for number in range(2):
         pixels[number] = 7

@@ -3,9 +3,11 @@ import json
 import re
 import sys
 
+import mindspore as ms
 import numpy as np
 import pytest
 import yaml
+from mindspore import nn
 
 import train
 from src.console import InputError
@@ -31,9 +33,6 @@ def test_what_a_run_leaves(trained):
 
 
 def test_a_checkpoint_says_what_it_is_and_mindspore_ignores_it(trained):
-    import mindspore as ms
-    from mindspore import nn
-
     from src.nets.net_factory import create_network
     values = ms.load_checkpoint(str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"))
     facts = json.loads(bytes(values["deeplab_v3.facts"].asnumpy()))
