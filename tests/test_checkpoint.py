@@ -96,23 +96,16 @@ def test_mindcv_networks_load_as_they_are(cell, tmp_path):
     assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
 
 
-def test_a_network_for_red_green_blue_is_not_evaluated(tmp_path):
-    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "RGB"})
+@pytest.mark.parametrize("write", [
+    lambda path, order: checkpoint.write(values(), path, {"channel_order": order}),
+    lambda path, order: save_checkpoint(path, values(), append_dict={"channel_order": order.lower()})],
+    ids=["facts", "a text entry, as before there were facts"])
+def test_a_network_for_red_green_blue_is_not_evaluated(write, tmp_path):
+    write(tmp_path / "a.ckpt", "RGB")
     with pytest.raises(InputError, match="convert it with --channel_order bgr"):
         read(tmp_path / "a.ckpt")
-    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "BGR", "source": "x"})
-    assert len(read(tmp_path / "a.ckpt").weights) == len(values())
-
-
-def test_notes_of_an_earlier_converter_are_read(tmp_path):
-    """Before there were facts, they were text entries."""
-    for order, fits in (("rgb", False), ("bgr", True)):
-        save_checkpoint(tmp_path / order, values(), append_dict={"channel_order": order})
-        if fits:
-            read(tmp_path / f"{order}.ckpt")
-        else:
-            with pytest.raises(InputError, match="convert it with --channel_order bgr"):
-                read(tmp_path / f"{order}.ckpt")
+    write(tmp_path / "b.ckpt", "BGR")
+    assert len(read(tmp_path / "b.ckpt").weights) == len(values())
 
 
 def test_a_backbone_cannot_be_evaluated(tmp_path):

@@ -27,9 +27,12 @@ def parse(program, *argv):
     return parse_args(program, "", list(argv))
 
 
-def test_published_defaults():
-    config = parse("train")
-    assert {name: getattr(config, name) for name in PUBLISHED} == PUBLISHED
+@pytest.mark.parametrize("program, published", [("train", PUBLISHED), ("export", {
+    "export_batch_size": 1, "input_size": 513, "file_name": "deeplabv3", "file_format": "AIR",
+    "export_model": "deeplab_v3_s8", "input_format": "NCHW"})], ids=["train", "export"])
+def test_published_defaults(program, published):
+    config = parse(program)
+    assert {name: getattr(config, name) for name in published} == published
 
 
 def test_every_option_has_help_and_a_program():

@@ -128,10 +128,3 @@ def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
 def test_errors_are_one_line(options, run, changes, part):
     result = run(export.main, *options, *changes)
     assert result.code == 2 and part in result.err and len(result.err.strip().splitlines()) == 1, result.err
-
-
-def test_published_defaults():
-    from src.config import parse_args
-    config = parse_args("export", "", [])
-    assert (config.export_batch_size, config.input_size, config.file_name, config.file_format, config.export_model,
-            config.input_format) == (1, 513, "deeplabv3", "AIR", "deeplab_v3_s8", "NCHW")
