@@ -60,9 +60,8 @@ def through(path, *more):
 WEIGHT = "network__aspp__conv2__weight"
 
 
-@pytest.mark.parametrize("filler", [np.nan, np.inf])
-def test_nan_weights_are_refused_by_every_program(network, picture, run, tmp_path, filler):
-    path = network(**{WEIGHT: filler})
+def test_nan_weights_are_refused_by_every_program(network, picture, run, tmp_path):
+    path = network(**{WEIGHT: np.nan})
     calls = [(predict.main, picture, "--model", *through(path, "--crop_size", 65, "--output_dir", tmp_path / "o")),
              (export.main, "--ckpt_file", *through(path, "--file_format", "ONNX", "--file_name", tmp_path / "x")),
              (convert_resnet101.main, "--src", path, "--dst", tmp_path / "y.ckpt", "--model", TINY)]
