@@ -180,6 +180,16 @@ def drawn(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def val_list(drawn):
+    return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt"]
+
+
+@pytest.fixture(scope="session")
+def with_evaluation(drawn):
+    return ["--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
+
+
 TINY = ("--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--num_classes", "6", "--crop_size", "65",
         "--batch_size", "8")
 
@@ -195,7 +205,13 @@ def trained(drawn, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(trained, drawn, tmp_path_factory):
+def trained_file(trained):
+    """The last checkpoint of `trained`."""
+    return trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+
+
+@pytest.fixture(scope="session")
+def exported(trained_file, drawn, tmp_path_factory):
     """exported(*options) -> ONNX file of the trained tiny network."""
     import export
     folder, made = tmp_path_factory.mktemp("exported"), {}
@@ -204,9 +220,8 @@ def exported(trained, drawn, tmp_path_factory):
         if options not in made:
             made[options] = folder / f"{len(made)}.onnx"
             export.main(["--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", "6",
-                         "--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "ONNX",
-                         "--input_size", "65", "--class_names", str(drawn / "classes.txt"),
-                         "--file_name", str(made[options]), *options])
+                         "--ckpt_file", str(trained_file), "--file_format", "ONNX", "--input_size", "65",
+                         "--class_names", str(drawn / "classes.txt"), "--file_name", str(made[options]), *options])
         return made[options]
     return make
 

@@ -128,12 +128,11 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
         assert new[key] == pytest.approx(old[key], rel=1e-5), old
 
 
-def test_two_workers_end_early_together(drawn, trained, two_workers, tmp_path):
+def test_two_workers_end_early_together(with_evaluation, drawn, trained_file, two_workers, tmp_path):
     """Rank 0 alone counts the evaluations; a rank that went on would wait for the other for ever."""
     two_workers("train.py", *TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 5,
-                "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt", "--train_dir", tmp_path / "ckpt",
-                "--ckpt_pre_trained", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--base_lr", "1e-30", "--freeze_bn",
-                "--patience", 1)
+                *with_evaluation, "--train_dir", tmp_path / "ckpt", "--ckpt_pre_trained", trained_file, "--base_lr",
+                "1e-30", "--freeze_bn", "--patience", 1)
     assert list(figures(tmp_path / "ckpt", "mean_iou")) == [3, 6] and len(metrics(tmp_path / "ckpt")) == 8
     said = [path.read_text().count("so --patience ends the run")
             for path in sorted((tmp_path / "msrun").glob("worker_*.log"))]

@@ -12,17 +12,14 @@ import eval as evaluation
 from src.weights.checkpoint import read, write
 from tests.conftest import ROOT, TINY, entries
 
-CHECKPOINT = "deeplab_v3_tiny_s16-2_3.ckpt"
-
 
 @pytest.fixture
-def options(drawn, trained, tmp_path):
-    return [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names",
-            drawn / "classes.txt", "--ckpt_path", trained / CHECKPOINT,
-            "--result_file", tmp_path / "result.json"]
+def options(val_list, drawn, trained_file, tmp_path):
+    return [*TINY, *val_list, "--class_names", drawn / "classes.txt", "--ckpt_path", trained_file, "--result_file",
+            tmp_path / "result.json"]
 
 
-def test_result_and_console(options, trained, run, tmp_path):
+def test_result_and_console(options, trained_file, run, tmp_path):
     result = run(evaluation.main, *options, "--overlay_dir", tmp_path / "overlays", "--overlay_max", 4)
     assert result.code == 0, result.err
     found = json.loads((tmp_path / "result.json").read_text())
@@ -39,8 +36,7 @@ def test_result_and_console(options, trained, run, tmp_path):
         assert found[f"mean_{figure}"] == pytest.approx(np.nanmean(expected))
         means = next(line for line in result.out.splitlines() if line.startswith("mean "))
         assert f" {found[f'mean_{figure}']:.4f}" in means
-    checkpoint = trained / CHECKPOINT
-    assert found["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert found["checkpoint_sha256"] == hashlib.sha256(trained_file.read_bytes()).hexdigest()
     assert found["options"]["crop_size"] == 65 and found["images"] == 6
     assert f"mean IoU {found['mean_iou']:.6f}" in result.out and "pixel accuracy" in result.out
     assert "tent" in result.out and "images/s" in result.out
@@ -103,11 +99,11 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     assert not (pair / "result.json").exists()
 
 
-def test_bad_checkpoints(options, trained, run, tmp_path):
+def test_bad_checkpoints(options, trained_file, run, tmp_path):
     for name in ("text.ckpt", "net.onnx"):
         (tmp_path / name).write_text("no checkpoint\n")
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
-    backbone = {name: value for name, value in read(trained / CHECKPOINT, "").arrays.items() if "resnet" in name}
+    backbone = {name: value for name, value in read(trained_file, "").arrays.items() if "resnet" in name}
     write(backbone, tmp_path / "backbone.ckpt")
     for changes, parts in (
             (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is not a MindSpore checkpoint, ONNX file"]),

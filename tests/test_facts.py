@@ -226,9 +226,8 @@ def test_shards_of_two_builds_are_not_mixed(pairs, run):
         read_labels(pairs / "a/x0")
 
 
-def test_after_the_lists_no_program_needs_the_classes(drawn, run, tmp_path):
-    result = run(build_seg_data.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
-                 "--dst_path", tmp_path / "v", "--num_shards", 1)
+def test_after_the_lists_no_program_needs_the_classes(val_list, drawn, run, tmp_path):
+    result = run(build_seg_data.main, *val_list, "--dst_path", tmp_path / "v", "--num_shards", 1)
     assert result.code == 0 and "6 classes" in result.out, result.err
     assert read_labels(tmp_path / "v")["class_names"] == list(CLASSES)
     for source in (["--data_lst", drawn / "voc_val_lst.txt"], ["--data_file", tmp_path / "v"]):

@@ -99,11 +99,10 @@ def test_cppcheck():
     assert done.returncode == 0, done.stderr
 
 
-def test_launcher_equals_eval(program, model, drawn, trained, shell, run, tmp_path):
+def test_launcher_equals_eval(program, model, val_list, drawn, trained_file, shell, run, tmp_path):
     result = shell("bash", LAUNCHER, model, drawn, "", drawn / "voc_val_lst.txt", "CPU", 0, "--dump_probs")
     assert result.code == 0, result.out + result.err
-    done = run(eval_program.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
-               trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--result_file", tmp_path / "python.json")
+    done = run(eval_program.main, *val_list, "--ckpt_path", trained_file, "--result_file", tmp_path / "python.json")
     assert done.code == 0, done
     expected = json.loads((tmp_path / "python.json").read_text())
     acc = (tmp_path / "acc.log").read_text()

@@ -47,12 +47,11 @@ def report_of(folder):
     return json.loads((folder / "coverage.json").read_text())
 
 
-def test_a_list_with_masks_agrees_with_evaluation(options, drawn, exported, run, tmp_path):
+def test_a_list_with_masks_agrees_with_evaluation(options, val_list, drawn, exported, run, tmp_path):
     result = run(predict.main, drawn / "voc_val_lst.txt", *options, "--flip", "--scales", 0.5, 1, "--alpha", 0.3)
     assert result.code == 0 and f"results are in {tmp_path / 'out'}" in result.out, result
     assert run(eval_onnx.main, "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size",
-               65, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--flip", "--scales", 0.5, 1,
-               "--result_file", tmp_path / "r.json").code == 0
+               65, *val_list, "--flip", "--scales", 0.5, 1, "--result_file", tmp_path / "r.json").code == 0
     evaluated = json.loads((tmp_path / "r.json").read_text())
     found = report_of(tmp_path / "out")
     assert found["mean_iou"] == pytest.approx(evaluated["mean_iou"], abs=1e-4), "crop_size comes from the file"

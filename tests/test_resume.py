@@ -29,11 +29,10 @@ def uncut(drawn, tmp_path_factory):
 
 
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_path, step):
+def test_a_cut_run_ends_with_the_same_losses(uncut, options, with_evaluation, run, tmp_path, step):
     """Steps 2 and 4 are inside an epoch of three steps, so order, crops and dropout must continue there."""
     folder = cut_after(uncut, step, tmp_path / "cut")
-    result = run(train.main, *options, "--save_steps", 2, "--train_dir", folder, "--resume", "auto",
-                 "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt")
+    result = run(train.main, *options, "--save_steps", 2, "--train_dir", folder, "--resume", "auto", *with_evaluation)
     assert result.code == 0, result.err
     assert f"{step} of 6 steps are done" in result.out
     assert len(metrics(folder)) == 8, "each step and evaluation once"
@@ -41,7 +40,7 @@ def test_a_cut_run_ends_with_the_same_losses(uncut, options, drawn, run, tmp_pat
     assert figures(folder, "mean_iou") == pytest.approx(figures(uncut, "mean_iou"), rel=1e-4)
 
 
-def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
+def test_evaluation_during_training_keeps_the_best(uncut, val_list, run, tmp_path):
     import mindspore as ms
 
     import eval as evaluation
@@ -50,8 +49,7 @@ def test_evaluation_during_training_keeps_the_best(uncut, drawn, run, tmp_path):
     best = uncut / "deeplab_v3_tiny_s16-best.ckpt"
     facts = bytes(ms.load_checkpoint(str(best))["deeplab_v3.facts"].asnumpy())
     assert json.loads(facts)["network"] == "deeplab_v3_tiny_s16", "the best one has facts, too"
-    result = run(evaluation.main, *TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
-                 "--ckpt_path", best, "--result_file", tmp_path / "r.json")
+    result = run(evaluation.main, *TINY, *val_list, "--ckpt_path", best, "--result_file", tmp_path / "r.json")
     assert result.code == 0, result.err
     found = json.loads((tmp_path / "r.json").read_text())["mean_iou"]
     assert found == pytest.approx(max(scores.values()), abs=1e-4), "what eval.py says of the best checkpoint"

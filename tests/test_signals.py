@@ -126,11 +126,6 @@ def options(drawn):
     return [*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--base_lr", "0.05", "--save_steps", 10**6]
 
 
-@pytest.fixture
-def with_evaluation(drawn):
-    return ["--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
-
-
 def start(options, folder, *more, **streams):
     command = [sys.executable, ROOT / "train.py", *options, "--train_dir", folder, *more]
     return subprocess.Popen([str(part) for part in command], text=True, **{
