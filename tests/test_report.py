@@ -25,9 +25,10 @@ def reported(val_list, exported, tmp_path_factory):
     """(folder, result) of an ONNX evaluation with a report."""
     folder = tmp_path_factory.mktemp("reported")
     (folder / "names.txt").write_text("background\nball\n<b>&box\ncost $5_{ to $9\n星\nring\n")
-    eval_onnx.main([str(part) for part in ("--file_name", exported(), "--device_target", "CPU", "--num_classes", 6,
-                                           "--crop_size", 65, *val_list, "--class_names", folder / "names.txt",
-                                           "--result_file", folder / "result.json", "--report", folder / "the report")])
+    eval_onnx.main([str(part) for part in (
+        "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size", 65, *val_list,
+        "--class_names", folder / "names.txt", "--result_file", folder / "result.json", "--report",
+        folder / "the report")])
     return folder / "the report", json.loads((folder / "result.json").read_text())
 
 
