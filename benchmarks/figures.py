@@ -78,7 +78,8 @@ def evaluator_sides(stride: str, batch: int) -> dict:
 
 
 def evaluator(stride: str, batch: int, most: float) -> Figure:
-    return Figure(f"eval_{stride}_batch{batch}", f"eval.py, a picture from file to mIoU, stride {stride[1:]}, batch {batch}",
+    what = f"eval.py, a picture from file to mIoU, stride {stride[1:]}, batch {batch}"
+    return Figure(f"eval_{stride}_batch{batch}", what,
                   evaluator_sides(stride, batch), f"12 pictures a turn; {TURNS}",
                   (Target("ratio", "plain", most), Target("ratio", "alone", 1.05)), "pictures:agreement")
 
@@ -125,8 +126,8 @@ def train(batch: int, cores: int = 0, **more) -> Figure:
     sides = {"ours": Side("train.py's step", "training:ours", options),
              "torch": Side(EAGER, "training:eager", options, TORCH)}
     name = f"train_batch{batch}" + "_one_core" * bool(cores)
-    return Figure(name, f"training step, for each of its pictures, stride 16, crop 513, batch {batch}" + ", one core" * bool(cores), sides,
-                  "a process at a time, a step to warm up" if more else f"a step a turn; {TURNS}",
+    what = f"training step, for each of its pictures, stride 16, crop 513, batch {batch}" + ", one core" * bool(cores)
+    return Figure(name, what, sides, "a process at a time, a step to warm up" if more else f"a step a turn; {TURNS}",
                   (Target("ratio", "torch", 1.0), Target("memory", "torch", 1.0)), rounds=3, **more)
 
 
@@ -149,8 +150,8 @@ def cpp(stride: str) -> tuple:
              "float64": Side("PyTorch float64", "cpp:python", {"stride": stride, "side": "float64"}, TORCH)}
     beside = {"cpp": Side("C++", "cpp:around", {"stride": stride}),
               "plain": Side("straightforward Python", "cpp:plain_around")}
-    return (Figure(f"cpp_{stride}", f"C++ Predict, a picture, stride {stride[1:]}", sides, f"30 pictures a turn; {TURNS}",
-                   (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
+    return (Figure(f"cpp_{stride}", f"C++ Predict, a picture, stride {stride[1:]}", sides,
+                   f"30 pictures a turn; {TURNS}", (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
                     Target("mb", "cpp", 1500)), "cpp:agreement", rounds=1),
             Figure(f"cpp_around_{stride}", f"around C++ Predict, a picture, stride {stride[1:]}", beside,
                    f"20 pictures a turn; {TURNS}", (Target("s", "cpp", 0.015),), rounds=3))
@@ -177,8 +178,8 @@ FIGURES = {figure.name: figure for figure in (
     engines("s16", 60), engines("s8", 12), engines("s8", 2, five=True, flip=True),
     Figure("around", "before and after the network, a picture and scale, one core",
            {"ours": Side("eval.py", "pictures:around", {"cores": 1}),
-            "plain": Side("straightforward Python", "pictures:plain_around", {"cores": 1})}, f"12 pictures a turn; {TURNS}",
-           (Target("ratio", "plain", 0.34),)),
+            "plain": Side("straightforward Python", "pictures:plain_around", {"cores": 1})},
+           f"12 pictures a turn; {TURNS}", (Target("ratio", "plain", 0.34),)),
     Figure("scales", "five scales and flip, stride 16, a picture",
            {"ours": Side("eval.py", "pictures:evaluator", {"stride": "s16", "images": 2, "five": True, "flip": True}),
             "passes": Side("its ten passes", "pictures:alone", {"stride": "s16", "images": 2, "five": True})},
@@ -211,8 +212,8 @@ FIGURES = {figure.name: figure for figure in (
              (Target("ratio", "zoo", most), *more)) for word, title, cores, most, more in (
                  ("one_core", "one core", 1, 0.33, ()),
                  ("all_cores", "all cores", 0, 0.4, (Target("ratio", "torchvision", 0.67),)))),
-    Figure("augmentation", "training input with colours changed and rotation, a picture, one core", augmentation_sides(),
-           f"640 pictures, batch 32, crop 513; {TURNS}", beside=False),
+    Figure("augmentation", "training input with colours changed and rotation, a picture, one core",
+           augmentation_sides(), f"640 pictures, batch 32, crop 513; {TURNS}", beside=False),
     lists("lists", 1.0), lists("lists_small", 0.12),
     Figure("check_data", "check_data.py on as many pairs as VOC's train and val have",
            {"ours": Side("check_data.py", "commands:check_data")}, COMMAND, rounds=3, cold=True),

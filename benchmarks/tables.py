@@ -13,7 +13,7 @@ import json
 import re
 from pathlib import Path
 
-from benchmarks.figures import GROWTH
+from benchmarks.figures import FIGURES, GROWTH
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "README_CN.md", "docs/performance.md", "docs/ascend310.md")

@@ -12,8 +12,8 @@ HEAD = """# Options
 Every option in `default_config.yaml`, from which `python docs/make_options.py` generates this page. A recipe
 (`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set, a
 checkpoint or an exported file replaces a default too. On the command line you may override stored values, except the
-number of classes, the data set's ignored label and the network: a difference there is an error. `python train.py --help`
-prints the options of one program. The programs in `src/tools` and the C++ program have a few more; see their `--help`.
+number of classes, the data set's ignored label and the network: a difference there is an error. The programs in
+`src/tools` and the C++ program have a few more options. `python train.py --help` prints the options of one program.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
 give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
@@ -26,14 +26,15 @@ TAIL = """
 | variable | launchers | what it does |
 | --- | --- | --- |
 | names of arguments, such as `DATA_ROOT` | all | give the argument of this name |
-| `TRAIN_PATH`, `EVAL_PATH`, `WORK_PATH` | training; evaluation; run_recipe.sh | folder of logs and results, in place of one in the current folder |
-| `DEVICE_TARGET`, `DEVICE_ID` | training, evaluation | the device; [run_eval_onnx.sh](evaluation.md#engines) takes CPU or GPU |
+| `TRAIN_PATH` `EVAL_PATH` `WORK_PATH` | training; evaluation; run_recipe.sh | folder of logs and results |
+| `DEVICE_TARGET` `DEVICE_ID` | training, evaluation | the device; run_eval_onnx.sh takes CPU or GPU |
 | `RANK_SIZE` | distributed training, evaluation | number of devices (processes on a CPU) |
-| `NODES`, `NODE_RANK`, `MASTER_ADDR`, `MASTER_PORT` | distributed training | several machines, see [recipe.md](recipe.md#devices-and-ranks) |
+| `NODES` `NODE_RANK` `MASTER_ADDR` `MASTER_PORT` | distributed training | [several machines](recipe.md#devices-and-ranks) |
 | `BIND_CORE` | distributed training | True gives each rank its own cores |
 | `RECIPES` | training, evaluation, run_recipe.sh | folder with a changed copy of `scripts/recipes` |
 | `MS_LITE_HOME` | run_infer_cpp.sh | an installed MindSpore Lite |
-| `PYTHON`, `ASSUME_YES`, `PIP_INDEX_URL` | all that install | the Python to use; 1 agrees to replacing packages; an index of packages |
+| `PYTHON` | all | the Python to use |
+| `ASSUME_YES` `PIP_INDEX_URL` | run_quickstart.sh, run_tests.sh | 1 agrees to replacing packages; the index of packages |
 """
 
 

@@ -1,11 +1,16 @@
 """Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
+import importlib.util
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +30,65 @@ prepare_environment()    # as programs do, before any test imports MindSpore
 def entries(folder) -> list:
     """Sorted names in a folder, without the lock files that a program holds until its process ends."""
     return sorted(path.name for path in Path(folder).iterdir() if not path.name.endswith(".deeplab_v3.lock"))
+
+
+def metrics(folder) -> list:
+    """The lines of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def figures(folder, name="loss") -> dict:
+    """step -> loss, or another figure, of a run."""
+    return {line["global_step"]: line[name] for line in metrics(folder) if name in line}
+
+
+def wait_until(condition, seconds=60):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.05)
+
+
+def wait_for_lines(folder, count, seconds=300):
+    """Wait until a run has written this many lines of metrics."""
+    path = folder / "metrics.jsonl"
+    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count, seconds)
+
+
+def cut_after(folder, step, target):
+    """A copy of a run that was interrupted after `step`: without later checkpoints, but with their metrics."""
+    from src.weights.manifest import MANIFEST, read_manifest
+    target.mkdir()
+    kept = {name: entry for name, entry in read_manifest(folder).items() if entry["step"] <= step}
+    for name in kept:
+        (target / name).write_bytes((folder / name).read_bytes())
+    (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
+    (target / MANIFEST).write_text(json.dumps(kept))
+    return target
+
+
+def write_clip(path, frames):
+    """A video of these pictures of one size, 7 a second."""
+    height, width = frames[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (width, height))
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def load_script(path):
+    """A Python file outside the packages as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fake_predict(inputs):
+    """A network of three planes that depend on each pixel and on the mean of the input, as with image pooling."""
+    mean = inputs.mean((2, 3), keepdims=True)
+    return np.stack([inputs[:, 0], inputs[:, 1] * 2 + mean[:, 0], 0.5 - inputs[:, 2]], 1)
 
 
 class Result(NamedTuple):
@@ -116,6 +180,16 @@ def drawn(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def val_list(drawn):
+    return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt"]
+
+
+@pytest.fixture(scope="session")
+def with_evaluation(drawn):
+    return ["--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
+
+
 TINY = ("--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--num_classes", "6", "--crop_size", "65",
         "--batch_size", "8")
 
@@ -131,7 +205,13 @@ def trained(drawn, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(trained, drawn, tmp_path_factory):
+def trained_file(trained):
+    """The last checkpoint of `trained`."""
+    return trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+
+
+@pytest.fixture(scope="session")
+def exported(trained_file, drawn, tmp_path_factory):
     """exported(*options) -> ONNX file of the trained tiny network."""
     import export
     folder, made = tmp_path_factory.mktemp("exported"), {}
@@ -140,9 +220,8 @@ def exported(trained, drawn, tmp_path_factory):
         if options not in made:
             made[options] = folder / f"{len(made)}.onnx"
             export.main(["--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", "6",
-                         "--ckpt_file", str(trained / "deeplab_v3_tiny_s16-2_3.ckpt"), "--file_format", "ONNX",
-                         "--input_size", "65", "--class_names", str(drawn / "classes.txt"),
-                         "--file_name", str(made[options]), *options])
+                         "--ckpt_file", str(trained_file), "--file_format", "ONNX", "--input_size", "65",
+                         "--class_names", str(drawn / "classes.txt"), "--file_name", str(made[options]), *options])
         return made[options]
     return make
 

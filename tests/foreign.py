@@ -1,6 +1,11 @@
-"""Hand-made weight files and models for tests, valid and damaged."""
+"""Hand-made weight files, models, pictures and archives for tests, valid and damaged."""
+import io
 import json
+import zipfile
 
+from PIL import Image
+
+from src.drawing.palette import palette
 from src.weights.protobuf import as_varint, field
 
 
@@ -28,6 +33,27 @@ def onnx(*metadata_entries, places=()):
 def tensor(dims, content=None, kind=1, more=b""):
     text = b"".join(b"\x08" + as_varint(length) for length in dims) + b"\x10" + as_varint(kind)
     return text + (b"" if content is None else field(9, content)) + more
+
+
+def encoded(array, kind, **options) -> bytes:
+    """A picture file."""
+    data = io.BytesIO()
+    Image.fromarray(array).save(data, kind, **options)
+    return data.getvalue()
+
+
+def paletted(numbers):
+    """A mask with VOC's palette, as a PIL image."""
+    image = Image.fromarray(numbers)
+    image.putpalette(palette().tobytes())
+    return image
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
 
 
 def mindir(*parameters):

@@ -41,8 +41,10 @@ from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
 from src.weights import checkpoint, formats
 from src.weights.manifest import MANIFEST, check_sha256, read_manifest
-from src.weights.protobuf import as_varint, field
+from src.weights.protobuf import field
 from tests.annotation_files import SQUARE, coco, cvat, cvat_masks, labelme, shape
+from tests.foreign import encoded, safetensors, safetensors_entry, tensor
+from tests.foreign import mindir as good_mindir
 
 HANG, MEMORY = 20, 4 << 30    # seconds a file; bytes of all
 PIXELS = 1 << 22    # --max_pixels; the default of 200 megapixels is honest work of a minute
@@ -94,12 +96,6 @@ def mutate(data: bytes, others: list, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def encoded(suffix: str, array: np.ndarray, **options) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(array).save(data, suffix, **options)
-    return data.getvalue()
-
-
 def good_checkpoint(folder: Path, **arrays) -> bytes:
     checkpoint.write({"network.aspp.conv2.weight": np.ones((3, 4, 1, 1), np.float32), "global_step": np.int32([3]),
                       "momentum": np.float32(0.9), **arrays}, folder / "good.ckpt", FACTS)
@@ -107,27 +103,18 @@ def good_checkpoint(folder: Path, **arrays) -> bytes:
 
 
 def good_safetensors() -> bytes:
-    header = json.dumps({"__metadata__": {"format": "pt"}, "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0,
-                         8]}, "b": {"dtype": "BF16", "shape": [], "data_offsets": [8, 10]}}).encode()
-    return len(header).to_bytes(8, "little") + header + bytes(10)
+    return safetensors({"__metadata__": {"format": "pt"}, "a": safetensors_entry(0, 8, (2, 1)),
+                        "b": safetensors_entry(8, 10, (), "BF16")}, bytes(10))
 
 
 def good_onnx() -> bytes:
     """A model with metadata, a node with a constant, and weights within it and in a file beside it."""
     place = field(13, field(1, b"location") + field(2, b"weights.bin"))
-    tensor = field(9, bytes(8)) + field(8, b"w")
-    graph = field(1, field(4, b"Constant") + field(5, field(5, tensor))) + field(5, tensor) + field(5, place)
+    weights = field(9, bytes(8)) + field(8, b"w")
+    graph = field(1, field(4, b"Constant") + field(5, field(5, weights))) + field(5, weights) + field(5, place)
     texts = metadata.to_texts(FACTS).items()
     return b"\x08\x08" + field(7, graph) + b"".join(
         field(14, field(1, name.encode()) + field(2, text.encode())) for name, text in texts)
-
-
-def good_mindir() -> bytes:
-    def tensor(dims, content=b""):
-        return b"".join(b"\x08" + as_varint(length) for length in dims) + b"\x10\x01" + content
-    ends = [field(number, field(2, tensor((1, channels, 65, 65)))) for number, channels in ((5, 3), (6, 4))]
-    graph = field(3, tensor((2,), field(9, bytes(8)))) + b"".join(ends)
-    return field(1, b"0.1.0") + field(2, b"MindSpore") + field(7, graph)
 
 
 def good_zip() -> bytes:
@@ -176,7 +163,7 @@ def weight_kinds(folder: Path) -> dict:
         "sha256": Kind([b"0" * 64 + b"  m-1_2.ckpt\n"], folder / "b.ckpt.sha256", lambda path: check_sha256(
             path.with_suffix(""), option)),
         "onnx": Kind([good_onnx()], folder / "x.onnx", onnx),
-        "mindir": Kind([good_mindir()], folder / "x.mindir", mindir),
+        "mindir": Kind([good_mindir(tensor((2,), bytes(8)))], folder / "x.mindir", mindir),
         "facts": Kind([json.dumps(FACTS).encode()], folder / "y.mindir.json", lambda path: metadata.checked(
             metadata.read_beside(path.with_suffix("")), path)),
     }
@@ -206,12 +193,12 @@ def text_kinds(folder: Path) -> dict:
 def picture_kinds(folder: Path) -> dict:
     rng = np.random.default_rng(1)
     image, mask = rng.integers(0, 256, (9, 11, 3), np.uint8), rng.integers(0, 3, (9, 11), np.uint8)
-    pictures = [encoded(kind, image) for kind in ("jpeg", "png", "tiff", "webp", "bmp")]
+    pictures = [encoded(image, kind) for kind in ("jpeg", "png", "tiff", "webp", "bmp")]
     exif = Image.Exif()
     exif[0x0112] = 6
-    pictures.append(encoded("jpeg", image, exif=exif))
+    pictures.append(encoded(image, "jpeg", exif=exif))
     pictures.append(cv2.imencode(".png", image.astype(np.uint16) * 257)[1].tobytes())
-    masks = [encoded(kind, mask) for kind in ("png", "tiff", "bmp", "gif")]
+    masks = [encoded(mask, kind) for kind in ("png", "tiff", "bmp", "gif")]
     masks.append(cv2.imencode(".png", mask.astype(np.uint16))[1].tobytes())
     (folder / "good.png").write_bytes(pictures[1])
     (folder / "goodm.png").write_bytes(masks[0])
@@ -224,7 +211,7 @@ def picture_kinds(folder: Path) -> dict:
             folder, Pair(path.name, "goodm.png"), labels)),
         "mask": Kind(masks, folder / "q.png", lambda path: read_pair(folder, Pair("good.png", path.name), labels)),
         "mask of numbers": Kind(masks, folder / "n.png", lambda path: class_map(read_bytes(path), path, None)),
-        "mask of colours": Kind([encoded("png", coloured), encoded("bmp", coloured), *masks], folder / "k.png",
+        "mask of colours": Kind([encoded(coloured, "png"), encoded(coloured, "bmp"), *masks], folder / "k.png",
                                 lambda path: class_map(read_bytes(path), path, table)),
     }
 

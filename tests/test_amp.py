@@ -1,5 +1,4 @@
 """Mixed precision on a CPU: the flags of the levels, and runs whose float16 gradients overflow, as on an Atlas A2."""
-import json
 import math
 
 import numpy as np
@@ -10,8 +9,7 @@ from src.config import parse_args
 from src.console import InputError, RunError
 from src.data.labels import make_labels
 from src.device import Device, open_device
-from tests.conftest import TINY
-from tests.test_resume import cut_after, figures
+from tests.conftest import TINY, cut_after, figures, metrics
 
 # At this scale the first float16 gradients overflow; a dynamic scale is halved until they fit.
 HUGE = ["--amp_level", "O2", "--loss_scale", "2e5"]
@@ -30,10 +28,6 @@ def build(target, *options):
 def options(drawn, tmp_path):
     return [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt", "--train_epochs", 4,
             "--save_steps", 2]
-
-
-def lines(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def half(cell) -> bool:
@@ -99,8 +93,8 @@ def test_where_nothing_overflows_dropping_changes_nothing(options, drawn, run, t
     curves = {name: figures(tmp_path / name) for name in ("plain", "fixed", "dynamic")}
     assert curves["fixed"] == pytest.approx(curves["plain"], rel=1e-6)
     assert curves["dynamic"] == pytest.approx(curves["plain"], rel=1e-6)
-    assert {line["dropped_steps"] for line in lines(tmp_path / "fixed")} == {0}
-    assert "dropped_steps" not in lines(tmp_path / "plain")[0]
+    assert {line["dropped_steps"] for line in metrics(tmp_path / "fixed")} == {0}
+    assert "dropped_steps" not in metrics(tmp_path / "plain")[0]
 
 
 def test_published_settings_let_an_overflow_reach_the_weights(options, run):
@@ -111,7 +105,7 @@ def test_published_settings_let_an_overflow_reach_the_weights(options, run):
 def test_overflows_are_dropped_counted_and_reported_and_the_run_goes_on(options, run, tmp_path):
     result = run(train.main, *options, *DYNAMIC)
     assert result.code == 0, result.err
-    found = lines(tmp_path / "ckpt")
+    found = metrics(tmp_path / "ckpt")
     dropped = found[-1]["dropped_steps"]
     assert 0 < dropped < 9 and len(found) == 12
     was_dropped = np.diff([0, *(line["dropped_steps"] for line in found)]).tolist()
@@ -146,7 +140,7 @@ def test_a_plain_run_that_is_resumed_may_begin_to_drop(more, options, run, tmp_p
     result = run(train.main, *arguments, *more, "--train_dir", cut, "--resume", "auto")
     assert result.code == 0 and "2 of" in result.out, result.err
     assert figures(cut) == pytest.approx(figures(folder), rel=1e-6)
-    last = lines(cut)[-1]
+    last = metrics(cut)[-1]
     assert last["dropped_steps"] == 0 and last["loss_scale"] == 4096
 
 
@@ -155,7 +149,7 @@ def test_a_resumed_fixed_scale_is_that_of_the_option(options, run, tmp_path):
     assert run(train.main, *arguments, "--loss_scale", 4096).code == 0
     cut = cut_after(tmp_path / "ckpt", 2, tmp_path / "cut")
     result = run(train.main, *arguments, "--loss_scale", 1024, "--train_dir", cut, "--resume", "auto")
-    assert result.code == 0 and lines(cut)[-1]["loss_scale"] == 1024, result.err
+    assert result.code == 0 and metrics(cut)[-1]["loss_scale"] == 1024, result.err
 
 
 def test_one_step_that_overflows_leaves_weights_and_momenta(monkeypatch, options, run, tmp_path):
@@ -179,7 +173,7 @@ def test_one_step_that_overflows_leaves_weights_and_momenta(monkeypatch, options
     arguments = [*options, "--train_epochs", 2, "--save_steps", 1]
     result = run(train.main, *arguments, "--drop_overflow_update")
     assert result.code == 0, result.err
-    found = lines(tmp_path / "ckpt")
+    found = metrics(tmp_path / "ckpt")
     assert [line["dropped_steps"] for line in found] == [0, 0, 1, 1, 1, 1]
     assert "loss" not in found[2] and {line["loss_scale"] for line in found} == {3072}
     second, third = (ms.load_checkpoint(str(tmp_path / f"ckpt/deeplab_v3_tiny_s16-1_{step}.ckpt")) for step in (2, 3))

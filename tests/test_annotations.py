@@ -28,6 +28,7 @@ from tests.annotation_files import (
 
 # labelme
 
+
 def test_labelme_masks_equal_those_of_its_own_tools(annotations):
     found = read_annotations(annotations / "labelme")
     names = (annotations / "labelme_masks/class_names.txt").read_text().splitlines()

@@ -219,8 +219,7 @@ def test_without_the_options_samples_are_what_the_published_draws_make(data_file
         assert place[2] == rng.integers(2 ** 31)
 
 
-@pytest.mark.parametrize("options", CHANGED, ids=str)
-def test_same_seed_same_batches_whatever_the_workers(data_file, options):
-    augmentation = Augmentation(*AUGMENTATION[:4], **options)
+def test_same_seed_same_batches_whatever_the_workers(data_file):
+    augmentation = Augmentation(*AUGMENTATION[:4], **CHANGED[-1])
     first, second = (batches(data_file, augmentation=augmentation, workers=workers)[0] for workers in (1, 2))
     assert all(np.array_equal(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two))

@@ -14,7 +14,7 @@ from benchmarks.figures import FIGURES, Side
 from benchmarks.prepare import Job
 from benchmarks.serve import ROOT
 from src.console import RunError
-from tests.conftest import PROTOBUF
+from tests.conftest import PROTOBUF, wait_until
 
 BY_PROSE = {"scaling"}    # figures that stand in the text of a page, not in a table
 SLOW = {"commands:quickstart"}    # minutes: tests/test_quickstart.py runs the script, a test below what reads its time
@@ -155,10 +155,7 @@ BURN = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
 
 def wait_for_half_a_second_of(process: int) -> None:
     """Wait until the process has used this much processor time."""
-    deadline = time.monotonic() + 60
-    while sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15])) < 0.5 * machine.TICK:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15])) >= 0.5 * machine.TICK)
 
 
 def test_other_programs_are_distinguished_from_our_own():

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data
-from src.drawing.palette import palette
-from tests.conftest import ROOT, entries
+from tests.conftest import ROOT, entries, wait_until
+from tests.foreign import paletted
 
 
 def records(path):
@@ -106,10 +106,7 @@ def test_an_interrupted_build_leaves_nothing_that_looks_finished(pairs, run, mon
 
 
 def test_palette_masks_and_rotated_pictures_are_taken(pairs, run):
-    mask = Image.open(pairs / "1.png")
-    mask.load()
-    mask.putpalette(palette().tobytes())
-    mask.save(pairs / "1.png")
+    paletted(np.array(Image.open(pairs / "1.png"))).save(pairs / "1.png")
     picture = Image.open(pairs / "2.jpg").transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6    # shown turned by 90 degrees: 30x22 as its mask
@@ -174,10 +171,7 @@ def test_what_a_killed_build_leaves_is_swept_by_the_next(pairs, run):
 
 def test_the_processes_of_a_killed_build_end_and_let_go_of_its_lock(pairs, run):
     workers = killed(pairs, lambda process: len(children(process)) > 1, "--workers", "2")
-    deadline = time.monotonic() + 60
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline, "they wait for work for ever"
-        time.sleep(0.05)
+    wait_until(lambda: not any(map(is_running, workers)))    # they might wait for work for ever
     assert build(run, pairs, "--num_shards", 1).code == 0
 
 

@@ -12,14 +12,9 @@ from src.data.lists import Pair, format_pair
 from src.data.sample import draw_pair
 from src.data.survey import gray_levels
 from src.drawing.palette import palette
+from tests.foreign import paletted
 
 FOLDERS = ("images", "masks")
-
-
-def palette_mask(labels):
-    mask = Image.fromarray(labels)
-    mask.putpalette(palette().tobytes())
-    return mask
 
 
 class Data:
@@ -32,7 +27,7 @@ class Data:
         for number in range(6):
             self.add("val" if number > 3 else "train", f"good{number}", number)
 
-    def add(self, side, name, number, change=lambda labels: labels, save=palette_mask, ending=".png"):
+    def add(self, side, name, number, change=lambda labels: labels, save=paletted, ending=".png"):
         """Draw pair `number`; `change` changes its labels, `save` turns them into the picture that is written."""
         image, labels = draw_pair(np.random.default_rng([3, number]), number)
         pair = Pair(f"images/{name}.jpg", f"masks/{name}{ending}")
@@ -75,14 +70,14 @@ def test_a_good_set(data, run):
 ERRORS = {
     "size": dict(change=lambda labels: labels[::2]),
     "value": dict(change=lambda labels: np.where(labels == 255, 77, labels).astype(np.uint8)),
-    "colour": dict(save=lambda labels: palette_mask(labels).convert("RGB")),
-    "gray": dict(save=lambda labels: palette_mask(labels).convert("L")),
+    "colour": dict(save=lambda labels: paletted(labels).convert("RGB")),
+    "gray": dict(save=lambda labels: paletted(labels).convert("L")),
 }
 WARNINGS = {
     "ignored": dict(change=lambda labels: np.full_like(labels, 255)),
     "empty": dict(change=lambda labels: np.zeros_like(labels)),
     "lossy": dict(change=lambda labels: np.zeros_like(labels), save=Image.fromarray, ending=".jpg"),
-    "permuted": dict(save=lambda labels: palette_mask(labels).convert("RGB").quantize(8)),
+    "permuted": dict(save=lambda labels: paletted(labels).convert("RGB").quantize(8)),
 }
 
 

@@ -7,6 +7,7 @@ from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
 from src.weights.loading import load_pretrained, read_network
+from tests.golden import save_checkpoint
 
 NAME = "deeplab_v3_tiny_s16"
 
@@ -14,12 +15,6 @@ NAME = "deeplab_v3_tiny_s16"
 @pytest.fixture
 def cell():
     return InferenceNetwork(create_network(NAME, num_classes=4))
-
-
-def write(path, arrays):
-    import mindspore as ms
-    ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], str(path))
-    return path
 
 
 def values(dtype=np.float32):
@@ -35,8 +30,8 @@ def read(path):
 def test_optimiser_state_is_not_loaded_and_float16_is_converted(cell, tmp_path):
     arrays = values(np.float16)
     state = {"moments." + name: value for name, value in arrays.items()}
-    path = write(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
-                                       "learning_rate": np.float32([0.1]), "momentum": np.float32(0.9)})
+    path = save_checkpoint(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
+                                                 "learning_rate": np.float32([0.1]), "momentum": np.float32(0.9)})
     found = read(path)
     assert found.architecture.num_classes == 4 and list(found.weights) == list(arrays)
     assert all(np.array_equal(found.weights[name], arrays[name]) for name in arrays)
@@ -50,7 +45,7 @@ def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
     prefix = "network.resnet."
     backbone = {name[len(prefix):].replace("downsample.", old): value
                 for name, value in values().items() if name.startswith(prefix)}
-    path = write(tmp_path / "r.ckpt", {**backbone, f"{head}.weight": np.zeros((10, 4), np.float32)})
+    path = save_checkpoint(tmp_path / "r.ckpt", {**backbone, f"{head}.weight": np.zeros((10, 4), np.float32)})
     said = load_pretrained(cell, path, filter_weight=False)
     assert f"{len(backbone)} parameters loaded" in said and "ResNet classifier" in said
     assert np.array_equal(cell.network.resnet.conv1.weight.asnumpy(), backbone["conv1.weight"])
@@ -59,37 +54,23 @@ def test_classification_backbones_are_recognised(cell, tmp_path, old, head):
 
 
 @pytest.mark.parametrize("spoil, part", [
-    (lambda a: a.pop("network.resnet.conv1.weight"), "network.resnet.conv1.weight is missing"),
-    (lambda a: a.update({"network.extra": np.zeros(3, np.float32)}), "network.extra is unknown"),
-    (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}), r"bias has shape \(5,\), not \(4,"),
+    (lambda a: a.pop("network.resnet.conv1.weight"), "does not fit the network: .*conv1.weight is missing"),
+    (lambda a: a.update({"network.extra": np.zeros(3, np.float32)}), ".*: network.extra is unknown"),
+    (lambda a: a.update({"network.aspp.conv2.bias": np.zeros(5, np.float32)}),
+     r"does not fit the network: .*bias has shape \(5,\), not \(4,"),
+    (lambda a: a["network.resnet.bn1.beta"].put(3, np.nan), r"network\.resnet\.bn1\.beta holds NaN or infinity"),
+    (lambda a: a.clear() or a.update({"features.0.weight": np.zeros(3, np.float32)}), "does not fit the network"),
 ])
 def test_nothing_loads_half(cell, tmp_path, spoil, part):
     arrays = values()
     spoil(arrays)
-    path = write(tmp_path / "a.ckpt", arrays)
+    path = save_checkpoint(tmp_path / "a.ckpt", arrays)
     before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
-    with pytest.raises(InputError, match=part):
+    with pytest.raises(InputError, match=f"--ckpt_pre_trained {path}: {part}"):
         load_pretrained(cell, path, filter_weight=False)
-    with pytest.raises(InputError, match=f"--ckpt_path {path}: does not fit the network: .*"):
+    with pytest.raises(InputError, match=f"--ckpt_path {path}: {part}"):
         read(path)
     assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
-
-
-def test_nan_among_the_weights_is_named(cell, tmp_path):
-    arrays = values()
-    arrays["network.resnet.bn1.beta"][3] = np.nan
-    path = write(tmp_path / "a.ckpt", arrays)
-    for attempt in (lambda: read(path), lambda: load_pretrained(cell, path, filter_weight=False)):
-        with pytest.raises(InputError, match=r"network\.resnet\.bn1\.beta holds NaN or infinity"):
-            attempt()
-
-
-def test_a_file_that_fits_nothing(cell, tmp_path):
-    path = write(tmp_path / "a.ckpt", {"features.0.weight": np.zeros(3, np.float32)})
-    with pytest.raises(InputError, match="does not fit the network"):
-        read(path)
-    with pytest.raises(InputError, match="does not fit the network"):
-        load_pretrained(cell, path, filter_weight=False)
 
 
 def test_saving_is_complete_or_not_at_all(cell, tmp_path):
@@ -109,34 +90,25 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
 def test_mindcv_networks_load_as_they_are(cell, tmp_path):
     from tests.test_weights import mindcv_names
     arrays = values()
-    found = read(write(tmp_path / "a.ckpt", mindcv_names(arrays, ""))).weights
+    found = read(save_checkpoint(tmp_path / "a.ckpt", mindcv_names(arrays, ""))).weights
     assert found.keys() == arrays.keys() and all(np.array_equal(found[name], arrays[name]) for name in arrays)
     said = load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
     assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
 
 
-def test_a_network_for_red_green_blue_is_not_evaluated(tmp_path):
-    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "RGB"})
+@pytest.mark.parametrize("write", [
+    lambda path, order: checkpoint.write(values(), path, {"channel_order": order}),
+    lambda path, order: save_checkpoint(path, values(), append_dict={"channel_order": order.lower()})],
+    ids=["facts", "a text entry, as before there were facts"])
+def test_a_network_for_red_green_blue_is_not_evaluated(write, tmp_path):
+    write(tmp_path / "a.ckpt", "RGB")
     with pytest.raises(InputError, match="convert it with --channel_order bgr"):
         read(tmp_path / "a.ckpt")
-    checkpoint.write(values(), tmp_path / "a.ckpt", {"channel_order": "BGR", "source": "x"})
-    assert len(read(tmp_path / "a.ckpt").weights) == len(values())
-
-
-def test_notes_of_an_earlier_converter_are_read(tmp_path):
-    """Before there were facts, they were text entries."""
-    import mindspore as ms
-    for order, fits in (("rgb", False), ("bgr", True)):
-        ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in values().items()],
-                           str(tmp_path / order), append_dict={"channel_order": order})
-        if fits:
-            read(tmp_path / f"{order}.ckpt")
-        else:
-            with pytest.raises(InputError, match="convert it with --channel_order bgr"):
-                read(tmp_path / f"{order}.ckpt")
+    write(tmp_path / "b.ckpt", "BGR")
+    assert len(read(tmp_path / "b.ckpt").weights) == len(values())
 
 
 def test_a_backbone_cannot_be_evaluated(tmp_path):
     arrays = {name: value for name, value in values().items() if "resnet" in name}
     with pytest.raises(InputError, match="only a backbone, without the classifier"):
-        read(write(tmp_path / "a.ckpt", arrays))
+        read(save_checkpoint(tmp_path / "a.ckpt", arrays))

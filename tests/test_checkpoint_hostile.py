@@ -13,31 +13,26 @@ from src.nets.architecture import architecture
 from src.weights import checkpoint
 from src.weights.loading import read_network
 from src.weights.protobuf import as_varint, field
+from tests.foreign import value
 from tests.golden import golden_weights
 
 NAME = "deeplab_v3_tiny_s16"
 CONTENT = np.arange(6, dtype=np.float32).tobytes()
 
 
-def number(key, value):
-    """A protobuf field with a number; a negative one takes ten bytes."""
-    return as_varint(key << 3) + as_varint(value % (1 << 64))
-
-
 def entry(name=b"a", dims=(2, 3), kind=b"Float32", content=CONTENT):
-    tensor = b"".join(number(1, length) for length in dims) + field(2, kind) + field(3, content)
-    return field(1, field(1, name) + field(2, tensor))
+    return value(name, content, dims, kind)
 
 
 def refused(path, data):
-    """The error for a file of these bytes; it must be one line with the file's name, within a second."""
+    """The error for a file of these bytes; it must be one line with the file's name, without a long wait."""
     path.write_bytes(data)
     start = time.perf_counter()
     with pytest.raises(InputError) as caught:
         checkpoint.read(path, "--ckpt_path")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 5
     said = str(caught.value)
-    assert said.startswith(f"--ckpt_path {path}: ") and "\n" not in said and len(said) < 600, said
+    assert said.startswith(f"--ckpt_path {path}: ") and said.isprintable() and len(said) < 600, said
     return said.removeprefix(f"--ckpt_path {path}: ")
 
 
@@ -50,25 +45,32 @@ def test_a_complete_entry_is_read(tmp_path):
 @pytest.mark.parametrize("data, part", [
     (entry(dims=(2, 4)), "'a' holds 24 bytes for shape (2, 4) of Float32"),
     (entry(dims=()), "'a' holds 24 bytes for shape () of Float32"),
-    (entry(dims=(0, 3)), "for shape (0, 3)"), (entry(dims=(-2, -3)), "'a' holds 24 bytes"),
+    (entry(dims=(0, 3)), "for shape (0, 3)"), (entry(dims=((1 << 64) - 2, (1 << 64) - 3)), "'a' holds 24 bytes"),
     (entry(dims=(1 << 40, 1 << 40)), "'a' holds 24 bytes"), (entry(dims=(1 << 63,)), "'a' holds 24 bytes"),
-    (entry(dims=(1 << 62, 1 << 62, 4)), "'a' holds 24 bytes"), (entry(dims=(1,) * 40), "more than 16 dimensions"),
+    (entry(dims=(1 << 62, 1 << 62, 4)), "'a' holds 24 bytes"),
+    (entry(dims=(1 << 32, 1 << 32), content=b""), "'a' holds 0 bytes"),
+    (entry(dims=(1,) * 17), "more than 16 dimensions"), (value(b"a") * (1 << 17), "more than 65536"),
+    (value(b"a", dims=(1 << 17,)) * (1 << 17), "more than 65536"),    # parts of one tensor
+    (value(b"a", more=b"\x28\0" * 500_000), "more than 64 fields"),
     (field(1, field(1, b"a") + field(2, field(1, as_varint(2) * 99999) + field(2, b"Float32"))), "more than 16"),
     (entry(kind=b"Float8"), "'a' is of the unknown type 'Float8'"), (entry(kind=b""), "an entry has no name or type"),
     (entry(kind=b"\xff\xfe"), "is not text"), (entry(name=b"\xff\xfe"), "a name is not text"),
-    (entry(name=b"x" * 5000), "an entry has no name or type"), (entry(name=b""), "an entry has no name or type"),
+    (entry(name=b"\x1b[31m"), "not text"), (entry(name=b"a\nerror: b"), "not text"),
+    (entry(name=b"x" * 301), "longer than 300"), (entry(kind=b"F" * 301), "longer than 300"),
+    (entry(name=b""), "an entry has no name or type"),
     (entry() + entry(b"b") + entry(), "'a' occurs twice"),
     (entry() + entry(dims=(3, 2)), "the parts of 'a' differ"),
     (entry() + entry(kind=b"Int32"), "the parts of 'a' differ"),
     (entry() + entry(), "'a' holds 48 bytes for shape (2, 3)"),
     (entry(kind=b"str", content=b"abc"), "'a' is not text"),
+    (entry(kind=b"str", content=bytes(2 << 20)), "'a' is a text of more than"),
     (field(1, field(1, b"a") + field(3, b"")), "'a' is not a tensor"),
-    (field(1, field(1, b"a") + number(2, 7)), "'a' is not a tensor"),
+    (field(1, field(1, b"a") + b"\x10\7"), "'a' is not a tensor"),
     (b"\x0a\xff\xff\xff\x7f" + entry()[2:], "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 9 + b"\x7f", "are announced at byte"),
     (entry() + b"\x0a" + b"\xff" * 12, "a number of more than ten bytes"),
     (entry() + b"\x0b", "wire type 3"),
-    (entry() + number(1, 5), "not an entry"), (entry() + field(9, b"x"), "not an entry"),
+    (entry() + b"\x08\5", "not an entry"), (entry() + field(9, b"x"), "not an entry"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"{a}"), "is not JSON"),
     (entry(checkpoint.FACTS.encode(), (2,), b"UInt8", b"[]"), "is not in train.py's form"),
     (entry(checkpoint.FACTS.encode(), (3,), b"UInt8", b"\xff{}"), "is not JSON"),
@@ -149,14 +151,7 @@ ALL = sum(OPTIONS.values(), ())    # as if every option was given
 
 
 @pytest.mark.parametrize("facts, kept", [
-    ({"network": 7, "crop_size": "65", "num_classes": None}, {}),
-    ({"network": "deeplab_v4", "crop_size": 1.5, "ignore_label": 256}, {}),
-    ({"mean": [1, 2], "std": [0, 1, 1], "atrous_rates": []}, {}),
-    ({"mean": [1, 2, 10 ** 400], "std": [1, 1, -1], "atrous_rates": [6, 12, -18]}, {}),
-    ({"mean": {"a": 1}, "std": "abc", "atrous_rates": [[6], 12, 18], "crop_size": 10 ** 30}, {}),
-    ({"class_names": "abcdef"}, {}), ({"class_names": {name: 1 for name in "abcdef"}}, {}),
-    ({"class_names": list("abcdee")}, {}), ({"class_names": [*"abcde", "f\x1b[31m"]}, {}),
-    ({"class_names": ["a", "b", "c", "d", "e", 6]}, {}), ({"class_names": [str(n) for n in range(10 ** 5)]}, {}),
+    ({"mean": [1, 2, 10 ** 400], "std": "abc", "atrous_rates": [[6], 12, 18], "crop_size": 10 ** 30}, {}),
     ({"class_names": ["a", "b"], "num_classes": 2}, {}),    # the weights have six
     ({"class_names": list("abcdef"), "crop_size": 65}, {"class_names": list("abcdef"), "crop_size": 65}),
     ({"recipe": {"a": [{}]}, "unheard of": [1]}, {"recipe": {"a": [{}]}, "unheard of": [1]}),    # silently
@@ -170,17 +165,6 @@ def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path,
     assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
     silent = {*kept, "unheard of"} | ({"num_classes", "class_names"} if facts.get("num_classes") == 2 else set())
     assert len(said.splitlines()) == len(facts.keys() - silent), "one line for each"
-
-
-@pytest.mark.parametrize("name, value", [("network", "deeplab_v4"), ("crop_size", 1.5), ("ignore_label", 256),
-                                         ("mean", [1, 2]), ("std", [0, 1, 1]), ("atrous_rates", []),
-                                         ("num_classes", 1)])
-def test_facts_that_change_results_are_an_error(name, value, tmp_path, capsys):
-    checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", {"class_names": 5, name: value})
-    with pytest.raises(InputError, match=f"net.ckpt: says {name} is .*, which cannot be used; give --"):
-        read_facts(tmp_path / "net.ckpt", "--ckpt_path")
-    assert "says class_names is 5, which cannot be used and is left out" in capsys.readouterr().err, "harmless"
-    assert name not in read_facts(tmp_path / "net.ckpt", "--ckpt_path", OPTIONS[name]) or name == "num_classes"
 
 
 def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tmp_path):
@@ -205,8 +189,8 @@ def test_a_crafted_file_reaches_nobody_through_the_program(whole, run, drawn, tm
     assert not (tmp_path / "r.json").exists()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "[" * 99999, "\xff", '{"a": 1' + "0" * (1 << 20) + "}"],
-                         ids=range(7))
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"a"', "NaN", "[" * 99999, "\xff",
+                                  '{"a": 1' + "0" * (1 << 20) + "}"], ids=range(8))
 def test_invalid_facts_beside_a_mindir(text, tmp_path):
     path = tmp_path / "a.mindir"
     path.write_bytes(b"\x0a\x05MindSpore")
@@ -221,7 +205,7 @@ def test_invalid_facts_beside_a_mindir(text, tmp_path):
 def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
     data, rng = exported().read_bytes(), np.random.default_rng(2)
     start, path = data.rfind(b"network"), tmp_path / "a.onnx"
-    (tmp_path / "number.onnx").write_bytes(data + number(14, 5))
+    (tmp_path / "number.onnx").write_bytes(data + b"\x70\5")
     with pytest.raises(InputError, match="number.onnx: is not a complete ONNX file"):
         read_facts(tmp_path / "number.onnx", "--model")
     for _ in range(300):

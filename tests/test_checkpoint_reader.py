@@ -8,17 +8,10 @@ from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
 from src.weights.protobuf import field
-from tests.golden import golden_weights
+from tests.golden import golden_weights, save_checkpoint
 
 NAME = "deeplab_v3_tiny_s16"
 FACTS = {"network": NAME, "class_names": ["zelt", "ähre", "帐"], "mean": [1.5, 2, 3], "recipe": {"seed": 1}}
-
-
-def save(path, values, **options):
-    """A file of MindSpore's own writer."""
-    ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in values.items()], str(path),
-                       **options)
-    return path
 
 
 def plain(value):
@@ -63,7 +56,7 @@ def test_every_type_of_number_in_every_shape(kind, tmp_path):
     rng = np.random.default_rng(0)
     values = {f"of {shape}": (rng.integers(-99, 99, shape) * rng.integers(0, 2, shape)).astype(kind)
               for shape in ((), (1,), (7,), (2, 3), (2, 3, 1, 5))}
-    assert len(assert_same(save(tmp_path / "a.ckpt", values)).arrays) == 5
+    assert len(assert_same(save_checkpoint(tmp_path / "a.ckpt", values)).arrays) == 5
 
 
 def test_a_scalar_of_an_earlier_mindspore(tmp_path):
@@ -82,13 +75,13 @@ def test_bfloat16_is_read_as_float32(tmp_path):
 
 def test_texts_and_numbers_that_were_appended(tmp_path):
     more = {"note": "naïve 图", "empty enough": "x", "epoch_num": 3, "rate": 0.25, "done": True}
-    found = assert_same(save(tmp_path / "a.ckpt", {"a": np.float32([1, 2])}, append_dict=more))
+    found = assert_same(save_checkpoint(tmp_path / "a.ckpt", {"a": np.float32([1, 2])}, append_dict=more))
     assert found.notes == {"note": more["note"], "empty enough": "x"}
     assert [found.arrays[name].tolist() for name in ("epoch_num", "rate", "done")] == [3, 0.25, True]
 
 
 def test_a_checksum_is_checked(tmp_path):
-    path = save(tmp_path / "a.ckpt", {"a": np.arange(50.0), "b": np.float32(3)}, crc_check=True)
+    path = save_checkpoint(tmp_path / "a.ckpt", {"a": np.arange(50.0), "b": np.float32(3)}, crc_check=True)
     assert_same(path)
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
@@ -104,7 +97,7 @@ def test_tensors_in_parts(crc_check, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     values = {"a": rng.standard_normal((37, 61)).astype(np.float32), "b": np.float32([1, 2]),
               "c": rng.integers(0, 255, 5000).astype(np.uint8), "d": rng.standard_normal((3, 900)).astype(np.float16)}
-    path = save(tmp_path / "a.ckpt", values, crc_check=crc_check)
+    path = save_checkpoint(tmp_path / "a.ckpt", values, crc_check=crc_check)
     assert path.read_bytes().count(b"\x0a\x01a\x12") > 3, "the writer did cut it"
     assert_same(path)
 
@@ -119,18 +112,6 @@ def test_mindspore_reads_what_is_written_here(facts, tmp_path):
     left, unused = ms.load_param_into_net(network, ms.load_checkpoint(str(tmp_path / "a.ckpt")))
     assert left == [] and not [name for name in unused if "network" in name], (left, unused)
     assert all(np.array_equal(value.asnumpy(), weights[name]) for name, value in network.parameters_and_names())
-
-
-def test_mindspore_loads_a_run_of_train_as_it_did_before_there_were_facts(trained):
-    """MindCV and the model zoo load it in this way: other entries are ignored, and every weight is loaded."""
-    network = InferenceNetwork(create_network(NAME, 6))
-    before = {name: value.asnumpy().copy() for name, value in network.parameters_and_names()}
-    values = ms.load_checkpoint(str(trained / f"{NAME}-2_3.ckpt"))
-    assert checkpoint.FACTS in values and ms.load_param_into_net(network, values)[0] == []
-    strict = ms.load_checkpoint(str(trained / f"{NAME}-2_3.ckpt"), net=InferenceNetwork(create_network(NAME, 6)))
-    assert checkpoint.FACTS in strict
-    changed = [name for name, value in network.parameters_and_names() if not np.array_equal(before[name], value)]
-    assert len(changed) == len(before)
 
 
 def test_the_momenta_are_not_read_and_nothing_is_copied(trained):

@@ -1,7 +1,7 @@
 """convert_resnet101.py: every source compared with PyTorch's features, the way back to PyTorch, and refused files."""
-import importlib.util
 import pickle
 
+import mindspore as ms
 import numpy as np
 import pytest
 
@@ -10,8 +10,8 @@ import train
 from src.console import InputError
 from src.weights.formats import write_safetensors
 from src.weights.names import torch_names
-from tests.conftest import ROOT, TINY
-from tests.golden import DATA, STEP, golden_shapes, golden_weight
+from tests.conftest import ROOT, TINY, load_script
+from tests.golden import DATA, STEP, golden_shapes, golden_weight, save_checkpoint
 
 torch = pytest.importorskip("torch")
 from tests.torch_resnet import TorchResNet, random_resnet
@@ -42,21 +42,12 @@ def mindspore_names(network, down_sample, head):
     return arrays
 
 
-def write_ckpt(path, arrays):
-    import mindspore as ms
-    ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in arrays.items()], str(path))
-    return path
-
-
 def load(path):
-    import mindspore as ms
     return ms.load_checkpoint(str(path))
 
 
 def features(path, model, image):
     """layer4's output of the backbone in `path`, loaded as train.py does."""
-    import mindspore as ms
-
     from src.nets.net_factory import InferenceNetwork, create_network
     from src.weights.loading import load_pretrained
     cell = InferenceNetwork(create_network(model))
@@ -104,7 +95,7 @@ def test_mindspore_classifiers(tmp_path, run, down_sample, head, dtype):
         network.load_state_dict({k: v.half().float() if v.is_floating_point() else v
                                  for k, v in network.state_dict().items()})
     arrays = {name: value.astype(dtype) for name, value in mindspore_names(network, down_sample, head).items()}
-    source, target = write_ckpt(tmp_path / "a.ckpt", arrays), tmp_path / "b.ckpt"
+    source, target = save_checkpoint(tmp_path / "a.ckpt", arrays), tmp_path / "b.ckpt"
     result = run(convert_resnet101.main, "--src", source, "--dst", target, "--model", "deeplab_v3_tiny_s16")
     assert result.code == 0 and f"dropped: {head}.weight, {head}.bias" in result.out, result
     assert_same_features(network, target, [("deeplab_v3_tiny_s16", 16), ("deeplab_v3_tiny_s8", 8)], **TINY_SIZE)
@@ -156,7 +147,7 @@ def test_the_source_is_never_replaced(tmp_path, run):
 
 def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn, tmp_path, run):
     network = random_resnet(**TINY_SIZE)
-    zoo = write_ckpt(tmp_path / "zoo.ckpt", mindspore_names(network, "down_sample_layer", "end_point"))
+    zoo = save_checkpoint(tmp_path / "zoo.ckpt", mindspore_names(network, "down_sample_layer", "end_point"))
     run(convert_resnet101.main, "--src", zoo, "--dst", tmp_path / "turned.ckpt", "--model", "deeplab_v3_tiny_s16")
     options = [*TINY, "--data_file", drawn / "train.mindrecord0", "--train_dir", tmp_path / "ckpt", "--train_epochs", 1,
                "--batch_size", 24, "--ckpt_pre_trained"]
@@ -171,18 +162,9 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
     assert result.code == 2 and "convert_resnet101.py" in result.err
 
 
-def docs_module():
-    spec = importlib.util.spec_from_file_location("deeplab_v3_torch", ROOT / "docs/deeplab_v3_torch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.usefixtures("pynative")
 @pytest.mark.parametrize("model, size", [("deeplab_v3_tiny_s16", (65, 97)), ("deeplab_v3_tiny_s8", (60, 83))])
 def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, run, model, size):
-    import mindspore as ms
-
     from src.nets.net_factory import create_inference
     from src.weights.loading import read_network
     source, target = trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "a.safetensors"
@@ -192,7 +174,7 @@ def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, r
     cell = create_inference(*read_network(source, "--src", model, (2, 4, 6)))
     image = np.random.default_rng(1).standard_normal((2, 3, *size)).astype(np.float32)
     expected = cell.network(ms.Tensor(image)).asnumpy()
-    network, notes = docs_module().load(target)
+    network, notes = load_script(ROOT / "docs/deeplab_v3_torch.py").load(target)
     with torch.no_grad():
         got = network(torch.from_numpy(image)).numpy()
     assert np.abs(got - expected).max() <= 1e-4 and np.abs(expected).max() > 0.01
@@ -205,7 +187,7 @@ def test_the_published_network_gives_its_published_logits_in_pytorch(tmp_path, s
     weights = {name: golden_weight(name, shape) for name, shape in golden_shapes().items()}
     notes = {"output_stride": str(stride), "atrous_rates": "6 12 18"}
     write_safetensors(tmp_path / "a.safetensors", torch_names(weights), notes)
-    network, _ = docs_module().load(tmp_path / "a.safetensors")
+    network, _ = load_script(ROOT / "docs/deeplab_v3_torch.py").load(tmp_path / "a.safetensors")
     image = np.random.RandomState(size).randn(1, 3, size, size).astype(np.float32)
     with torch.no_grad():
         got = network(torch.from_numpy(image)).numpy()[:, :, ::STEP, ::STEP]
@@ -252,7 +234,8 @@ def scratch(name, folder):
         "text": lambda: ROOT / "README.md",
         "cut.pth": lambda: cut(save_as(tiny, folder / "cut.pth")),
         "cut.safetensors": lambda: cut(save_as(tiny, folder / "cut.safetensors")),
-        "cut.ckpt": lambda: cut(write_ckpt(folder / "cut.ckpt", mindspore_names(tiny, "down_sample", "classifier"))),
+        "cut.ckpt": lambda: cut(save_checkpoint(
+            folder / "cut.ckpt", mindspore_names(tiny, "down_sample", "classifier"))),
         "other blocks": lambda: save_as(random_resnet(blocks=(1, 1, 2, 3), width=8), folder / "b.pth"),
         "other width": lambda: save_as(random_resnet(blocks=(1, 1, 1, 3), width=16), folder / "w.pth"),
         "vgg": lambda: save_state({"features.0.weight": torch.zeros(3)}, folder / "vgg.pth"),

@@ -1,5 +1,4 @@
 """Damaged pictures and unusual depths, sizes and kinds of files: each gives an error of one line."""
-import io
 import os
 import struct
 import sys
@@ -10,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from src.console import InputError
 from src.data import jpeg, pictures
 from src.data.labels import Labels
 from src.data.pictures import decode_image, decode_mask, decode_pair, header_size, limit_pixels, read_bytes
+from tests import foreign
 
 LABELS = Labels(21, 255, ())
 SCENE = cv2.resize(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8), (400, 300),
@@ -23,9 +22,7 @@ SCENE = cv2.resize(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=
 
 
 def encoded(kind="JPEG", pixels=SCENE, **options):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return foreign.encoded(pixels, kind, **options)
 
 
 def spoilt(data, count=300):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from src.tools.launch import free_port
-from tests.conftest import ROOT, TINY
-from tests.test_launch import alive, wait_until
-from tests.test_resume import figures
+from tests.conftest import ROOT, TINY, figures, metrics, wait_until
+from tests.test_launch import alive
 
 MSRUN = Path(sys.executable).with_name("msrun")
 PATH = f"{MSRUN.parent}:{os.environ['PATH']}"    # msrun starts whatever "python" it finds
@@ -117,27 +116,24 @@ def test_two_workers_evaluate_as_one_and_a_cut_run_goes_on(drawn, trained, two_w
     options = [*TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 2,
                "--save_steps", 2, "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
     two_workers("train.py", *options, "--train_dir", tmp_path / "uncut")
-    lines = (tmp_path / "uncut/metrics.jsonl").read_text()
+    before = metrics(tmp_path / "uncut")
     manifest = json.loads((tmp_path / "uncut/checkpoints.json").read_text())
     (tmp_path / "uncut/checkpoints.json").write_text(
         json.dumps({name: entry for name, entry in manifest.items() if entry["step"] <= 2}))
     two_workers("train.py", *options, "--train_dir", tmp_path / "uncut", "--resume", "auto")
-    before, after = ([json.loads(line) for line in text.splitlines()]
-                     for text in (lines, (tmp_path / "uncut/metrics.jsonl").read_text()))
+    after = metrics(tmp_path / "uncut")
     assert len(before) == len(after) == 8
     for old, new in zip(before, after):
         key = "loss" if "loss" in old else "mean_iou"
         assert new[key] == pytest.approx(old[key], rel=1e-5), old
 
 
-def test_two_workers_end_early_together(drawn, trained, two_workers, tmp_path):
+def test_two_workers_end_early_together(with_evaluation, drawn, trained_file, two_workers, tmp_path):
     """Rank 0 alone counts the evaluations; a rank that went on would wait for the other for ever."""
     two_workers("train.py", *TINY, "--batch_size", 4, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 5,
-                "--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt", "--train_dir", tmp_path / "ckpt",
-                "--ckpt_pre_trained", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--base_lr", "1e-30", "--freeze_bn",
-                "--patience", 1)
-    lines = [json.loads(line) for line in (tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()]
-    assert [line["global_step"] for line in lines if "mean_iou" in line] == [3, 6] and len(lines) == 8
+                *with_evaluation, "--train_dir", tmp_path / "ckpt", "--ckpt_pre_trained", trained_file, "--base_lr",
+                "1e-30", "--freeze_bn", "--patience", 1)
+    assert list(figures(tmp_path / "ckpt", "mean_iou")) == [3, 6] and len(metrics(tmp_path / "ckpt")) == 8
     said = [path.read_text().count("so --patience ends the run")
             for path in sorted((tmp_path / "msrun").glob("worker_*.log"))]
     assert said == [1, 0]

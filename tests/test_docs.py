@@ -1,6 +1,5 @@
 """README and docs: links lead somewhere, commands name programs and options that exist, generated pages are current."""
 import ast
-import importlib.util
 import io
 import re
 import shlex
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from src.config import parse_args, read_options
-from tests.conftest import ROOT
+from tests.conftest import ROOT, load_script
 
 PAGES = [*(ROOT / name for name in ("README.md", "README_CN.md", "CONTRIBUTING.md", "CHANGELOG.md")),
          *sorted((ROOT / "docs").glob("*.md"))]
@@ -126,13 +125,6 @@ def test_code_uses_the_usual_words():
     found = {path.name: found_words(" ".join(re.sub(r"(?m)^\s*(#|//)", "", "\n".join(texts_of(path))).split()),
                                     CODE_WORDS) for path in files}
     assert len(files) > 200 and {name: words for name, words in found.items() if words} == {}
-
-
-def load_script(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_page_of_options_is_current():

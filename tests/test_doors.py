@@ -15,7 +15,7 @@ from src.nets.architecture import architecture
 from src.weights import checkpoint
 from tests.golden import golden_weights
 
-CHECKPOINT, NAME = "deeplab_v3_tiny_s16-2_3.ckpt", "deeplab_v3_tiny_s16"
+NAME = "deeplab_v3_tiny_s16"
 
 
 @pytest.fixture
@@ -24,13 +24,12 @@ def data(drawn, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def files(trained, tmp_path_factory):
+def files(trained_file, tmp_path_factory):
     """Kind -> the trained network as a file of that kind, exported without options about it."""
     folder = tmp_path_factory.mktemp("files")
     for kind in ("ONNX", "MINDIR"):
-        export.main(["--ckpt_file", str(trained / CHECKPOINT), "--file_format", kind, "--file_name",
-                     str(folder / "net")])
-    return {"ckpt": trained / CHECKPOINT, "onnx": folder / "net.onnx", "mindir": folder / "net.mindir"}
+        export.main(["--ckpt_file", str(trained_file), "--file_format", kind, "--file_name", str(folder / "net")])
+    return {"ckpt": trained_file, "onnx": folder / "net.onnx", "mindir": folder / "net.mindir"}
 
 
 def test_every_program_gives_the_same_result(files, data, drawn, run, tmp_path):
@@ -70,21 +69,20 @@ def test_facts_of_a_checkpoint_are_in_its_exports(files):
     ("export", ["--export_model", "deeplab_v3_tiny_s8"], "--export_model deeplab_v3_tiny_s8: but {} says deeplab_v3_t"),
     ("export", ["--num_classes", 5], "--num_classes 5: but {} says 6; leave the option out"),
 ])
-def test_a_contradiction_names_both_sources(door, options, part, trained, data, drawn, run, tmp_path):
-    source = trained / CHECKPOINT
+def test_a_contradiction_names_both_sources(door, options, part, trained_file, data, drawn, run, tmp_path):
     result = run(*{
-        "eval": [evaluation.main, *data, "--ckpt_path", source],
-        "predict": [predict.main, drawn / "voc_val_lst.txt", "--data_root", drawn, "--model", source, "--output_dir",
-                    tmp_path / "out"],
-        "export": [export.main, "--ckpt_file", source, "--file_format", "ONNX", "--file_name", tmp_path / "net"],
+        "eval": [evaluation.main, *data, "--ckpt_path", trained_file],
+        "predict": [predict.main, drawn / "voc_val_lst.txt", "--data_root", drawn, "--model", trained_file,
+                    "--output_dir", tmp_path / "out"],
+        "export": [export.main, "--ckpt_file", trained_file, "--file_format", "ONNX", "--file_name", tmp_path / "net"],
     }[door], *options)
-    assert result.code == 2 and part.format(source) in result.err and result.err.count("\n") == 1, result
+    assert result.code == 2 and part.format(trained_file) in result.err and result.err.count("\n") == 1, result
     assert not list(tmp_path.iterdir())
 
 
-def test_a_recipe_that_contradicts_is_named(trained, data, run, tmp_path):
+def test_a_recipe_that_contradicts_is_named(trained_file, data, run, tmp_path):
     (tmp_path / "my.yaml").write_text("model: deeplab_v3_tiny_s8\n")
-    result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--config_path", tmp_path / "my.yaml")
+    result = run(evaluation.main, *data, "--ckpt_path", trained_file, "--config_path", tmp_path / "my.yaml")
     assert result.code == 2 and f"model deeplab_v3_tiny_s8 of {tmp_path / 'my.yaml'}: but " in result.err, result
 
 
@@ -98,9 +96,9 @@ def test_names_of_published_files_say_the_network(name, network):
     assert named_network(name) == network
 
 
-def test_a_file_that_does_not_say_its_network_is_warned_about_once(trained, run, tmp_path, capfd):
+def test_a_file_that_does_not_say_its_network_is_warned_about_once(trained_file, run, tmp_path, capfd):
     """Export's default is the stride-8 network, as published; a file without facts could be either."""
-    weights = {name: value for name, value in checkpoint.read(trained / CHECKPOINT, "").arrays.items()
+    weights = {name: value for name, value in checkpoint.read(trained_file, "").arrays.items()
                if name.startswith("network.")}
     bare = tmp_path / "mine.ckpt"
     checkpoint.write(weights, bare)
@@ -116,20 +114,20 @@ def test_a_file_that_does_not_say_its_network_is_warned_about_once(trained, run,
     assert open_model(bare, network=NAME).num_classes == 6 and capfd.readouterr().err == ""
 
 
-def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained, data, run, tmp_path):
+def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained_file, data, run, tmp_path):
     """Paper, section 4.1; the given rates are used."""
     options = ["--atrous_rates", 12, 24, 36, "--model", "deeplab_v3_tiny_s8"]
-    result = run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, *options)
+    result = run(evaluation.main, *data, "--ckpt_path", trained_file, *options)
     assert result.code == 0, result
     expected = json.loads((tmp_path / "r.json").read_text())["confusion_matrix"]
-    result = run(export.main, "--ckpt_file", trained / CHECKPOINT, "--file_format", "ONNX", "--file_name",
+    result = run(export.main, "--ckpt_file", trained_file, "--file_format", "ONNX", "--file_name",
                  tmp_path / "s8", "--atrous_rates", 12, 24, 36, "--export_model", "deeplab_v3_tiny_s8")
     assert result.code == 0 and result.out.startswith("deeplab_v3_tiny_s8 exported to "), result
     said = read_facts(tmp_path / "s8.onnx", "")
     assert (said["output_stride"], said["atrous_rates"]) == (8, [12, 24, 36])
     assert run(eval_onnx.main, *data, "--file_name", tmp_path / "s8").code == 0
     assert json.loads((tmp_path / "r.json").read_text())["confusion_matrix"] == expected
-    assert run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT).code == 0
+    assert run(evaluation.main, *data, "--ckpt_path", trained_file).code == 0
     assert json.loads((tmp_path / "r.json").read_text())["confusion_matrix"] != expected
 
 
@@ -156,8 +154,8 @@ def test_facts_in_a_file_come_before_its_name(tmp_path):
     assert read_facts(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "")["network"] == NAME
 
 
-def test_the_command_line_wins_where_that_makes_sense(trained, data, run, tmp_path):
-    assert run(evaluation.main, *data, "--ckpt_path", trained / CHECKPOINT, "--crop_size", 97, "--image_mean", 1, 2,
+def test_the_command_line_wins_where_that_makes_sense(trained_file, data, run, tmp_path):
+    assert run(evaluation.main, *data, "--ckpt_path", trained_file, "--crop_size", 97, "--image_mean", 1, 2,
                3).code == 0
     settings = json.loads((tmp_path / "r.json").read_text())["settings"]
     assert (settings["crop_size"], settings["mean"]) == (97, [1, 2, 3])

@@ -74,7 +74,8 @@ def test_a_palette_png_holds_numbers_and_vocs_colours():
     with Image.open(io.BytesIO(palette_png(numbers))) as image:
         assert image.mode == "P" and np.array_equal(np.array(image), numbers)
         assert np.array_equal(np.reshape(image.getpalette(), (-1, 3)), palette())
-    assert palette()[[1, 15, 255]].tolist() == [[128, 0, 0], [192, 128, 128], [224, 224, 192]]
+    assert palette()[[0, 1, 15, 20, 255]].tolist() == [
+        [0, 0, 0], [128, 0, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192]]
     with pytest.raises(ValueError):
         palette()[0] = 1
 

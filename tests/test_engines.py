@@ -17,7 +17,6 @@ from tests.conftest import ROOT
 
 MODES = {"single": ((1.0,), False), "flip": ((1.0,), True), "multiscale": (FIVE_SCALES, False),
          "multiscale and flip": (FIVE_SCALES, True)}
-CHECKPOINT = "deeplab_v3_tiny_s16-2_3.ckpt"
 
 
 def needs_openvino():
@@ -37,13 +36,13 @@ def pictures(voc_sample):
 @pytest.mark.usefixtures("pynative")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "mindspore"])
-def test_engines_agree_with_mindspore_on_real_pictures(engine, mode, pictures, trained):
+def test_engines_agree_with_mindspore_on_real_pictures(engine, mode, pictures, trained_file):
     if engine == "openvino":
         needs_openvino()
     scales, flip = MODES[mode]
     found = []
     for name in ("mindspore", engine):
-        model = open_model(trained / CHECKPOINT, name, "CPU")
+        model = open_model(trained_file, name, "CPU")
         assert (model.engine, model.num_classes, model.crop_size, model.size) == (name, 6, 65, None)
         settings = Settings(129, scales, flip, 4, model.mean, model.std)
         found.append(list(Segmenter(model.predict, settings).run(pictures, lambda image: (image, None))))
@@ -59,7 +58,7 @@ def test_engines_agree_with_mindspore_on_real_pictures(engine, mode, pictures, t
 
 @pytest.mark.usefixtures("pynative")
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trained, monkeypatch):
+def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trained_file, monkeypatch):
     if engine == "openvino":
         needs_openvino()
     arrays = []
@@ -70,13 +69,13 @@ def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trai
         return network
 
     monkeypatch.setattr(models, "read_folded", read)
-    model = open_model(trained / CHECKPOINT, engine, "CPU")
+    model = open_model(trained_file, engine, "CPU")
     assert arrays and not [array for array in arrays if array() is not None]
     assert np.isfinite(model.predict(np.zeros((1, 3, 65, 65), np.float32))).all(), "the engine has its own"
 
 
-def test_three_lines_of_python(pictures, trained, exported):
-    for path in (trained / CHECKPOINT, exported()):
+def test_three_lines_of_python(pictures, trained_file, exported):
+    for path in (trained_file, exported()):
         model = open_model(path)
         class_map = segment(model, pictures[0])
         assert class_map.shape == pictures[0].shape[:2] and class_map.dtype == np.uint8
@@ -87,9 +86,8 @@ def test_three_lines_of_python(pictures, trained, exported):
 
 
 @pytest.fixture
-def options(drawn, trained, tmp_path):
-    return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path", trained / CHECKPOINT,
-            "--device_target", "CPU", "--result_file", tmp_path / "r.json"]
+def options(val_list, trained_file, tmp_path):
+    return [*val_list, "--ckpt_path", trained_file, "--device_target", "CPU", "--result_file", tmp_path / "r.json"]
 
 
 @pytest.mark.parametrize("engine, package", [("onnxruntime", "pip install onnxruntime"),
@@ -120,7 +118,7 @@ def test_an_engine_refuses_in_one_line(changes, part, options, run):
     assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result
 
 
-def test_an_engine_does_not_run_every_kind_of_file(exported, trained, tmp_path):
+def test_an_engine_does_not_run_every_kind_of_file(exported, tmp_path):
     with pytest.raises(InputError, match="--engine mindspore: does not run ONNX files; leave the option out"):
         open_model(exported(), "mindspore")
     (tmp_path / "a.mindir").write_bytes(b"\x0a\x05MindSpore")
@@ -128,14 +126,14 @@ def test_an_engine_does_not_run_every_kind_of_file(exported, trained, tmp_path):
         open_model(tmp_path / "a.mindir", "onnxruntime")
 
 
-def test_openvino_computes_in_bf16_where_the_cpu_can(pictures, trained):
+def test_openvino_computes_in_bf16_where_the_cpu_can(pictures, trained_file):
     needs_openvino()
     try:
-        half = open_model(trained / CHECKPOINT, "openvino", "CPU", precision="bf16")
+        half = open_model(trained_file, "openvino", "CPU", precision="bf16")
     except InputError as error:    # MindSpore 2.10 sets the variable in the process of the tests
         assert "this CPU has no bf16 arithmetic" in str(error) or "where ONEDNN_MAX_CPU_ISA is AVX2" in str(error)
         pytest.skip(str(error))
-    whole = open_model(trained / CHECKPOINT, "openvino", "CPU")
+    whole = open_model(trained_file, "openvino", "CPU")
     assert half.device == "CPU in bf16" and whole.device == "CPU in float32"
     same, worst = [], 0
     for image in pictures:

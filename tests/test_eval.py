@@ -12,17 +12,14 @@ import eval as evaluation
 from src.weights.checkpoint import read, write
 from tests.conftest import ROOT, TINY, entries
 
-CHECKPOINT = "deeplab_v3_tiny_s16-2_3.ckpt"
-
 
 @pytest.fixture
-def options(drawn, trained, tmp_path):
-    return [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names",
-            drawn / "classes.txt", "--ckpt_path", trained / CHECKPOINT,
-            "--result_file", tmp_path / "result.json"]
+def options(val_list, drawn, trained_file, tmp_path):
+    return [*TINY, *val_list, "--class_names", drawn / "classes.txt", "--ckpt_path", trained_file, "--result_file",
+            tmp_path / "result.json"]
 
 
-def test_result_and_console(options, trained, run, tmp_path):
+def test_result_and_console(options, trained_file, run, tmp_path):
     result = run(evaluation.main, *options, "--overlay_dir", tmp_path / "overlays", "--overlay_max", 4)
     assert result.code == 0, result.err
     found = json.loads((tmp_path / "result.json").read_text())
@@ -39,8 +36,7 @@ def test_result_and_console(options, trained, run, tmp_path):
         assert found[f"mean_{figure}"] == pytest.approx(np.nanmean(expected))
         means = next(line for line in result.out.splitlines() if line.startswith("mean "))
         assert f" {found[f'mean_{figure}']:.4f}" in means
-    checkpoint = trained / CHECKPOINT
-    assert found["checkpoint_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert found["checkpoint_sha256"] == hashlib.sha256(trained_file.read_bytes()).hexdigest()
     assert found["options"]["crop_size"] == 65 and found["images"] == 6
     assert f"mean IoU {found['mean_iou']:.6f}" in result.out and "pixel accuracy" in result.out
     assert "tent" in result.out and "images/s" in result.out
@@ -103,19 +99,12 @@ def pair(tmp_path):
     return tmp_path
 
 
-def spoil_mask(folder, array):
-    cv2.imwrite(str(folder / "a.png"), array)
-
-
 @pytest.mark.parametrize("text, spoil, part", [
     ("a.jpg a.png\nb.jpg b.png\n", None, "b.jpg: no such file, though"),
     ("a.jpg no.png\n", None, "no.png: no such file"),
-    ("", None, "is empty"), ("a.jpg\n", None, "line 1: 1 fields"), ("a b c\n", None, "line 1: 3 fields"),
+    ("a.jpg\n", None, "line 1: 1 fields"),
     ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
-    ("a.jpg a.png\n", lambda f: (f / "a.png").write_bytes((f / "a.png").read_bytes()[:300]), "a.png: damaged mask"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((4, 5), np.uint8)), "a.png: 5x4 but its picture"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
-    ("a.jpg a.png\n", lambda f: spoil_mask(f, np.zeros((40, 50, 3), np.uint8)), "a.png: mode RGB"),
+    ("a.jpg a.png\n", lambda f: cv2.imwrite(str(f / "a.png"), np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
 ])
 def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     if spoil:
@@ -125,11 +114,11 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     assert not (pair / "result.json").exists()
 
 
-def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
+def test_bad_checkpoints(options, trained_file, run, tmp_path):
     for name in ("text.ckpt", "net.onnx"):
         (tmp_path / name).write_text("no checkpoint\n")
     (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
-    backbone = {name: value for name, value in read(trained / CHECKPOINT, "").arrays.items() if "resnet" in name}
+    backbone = {name: value for name, value in read(trained_file, "").arrays.items() if "resnet" in name}
     write(backbone, tmp_path / "backbone.ckpt")
     for changes, parts in (
             (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is not a MindSpore checkpoint, ONNX file"]),
@@ -138,12 +127,9 @@ def test_bad_checkpoints(options, trained, run, tmp_path, drawn):
             (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
-            (["--num_classes", 9, "--class_names", ""], ["--num_classes 9: but ", ".ckpt says 6; leave"]),
-            (["--model", "deeplab_v3_s16"], ["--model deeplab_v3_s16: but ", "-2_3.ckpt says deeplab_v3_tiny_s16;"]),
             (["--model", "deeplab_v3_s16", "--atrous_rates", 1, 2, 3],
              ["does not fit", "a ResNet of 1 1 1 3 blocks, not 3 4 23 3"]),
             (["--scales_type", 1, "--scales", 0.5], ["--scales_type 1"]),
-            (["--class_names", drawn / "voc_val_lst.txt", "--num_classes", 7], ["--num_classes 7: but "]),
             (["--class_names", ROOT / "NOTICE"], ["names for num_classes 6"])):
         result = run(evaluation.main, *options, *changes)
         assert result.code == 2 and all(part in result.err for part in parts), result.err

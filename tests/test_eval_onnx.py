@@ -1,6 +1,5 @@
 """eval_onnx.py from the command line: the four modes agree with eval.py, MindSpore is never imported, errors."""
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -9,8 +8,6 @@ import pytest
 
 import eval as evaluation
 import eval_onnx
-from src.console import InputError
-from src.metadata import checked, from_texts
 from tests.conftest import ROOT, TINY
 
 FIVE = ["--scales_type", "1"]
@@ -64,14 +61,6 @@ def test_normalisation_comes_from_the_model(options, exported, run, tmp_path):
     assert run(eval_onnx.main, *options, "--file_name", model).code == 0
     settings = json.loads((tmp_path / "onnx.json").read_text())["settings"]
     assert settings["mean"] == [1, 2, 3] and settings["std"] == [4, 5, 6]
-
-
-def test_without_mindspore(options, shell, tmp_path):
-    (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked/mindspore.py").write_text("raise ImportError('MindSpore is blocked')\n")
-    result = shell(sys.executable, ROOT / "eval_onnx.py", *options, PYTHONPATH=str(tmp_path / "blocked"))
-    assert result.code == 0 and "mean IoU" in result.out, result
-    assert shell(sys.executable, "-c", "import mindspore", PYTHONPATH=str(tmp_path / "blocked")).code == 1
 
 
 def foreign(tmp_path, shape):
@@ -128,13 +117,3 @@ def test_launcher(options, drawn, exported, shell, tmp_path):
     assert counts(tmp_path / "onnx_eval/eval_result.json").shape == (6, 6)
     dry = shell("bash", ROOT / "scripts/run_eval_onnx.sh", "my data", "--dry-run", FILE_NAME="b c.onnx")
     assert dry.code == 0 and "'b c.onnx'" in dry.out.replace("b\\ c.onnx", "'b c.onnx'")
-
-
-def test_metadata_of_other_programs_are_left_alone(capsys):
-    texts = {"mean": "[1, 2, 3]", "std": "513x513", "crop_size": "", "num_classes": "null", "names": "{0: 'a'}"}
-    facts = checked(from_texts(texts), "a.onnx", ("image_std", "crop_size", "input_size", "num_classes"))
-    assert facts == {"mean": [1, 2, 3], "names": "{0: 'a'}"}
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3 and said[0] == "warning: a.onnx: says std is 513x513, which cannot be used and is left out"
-    with pytest.raises(InputError, match="a.onnx: says std is 513x513, which cannot be used; give --image_std"):
-        checked(from_texts(texts), "a.onnx")

@@ -3,6 +3,7 @@ import json
 import os
 
 import cv2
+import mindspore.dataset as ds
 import numpy as np
 import pytest
 import yaml
@@ -103,10 +104,7 @@ BAD = [
     ("num_classes: 2\nclass_names: [a, ' ']\n", "' ' is not a text"),
     ('num_classes: 2\nclass_names: [a, "b\\e[31m"]\n', "control character"),
     (f"num_classes: 2\nclass_names: [a, {'b' * 201}]\n", "a class name of 201 characters"),
-    ("num_classes: &n 2\nignore_label: *n\n", "no YAML aliases"), ("num_classes: [\n", "not readable as YAML"),
-    ("num_classes: !!python/object/apply:os.system ['true']\n", "not readable as YAML"),
-    ("num_classes: " + "[" * 50000, "nothing nested deeper"), ("source: 2020-13-40\n", "not readable as YAML"),
-    ("#" * (1 << 20) + "\nnum_classes: 2\n", "larger than 1 MB"),
+    ("num_classes: [\n", "not readable as YAML"),
 ]
 
 
@@ -158,7 +156,6 @@ def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path)
 
 
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):
-    import mindspore.dataset as ds
     say(pairs)
     assert build(run, pairs, shards=2).code == 0
     facts = [read_labels(pairs / f"x.mindrecord{shard}") for shard in range(2)]
@@ -229,9 +226,8 @@ def test_shards_of_two_builds_are_not_mixed(pairs, run):
         read_labels(pairs / "a/x0")
 
 
-def test_after_the_lists_no_program_needs_the_classes(drawn, run, tmp_path):
-    result = run(build_seg_data.main, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt",
-                 "--dst_path", tmp_path / "v", "--num_shards", 1)
+def test_after_the_lists_no_program_needs_the_classes(val_list, drawn, run, tmp_path):
+    result = run(build_seg_data.main, *val_list, "--dst_path", tmp_path / "v", "--num_shards", 1)
     assert result.code == 0 and "6 classes" in result.out, result.err
     assert read_labels(tmp_path / "v")["class_names"] == list(CLASSES)
     for source in (["--data_lst", drawn / "voc_val_lst.txt"], ["--data_file", tmp_path / "v"]):
@@ -245,7 +241,6 @@ def test_after_the_lists_no_program_needs_the_classes(drawn, run, tmp_path):
 
 def test_a_sample_larger_than_mindspores_page(pairs, run):
     """12-megapixel BMPs: 36 MB each, where a page is 32 MB unless told."""
-    import mindspore.dataset as ds
     pixels = np.zeros((3000, 4000, 3), np.uint8)
     for number in range(2):
         pixels[number] = 7

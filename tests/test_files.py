@@ -75,7 +75,7 @@ def test_only_own_files_are_replaced_without_overwrite(tmp_path):
     result = {"mean_iou": None, "per_class_iou": [], "confusion_matrix": []}
     for kind, ours, foreign in (
             ("result", json.dumps(result).encode(), (b"{}", b"[]", b"[" * 10**5, b"\xff", b"old")),
-            ("drawn", encode(picture, "a.png"), (cv2.imencode(".png", picture)[1].tobytes(), b"")[:1]),
+            ("drawn", encode(picture, "a.png"), (cv2.imencode(".png", picture)[1].tobytes(),)),
             ("drawn", encode(picture, "a.jpg"), (cv2.imencode(".jpg", picture)[1].tobytes(),)),
             ("drawn", palette_png(picture[:, :, 0]), (b"old",))):
         path = tmp_path / "file"

@@ -10,15 +10,13 @@ import pytest
 
 from tests.conftest import ROOT, TINY
 
-CKPT = "deeplab_v3_tiny_s16-2_3.ckpt"
-
 
 @pytest.fixture
-def commands(drawn, trained, exported, tmp_path):
+def commands(drawn, trained_file, exported, tmp_path):
     """name -> (KiB that a file may have, what the program is called with, the folder that it writes to)."""
     out = tmp_path / "out"
     listed = ("--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt")
-    export = ("export.py", "--device_target", "CPU", "--ckpt_file", trained / CKPT, "--input_size", 65, "--num_classes",
+    export = ("export.py", "--device_target", "CPU", "--ckpt_file", trained_file, "--input_size", 65, "--num_classes",
               6, "--export_model", "deeplab_v3_tiny_s16")
     return {
         "sample": (1, ["src/data/sample.py", "--sample_dir", out, "--sample_train", 4, "--sample_val", 2]),
@@ -29,12 +27,12 @@ def commands(drawn, trained, exported, tmp_path):
         "check": (1, ["src/data/check_data.py", *listed, "--num_classes", 6, "--check_dir", out]),
         "train": (20, ["train.py", *TINY, "--data_file", drawn / "train.mindrecord0", "--train_epochs", 1,
                        "--train_dir", out]),
-        "eval": (1, ["eval.py", *TINY, *listed, "--ckpt_path", trained / CKPT, "--result_file", out / "r.json"]),
+        "eval": (1, ["eval.py", *TINY, *listed, "--ckpt_path", trained_file, "--result_file", out / "r.json"]),
         "predict": (1, ["predict.py", drawn / "VOCdevkit/VOC2012/JPEGImages", "--model", exported(), "--crop_size", 65,
                         "--device_target", "CPU", "--output_dir", out]),
         "onnx": (20, [*export, "--file_format", "ONNX", "--file_name", out / "m.onnx"]),
         "mindir": (20, [*export, "--file_format", "MINDIR", "--file_name", out / "m.mindir"]),
-        "convert": (20, ["convert_resnet101.py", "--src", trained / CKPT, "--dst", out / "w.ckpt", "--model",
+        "convert": (20, ["convert_resnet101.py", "--src", trained_file, "--dst", out / "w.ckpt", "--model",
                          "deeplab_v3_tiny_s16"]),
     }
 
@@ -48,7 +46,7 @@ def check(done, out) -> None:
     assert len(lines) == 1 or all(line.startswith("warning: ") for line in lines[:-1]), done
     assert all(len(line) < 500 for line in lines) and "written" in lines[-1], done
     left = [path for path in out.rglob("*") if ".aside" in path.name or path.name.startswith(".")]
-    assert left == [] and not list(out.rglob("*.mindrecord*"))
+    assert left == [] and not list(out.rglob("*.mindrecord*")) and not list(out.rglob("*.ckpt"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ from src.evaluation.planes import add_resized, argmax_map
 from src.models.model import open_model
 from src.nets.architecture import architecture
 from src.weights import checkpoint
+from tests.conftest import fake_predict
 from tests.golden import DATA, STEP, golden_weights
 
 MODES = {"single": ((1.0,), False), "ms": (FIVE_SCALES, False), "ms_flip": (FIVE_SCALES, True)}
@@ -31,11 +32,6 @@ def test_published_modes(engine, stride, pynative, tmp_path):
             probs = batch.totals[number].transpose(1, 2, 0)[::STEP, ::STEP]
             assert np.abs(probs - golden[key]).max() <= 1e-4, key
             assert (batch.maps[number] == golden[key + "_map"]).mean() >= 0.999, key
-
-
-def fake_predict(inputs):
-    """Three planes that depend only on the picture: a simple network to follow pixels."""
-    return np.stack([inputs[:, 0], inputs[:, 1] * 2, 0.5 - inputs[:, 2]], 1)
 
 
 def fake_samples(count, seed=0):
@@ -72,9 +68,8 @@ def test_against_the_plain_arithmetic():
     for scale in settings.scales:
         side = int(32 * scale) + 1
         height, width = image.shape[:2]
-        long_side = max(height, width)
         rows, columns = (side, int(side * width / height)) if height > width else (int(side * height / width), side)
-        assert long_side and letterbox_size(height, width, side) == (rows, columns)
+        assert letterbox_size(height, width, side) == (rows, columns)
         small = cv2.resize(image, (columns, rows))
         padded = np.zeros((side, side, 3))
         padded[:rows, :columns] = (small - np.array(settings.mean)) / np.array(settings.std)

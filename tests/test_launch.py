@@ -10,7 +10,7 @@ import time
 import pytest
 
 from src.tools import launch
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, wait_until
 
 LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
 TRAININGS = {"s16_r1": "s16_aug_train", "s8_r1": "s8_aug_train", "s8_r2": "s8_voc_train"}
@@ -82,13 +82,6 @@ def alive(text):
         except OSError:
             pass
     return found
-
-
-def wait_until(condition, seconds=60):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("name", TRAININGS)

@@ -57,9 +57,8 @@ def test_paths_may_be_written_at_the_top(shell, tmp_path):
     assert "/edited here" in shlex.split(result.out)
 
 
-def test_eval_launcher_runs_and_keeps_earlier_logs(drawn, trained, shell, tmp_path):
-    arguments = ["bash", SCRIPTS / "run_eval_s16.sh", drawn, drawn / "voc_val_lst.txt",
-                 trained / "deeplab_v3_tiny_s16-2_3.ckpt", *TINY]
+def test_eval_launcher_runs_and_keeps_earlier_logs(drawn, trained_file, shell, tmp_path):
+    arguments = ["bash", SCRIPTS / "run_eval_s16.sh", drawn, drawn / "voc_val_lst.txt", trained_file, *TINY]
     first = shell(*arguments)
     assert first.code == 0 and "mean IoU" in first.out, first
     log = tmp_path / "s16_eval/eval_log"
@@ -84,11 +83,6 @@ def test_build_data_launcher(drawn, shell, tmp_path):
     result = shell("bash", SCRIPTS / "build_data.sh", drawn, drawn / "voc_val_lst.txt",
                    tmp_path / "new dir/v.mindrecord", 2, "--num_classes", 6)
     assert result.code == 0 and (tmp_path / "new dir/v.mindrecord1").is_file(), result
-
-
-def test_stray_arguments_are_refused(shell):
-    result = shell("bash", SCRIPTS / "run_eval_s16.sh", "a", "b", "c", "d", "--dry-run")
-    assert result.code == 2 and "unexpected argument 'd'" in result.err
 
 
 def test_wrong_python_is_named(shell, tmp_path):

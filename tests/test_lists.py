@@ -5,7 +5,6 @@ import os
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 import predict
 from src.console import InputError
@@ -159,8 +158,3 @@ def test_predict_skips_files_of_the_system(tmp_path, run, exported):
     result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
                  "--output_dir", tmp_path / "out")
     assert result.code == 0 and "skipped 2 files of the operating system" in result.err
-
-
-def test_masks_of_a_list_in_a_palette(tmp_path):
-    write_pair(tmp_path)
-    assert Image.open(tmp_path / "a.png").size == (80, 60)

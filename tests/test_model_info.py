@@ -11,11 +11,10 @@ from src.models.onnx_counts import count
 from src.nets.architecture import NETWORKS, architecture, multiply_adds
 from src.tools import model_info
 from src.weights import checkpoint
-from tests.conftest import ROOT
+from tests.conftest import ROOT, load_script
 from tests.golden import golden_weights
-from tests.test_docs import load_script
 
-CHECKPOINT, NAME = "deeplab_v3_tiny_s16-2_3.ckpt", "deeplab_v3_tiny_s16"
+NAME = "deeplab_v3_tiny_s16"
 
 
 def lines_of(result) -> dict:
@@ -42,8 +41,8 @@ def test_multiply_adds_are_those_of_pytorch(name, side):
     assert sum(int(np.prod(shape)) for shape in shapes) == sum(value.numel() for value in network.parameters())
 
 
-def test_a_checkpoint_tells_all_that_it_knows(trained, run):
-    table = lines_of(run(model_info.main, trained / CHECKPOINT, "--crop_size", 129))
+def test_a_checkpoint_tells_all_that_it_knows(trained_file, run):
+    table = lines_of(run(model_info.main, trained_file, "--crop_size", 129))
     shapes = architecture(NAME, 6).shapes()
     assert table["parameters"] == f"{sum(int(np.prod(s)) for n, s in shapes.items() if 'moving_' not in n):,}"
     assert table["multiply-adds"].split()[0] == f"{multiply_adds(architecture(NAME, 6), 129) / 1e9:.3f}"
@@ -51,11 +50,11 @@ def test_a_checkpoint_tells_all_that_it_knows(trained, run):
     assert (table["network"], table["output stride"], table["atrous rates"]) == (NAME, "16", "6 12 18")
     assert table["crop size"] == "65" and table["channel order"] == "BGR" and "base_lr 0.05" in table["recipe"]
     assert table["kind"] == "checkpoint: complete network of train.py or the model zoo, float32, with momenta"
-    assert table["SHA-256"] == checkpoint.digest(trained / CHECKPOINT)
-    assert f"{trained / CHECKPOINT}, " in table["file"] and " MB" in table["file"]
+    assert table["SHA-256"] == checkpoint.digest(trained_file)
+    assert f"{trained_file}, " in table["file"] and " MB" in table["file"]
 
 
-def test_exported_files_hold_the_same_network(trained, exported, drawn, run, tmp_path):
+def test_exported_files_hold_the_same_network(trained_file, exported, drawn, run, tmp_path):
     """The picture-wide mean is projected once in the graph, and for every position by the cells."""
     net = architecture(NAME, 6)
     channels, side = net.pooling.out_channels, (65 - 1) // 16 + 1
@@ -70,7 +69,7 @@ def test_exported_files_hold_the_same_network(trained, exported, drawn, run, tmp
         table = lines_of(run(model_info.main, path))
         assert table["parameters"] == f"{folded:,}" and table["classes"] == "6", options
         assert "65x65" in table["multiply-adds"] and f"{expected / 1e9:.3f} billion" in table["multiply-adds"], options
-    assert run(export.main, "--ckpt_file", trained / CHECKPOINT, "--file_format", "MINDIR", "--file_name",
+    assert run(export.main, "--ckpt_file", trained_file, "--file_format", "MINDIR", "--file_name",
                tmp_path / "net").code == 0
     table = lines_of(run(model_info.main, tmp_path / "net.mindir"))
     assert table["parameters"] == f"{folded:,}" and table["kind"].startswith("MINDIR: a graph")
@@ -96,7 +95,7 @@ def test_a_foreign_graph_by_hand(run, tmp_path):
     assert table["network"] == "not said" and "0.000 billion for a picture of 13x13" in table["multiply-adds"]
 
 
-def test_what_does_not_say_its_network(trained, run, tmp_path):
+def test_what_does_not_say_its_network(run, tmp_path):
     weights = golden_weights(architecture(NAME, 6))
     checkpoint.write(weights, tmp_path / "other.ckpt")
     result = run(model_info.main, tmp_path / "other.ckpt")
@@ -123,9 +122,9 @@ def test_what_does_not_say_its_network(trained, run, tmp_path):
         assert result.code == 2 and part in result.err and result.err.count("\n") == 1, result
 
 
-def test_speed_and_memory_of_each_engine(trained, exported, run, tmp_path):
+def test_speed_and_memory_of_each_engine(trained_file, exported, run, tmp_path):
     rows = {}
-    for path, engines in ((trained / CHECKPOINT, ["mindspore", "onnxruntime", "openvino"]),
+    for path, engines in ((trained_file, ["mindspore", "onnxruntime", "openvino"]),
                           (exported(), ["onnxruntime", "openvino"])):
         result = run(model_info.main, path, "--benchmark")
         assert result.code == 0, result

@@ -1,6 +1,8 @@
 """The network compared with published values: names, shapes, logits; effects of BatchNorm, rates and sizes."""
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn
 
 from src.nets.architecture import NETWORKS, architecture
 from src.nets.net_factory import (
@@ -18,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("pynative")
 
 
 def tensor(*shape, seed=0):
-    import mindspore as ms
     return ms.Tensor(np.random.RandomState(seed).randn(*shape).astype(np.float32))
 
 
@@ -54,7 +55,6 @@ def test_both_strides_share_their_parameters():
 
 def test_not_square_equals_the_part_that_does_not_see_the_difference():
     """Image pooling is a mean over both axes: a transposed picture gives transposed logits with transposed kernels."""
-    import mindspore as ms
     network = create_network("deeplab_v3_tiny_s16", num_classes=4)
     network.set_train(False)
     image = tensor(1, 3, 65, 97)
@@ -78,7 +78,6 @@ def test_atrous_rates_are_an_option_that_matters():
 
 
 def set_golden_like(network):
-    import mindspore as ms
     for number, (_, value) in enumerate(network.parameters_and_names()):
         noise = np.random.RandomState(number).rand(*value.shape).astype(np.float32)
         value.set_data(ms.Tensor(noise * 0.1 + (0.5 if value.ndim == 1 else -0.05)))
@@ -88,7 +87,6 @@ def test_evaluation_uses_moving_statistics_and_leaves_them():
     cell = InferenceNetwork(create_network("deeplab_v3_tiny_s16"))
     before = {name: value.asnumpy().copy() for name, value in cell.parameters_and_names()}
     one, other = tensor(1, 3, 65, 65), tensor(1, 3, 65, 65, seed=1)
-    import mindspore as ms
     alone = cell(one).asnumpy()
     together = cell(ms.Tensor(np.concatenate([one.asnumpy(), 5 * other.asnumpy()]))).asnumpy()[:1]
     assert np.abs(alone - together).max() < 1e-5, "a picture's result must not depend on its neighbours"
@@ -100,7 +98,6 @@ def test_evaluation_uses_moving_statistics_and_leaves_them():
 def test_freeze_bn_says_what_training_does(freeze_bn):
     network = create_network("deeplab_v3_tiny_s16", freeze_bn=freeze_bn)
     network.set_train(True)
-    import mindspore as ms
     network(tensor(2, 3, 65, 65), ms.Tensor([1, 2], ms.int32))
     moved = not np.array_equal(network.resnet.bn1.moving_mean.asnumpy(), np.zeros(8))
     assert moved is not freeze_bn
@@ -108,7 +105,6 @@ def test_freeze_bn_says_what_training_does(freeze_bn):
 
 
 def test_folded_batch_norm_computes_the_same():
-    from mindspore import nn
     shape = architecture("deeplab_v3_tiny_s16", num_classes=5)
     weights, image = golden_weights(shape), tensor(1, 3, 65, 97)
     plain = create_inference(shape, weights)
@@ -123,7 +119,6 @@ def test_folded_batch_norm_computes_the_same():
 
 
 def test_dropout_drops_seventy_percent_in_training_only():
-    import mindspore as ms
     drop = create_network("deeplab_v3_tiny_s16").aspp.drop
     ones = ms.Tensor(np.ones((2, 32, 64, 64), np.float32))
     assert (drop.set_train(False)(ones, None).asnumpy() == 1).all()
@@ -143,7 +138,6 @@ def test_dropout_drops_seventy_percent_in_training_only():
 
 def test_the_dropout_of_accelerators_drops_as_many():
     """MindSpore's own, forced on a CPU; it takes a key as the other does, and leaves it."""
-    import mindspore as ms
     network = create_network("deeplab_v3_tiny_s16")
     use_unkeyed_dropout(network)
     drop, ones = network.aspp.drop, ms.Tensor(np.ones((2, 32, 64, 64), np.float32))
@@ -156,7 +150,6 @@ def test_the_dropout_of_accelerators_drops_as_many():
 
 
 def test_training_normalises_bytes_as_evaluation_does():
-    import mindspore as ms
     mean, std = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
     seen = []
 

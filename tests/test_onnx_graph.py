@@ -2,6 +2,7 @@
 from collections import Counter
 
 import cv2
+import mindspore as ms
 import numpy as np
 import onnx
 import onnxruntime
@@ -31,7 +32,6 @@ def folded(name, num_classes=21, **replaced):
 
 def difference(model, cell, shape, seed=0):
     """Largest difference of the two's probabilities on a random picture."""
-    import mindspore as ms
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     image = np.random.RandomState(seed).randn(shape[0], 3, *shape[1:]).astype(np.float32)
     probs = session.run(["probs"], {"image": image})[0]
@@ -76,7 +76,6 @@ def test_sizes_are_free_or_fixed():
 
 @pytest.mark.parametrize("input_format", ["NCHW", "NHWC"])
 def test_pixels_are_normalised_within(input_format, pynative):
-    import mindspore as ms
     plain = make_cell("deeplab_v3_tiny_s16")
     cell = make_cell("deeplab_v3_tiny_s16", input_type="uint8", input_format=input_format, mean=MEAN, std=STD)
     model = build_model(*folded("deeplab_v3_tiny_s16"), {}, input_type="uint8", input_format=input_format, mean=MEAN,

@@ -17,18 +17,12 @@ from src.data.lists import read_list
 from src.data.mask_values import class_map, read_colors
 from src.data.pictures import limit, read_pair
 from src.data.splits import split
-from src.drawing.palette import palette
 from tests.annotation_files import labelme, shape
 from tests.conftest import ROOT
+from tests.foreign import paletted
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
 COLORS = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 128, 255), 255: (255, 255, 255)}
-
-
-def paletted(numbers):
-    image = Image.fromarray(numbers)
-    image.putpalette(palette().tobytes())
-    return image
 
 
 def coloured(numbers, mode):

@@ -20,9 +20,8 @@ NAMES = ("background", "ball", "box", "tent", "star", "ring")
 
 
 @pytest.fixture
-def options(drawn, trained, tmp_path):
-    return [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
-            trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--result_file", tmp_path / "r.json"]
+def options(val_list, trained_file, tmp_path):
+    return [*TINY, *val_list, "--ckpt_path", trained_file, "--result_file", tmp_path / "r.json"]
 
 
 def figures_of(truth, found, classes, ignored=255):
@@ -45,11 +44,11 @@ def as_numbers(cells):
     return [float(cell) if cell else None for cell in cells]
 
 
-def test_the_command_agrees_with_the_class_maps(options, drawn, trained, exported, run, tmp_path):
+def test_the_command_agrees_with_the_class_maps(options, val_list, drawn, trained_file, exported, run, tmp_path):
     result = run(evaluation.main, *options, "--per_image_file", tmp_path / "a.csv")
     assert result.code == 0 and f"figures of each picture written to {tmp_path}/a.csv" in result.out, result
     assert run(predict.main, drawn / "voc_val_lst.txt", "--data_root", drawn, "--model",
-               trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--output_dir", tmp_path / "out").code == 0
+               trained_file, "--output_dir", tmp_path / "out").code == 0
     head, *rows = rows_of(tmp_path / "a.csv")
     names = json.loads((tmp_path / "r.json").read_text())["class_names"]
     assert head == ["image", "mean_iou", "pixel_accuracy", *(f"IoU {name}" for name in names)]
@@ -60,9 +59,8 @@ def test_the_command_agrees_with_the_class_maps(options, drawn, trained, exporte
         truth = np.array(Image.open(drawn / pairs[image]))
         found = np.array(Image.open(tmp_path / f"out/masks/{os.path.basename(image)[:-4]}.png"))
         assert as_numbers(cells) == pytest.approx(figures_of(truth, found, 6), abs=1e-3)
-    assert run(eval_onnx.main, "--file_name", exported(), "--device_target", "CPU", "--data_root", drawn, "--data_lst",
-               drawn / "voc_val_lst.txt", "--result_file", tmp_path / "o.json",
-               "--per_image_file", tmp_path / "b.csv").code == 0
+    assert run(eval_onnx.main, "--file_name", exported(), "--device_target", "CPU", *val_list, "--result_file",
+               tmp_path / "o.json", "--per_image_file", tmp_path / "b.csv").code == 0
     assert [row[0] for row in rows_of(tmp_path / "b.csv")] == [row[0] for row in [head, *rows]]
 
 

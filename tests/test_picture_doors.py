@@ -61,11 +61,9 @@ def said_of(door, result, tmp_path) -> str:
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("channels, ending", [(1, ".png"), (3, ".png"), (1, ".tif"), (3, ".tif")],
-                         ids=["gray PNG", "RGB PNG", "gray TIFF", "RGB TIFF"])
-def test_12_bits_in_16_are_named_by_every_program(door, channels, ending, doors, tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 4096, (*SIZE, channels), dtype=np.uint16)
-    write(tmp_path, ending, cv2.imencode(ending, pixels)[1].tobytes())
+def test_12_bits_in_16_are_named_by_every_program(door, doors, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 4096, (*SIZE, 3), dtype=np.uint16)
+    write(tmp_path, ".tif", cv2.imencode(".tif", pixels)[1].tobytes())
     said = said_of(door, doors[door](), tmp_path)
     assert "has 16 bits a channel, but no value above 40" in said and "scale the values to 0 to 65535" in said
 
@@ -88,10 +86,9 @@ def test_heic_is_named_by_every_program(door, doors, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("door", ["check_data", "build_seg_data", "eval_onnx"])
-@pytest.mark.parametrize("top", [3, 1023, 4095])
-def test_masks_of_16_bits_are_named_with_what_makes_them_8(door, top, doors, tmp_path):
+def test_masks_of_16_bits_are_named_with_what_makes_them_8(door, doors, tmp_path):
     write(tmp_path, ".png", cv2.imencode(".png", np.zeros((*SIZE, 3), np.uint8))[1].tobytes())
-    values = np.linspace(0, top, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.uint16)
+    values = np.linspace(0, 1023, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.uint16)
     for path in (tmp_path / "masks").iterdir():
         Image.fromarray(values).save(path)
     result = doors[door]()

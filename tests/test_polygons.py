@@ -14,7 +14,7 @@ from src.data import build_seg_data, get_dataset_lst
 from src.data.annotations.reader import read_annotations
 from src.prediction.polygons import way_to
 from src.prediction.sources import Picture
-from tests.conftest import TINY
+from tests.conftest import TINY, write_clip
 
 FOREIGN = os.fsdecode(b"caf\xe9")    # Latin-1: no UTF-8
 
@@ -35,10 +35,10 @@ def photos(drawn, tmp_path_factory):
 
 
 @pytest.fixture
-def predicted(photos, trained, run, tmp_path):
+def predicted(photos, trained_file, run, tmp_path):
     """predicted(kind, *options) -> Result of predict.py on the pictures, into tmp_path / "out"."""
     def call(kind, *options):
-        return run(predict.main, photos, "--model", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--device_target", "CPU",
+        return run(predict.main, photos, "--model", trained_file, "--device_target", "CPU",
                    "--output_dir", tmp_path / "out", "--polygons", kind, *options)
     return call
 
@@ -82,7 +82,7 @@ def test_labelme_finds_the_pictures(predicted, photos, tmp_path):
     assert os.path.samefile(tmp_path / "link" / way, photos / "deep.png"), "links of the folder are followed"
 
 
-def test_predict_correct_and_train_on(predicted, photos, trained, run, tmp_path):
+def test_predict_correct_and_train_on(predicted, photos, trained_file, run, tmp_path):
     assert predicted("labelme").code == 0
     before = class_maps(tmp_path / "out")
     path = next(path for path in sorted((tmp_path / "out/labelme").glob("*.json"))
@@ -106,7 +106,7 @@ def test_predict_correct_and_train_on(predicted, photos, trained, run, tmp_path)
                "--dst_path", tmp_path / "again/r.mindrecord", "--num_shards", 1, "--ignore_findings").code == 0
     result = run(train.main, *TINY[:4], "--crop_size", 65, "--batch_size", 4, "--data_file",
                  tmp_path / "again/r.mindrecord", "--train_dir", tmp_path / "ckpt", "--ckpt_pre_trained",
-                 trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--train_epochs", 1, "--base_lr", 0.001, "--ignore_findings")
+                 trained_file, "--train_epochs", 1, "--base_lr", 0.001, "--ignore_findings")
     assert result.code == 0 and list((tmp_path / "ckpt").glob("*-1_1.ckpt")), result
 
 
@@ -125,14 +125,11 @@ def test_corrections_are_not_replaced(kind, file, predicted, tmp_path):
     assert path.read_bytes() == corrected
 
 
-def test_videos_get_none(predicted, photos, trained, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for level in (0, 100, 200):
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
+def test_videos_get_none(predicted, photos, trained_file, run, tmp_path):
+    write_clip(tmp_path / "clip.avi", [np.full((48, 64, 3), level, np.uint8) for level in (0, 100, 200)])
     shutil.copy(photos / "b/x.png", tmp_path / "x.png")
-    options = ["--model", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--device_target", "CPU", "--output_dir",
-               tmp_path / "out", "--polygons", "labelme"]
+    options = ["--model", trained_file, "--device_target", "CPU", "--output_dir", tmp_path / "out", "--polygons",
+               "labelme"]
     alone = run(predict.main, tmp_path / "clip.avi", *options)
     assert alone.code == 2 and alone.err.count("\n") == 1 and "only videos are given" in alone.err, alone
     assert not (tmp_path / "out").exists()
@@ -142,12 +139,12 @@ def test_videos_get_none(predicted, photos, trained, run, tmp_path):
     assert (tmp_path / "out/videos/clip.mp4").is_file()
 
 
-def test_a_picture_that_cannot_be_read_is_left_out(trained, photos, run, tmp_path):
+def test_a_picture_that_cannot_be_read_is_left_out(trained_file, photos, run, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/bad.png").write_text("no picture")
     shutil.copy(photos / "b/x.png", tmp_path / "in/x.png")
-    result = run(predict.main, tmp_path / "in", "--model", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--device_target",
-                 "CPU", "--output_dir", tmp_path / "out", "--polygons", "coco")
+    result = run(predict.main, tmp_path / "in", "--model", trained_file, "--device_target", "CPU",
+                 "--output_dir", tmp_path / "out", "--polygons", "coco")
     content = json.loads((tmp_path / "out/coco.json").read_text())
     assert result.code == 2 and [image["file_name"] for image in content["images"]] == ["x.png"], result
 

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import eval_onnx
-import export
 import predict
 from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
@@ -19,7 +18,7 @@ from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_clip
 
 
 @pytest.fixture
@@ -47,12 +46,11 @@ def report_of(folder):
     return json.loads((folder / "coverage.json").read_text())
 
 
-def test_a_list_with_masks_agrees_with_evaluation(options, drawn, exported, run, tmp_path):
+def test_a_list_with_masks_agrees_with_evaluation(options, val_list, drawn, exported, run, tmp_path):
     result = run(predict.main, drawn / "voc_val_lst.txt", *options, "--flip", "--scales", 0.5, 1, "--alpha", 0.3)
     assert result.code == 0 and f"results are in {tmp_path / 'out'}" in result.out, result
     assert run(eval_onnx.main, "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size",
-               65, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--flip", "--scales", 0.5, 1,
-               "--result_file", tmp_path / "r.json").code == 0
+               65, *val_list, "--flip", "--scales", 0.5, 1, "--result_file", tmp_path / "r.json").code == 0
     evaluated = json.loads((tmp_path / "r.json").read_text())
     found = report_of(tmp_path / "out")
     assert found["mean_iou"] == pytest.approx(evaluated["mean_iou"], abs=1e-4), "crop_size comes from the file"
@@ -113,48 +111,10 @@ def test_unique_names():
     assert len({name.casefold() for name in names}) == 5 and names[4] == "y"
 
 
-def test_without_mindspore_and_into_a_new_folder(options, photos, shell, tmp_path):
-    (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked/mindspore.py").write_text("raise ImportError('MindSpore is blocked')\n")
-    plain = [str(option) for option in options[:2]]
-    for folder in ("predictions", "predictions_2"):
-        result = shell(sys.executable, ROOT / "predict.py", photos / "a/x.jpg", *plain,
-                       PYTHONPATH=str(tmp_path / "blocked"))
-        assert result.code == 0 and f"results are in {folder}:" in result.out and result.err == "", result
-        assert class_map(tmp_path / folder / "masks/x.png").shape == (40, 60)
-    assert "background" in result.out and "1 picture, " in result.out and " on CPU" in result.out
-
-
-def test_checkpoint_and_mindir_give_what_onnx_gives(options, trained, photos, drawn, run, tmp_path):
-    assert run(export.main, "--device_target", "CPU", "--export_model", "deeplab_v3_tiny_s16", "--num_classes", 6,
-               "--ckpt_file", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--file_format", "MINDIR", "--input_size", 65,
-               "--file_name", tmp_path / "tiny").code == 0
-    (tmp_path / "tiny.mindir").rename(tmp_path / "no ending")
-    for name, model in (("onnx", options[1]), ("ckpt", trained / "deeplab_v3_tiny_s16-2_3.ckpt"),
-                        ("mindir", tmp_path / "no ending")):
-        result = run(predict.main, photos, "--model", model, "--device_target", "CPU", "--output_dir", tmp_path / name,
-                     "--class_names", drawn / "classes.txt")
-        assert result.code == 0 and "tent" in (tmp_path / name / "coverage.csv").read_text(), result
-    maps = [np.stack([class_map(path) for path in sorted((tmp_path / name / "masks").rglob("*.png"))])
-            for name in ("onnx", "ckpt", "mindir")]
-    assert len(maps[0]) == 3
-    for other in maps[1:]:
-        assert (maps[0] != other).mean() < 1e-3, "sums in another order may turn a pixel"
-    wrong = run(predict.main, photos, "--model", tmp_path / "no ending", "--scales", 0.5, "--device_target", "CPU")
+def test_a_network_of_one_size_says_how_to_export_it_for_all(exported, photos, run):
+    wrong = run(predict.main, photos, "--model", exported("--dynamic", "False"), "--scales", 0.5, "--device_target",
+                "CPU")
     assert wrong.code == 2 and "takes 65x65 only" in wrong.err and "export it with --dynamic True" in wrong.err
-
-
-def test_turned_as_exif_says(options, run, tmp_path):
-    image = np.zeros((40, 80, 3), np.uint8)
-    image[:, :40] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6    # to be rotated clockwise by 90 degrees
-    Image.fromarray(image).save(tmp_path / "turned.jpg", exif=exif, quality=98)
-    Image.fromarray(np.rot90(image, -1).copy()).save(tmp_path / "upright.jpg", quality=98)
-    result = run(predict.main, tmp_path / "turned.jpg", tmp_path / "upright.jpg", *options)
-    assert result.code == 0, result.err
-    turned, upright = (class_map(tmp_path / f"out/masks/{name}.png") for name in ("turned", "upright"))
-    assert turned.shape == (80, 40) and (turned == upright).mean() > 0.98
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])    # some editors write a byte order mark
@@ -168,10 +128,8 @@ def test_paths_on_standard_input(options, photos, run, monkeypatch, mark, tmp_pa
 
 
 def test_a_video(options, drawn, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for path in sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:6]:
-        writer.write(cv2.resize(cv2.imread(str(path)), (64, 48)))
-    writer.release()
+    paths = sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:6]
+    write_clip(tmp_path / "clip.avi", [cv2.resize(cv2.imread(str(path)), (64, 48)) for path in paths])
     result = run(predict.main, tmp_path / "clip.avi", *options)
     assert result.code == 0 and "6 frames, " in result.out and "images/s" in result.out, result
     video = cv2.VideoCapture(str(tmp_path / "out/videos/clip.mp4"))
@@ -184,17 +142,12 @@ def test_a_video(options, drawn, run, tmp_path):
     assert [path.name for path in (tmp_path / "out/videos").iterdir()] == ["clip.mp4"]
 
 
-def write_clip(path, frames):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    rng = np.random.default_rng(0)
-    for _ in range(frames):
-        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-    writer.release()
-    return path
+def noise(frames):
+    return np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), dtype=np.uint8)
 
 
 def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
-    path = write_clip(tmp_path / "cut.avi", 20)
+    path = write_clip(tmp_path / "cut.avi", noise(20))
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     result = run(predict.main, path, *options)
     assert result.code == 0, result
@@ -205,7 +158,7 @@ def test_a_truncated_video_is_predicted_with_a_warning(options, run, tmp_path):
 
 def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, tmp_path):
     """The file size is limited, as on a full disk; OpenCV's writer reports no error."""
-    write_clip(tmp_path / "clip.avi", 60)
+    write_clip(tmp_path / "clip.avi", noise(60))
     command = " ".join(f"'{part}'" for part in (sys.executable, ROOT / "predict.py", tmp_path / "clip.avi", *options))
     result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
     assert result.code == 1 and "clip.mp4: OpenCV wrote " in result.err and result.err.count("\n") == 1, result
@@ -264,6 +217,7 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
         assert len(result.err.strip().splitlines()) == 1 and not (tmp_path / "out").exists(), result.err
     result = run(predict.main, good, *options, "--model", tmp_path / "kept.onnx")
     assert result.code == 0 and "deeplab_v3_tiny_s16: 6 classes" in result.out, "told by its contents, not its name"
+    assert "background" in result.out and "1 picture, " in result.out and " on CPU" in result.out
 
 
 def test_a_file_that_is_not_a_video_is_one_line(options, shell, tmp_path):
@@ -274,11 +228,7 @@ def test_a_file_that_is_not_a_video_is_one_line(options, shell, tmp_path):
 
 
 def test_a_video_without_frames_does_not_stop_the_others(options, photos, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "bad.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for _ in range(3):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
-    data = (tmp_path / "bad.avi").read_bytes()
+    data = write_clip(tmp_path / "bad.avi", noise(3)).read_bytes()
     (tmp_path / "bad.avi").write_bytes(data[:data.find(b"movi") + 4])    # the header, and no frames
     result = run(predict.main, tmp_path / "bad.avi", photos / "a/x.jpg", *options)
     assert result.code == 2 and "warning: " in result.err and "bad.avi: contains no frame" in result.err, result

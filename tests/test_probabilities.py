@@ -13,7 +13,7 @@ from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
 from src.models.model import open_model
 from src.prediction.sources import pictures_in
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_clip
 
 NAMES = ["background", "ball", "box", "tent", "star", "ring"]
 
@@ -99,10 +99,7 @@ def test_its_own_files_are_no_pictures_to_predict(options, photos, run):
 
 
 def test_videos_have_none(options, photos, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (64, 48))
-    for shade in range(3):
-        writer.write(np.full((48, 64, 3), 80 * shade, np.uint8))
-    writer.release()
+    write_clip(tmp_path / "clip.avi", [np.full((48, 64, 3), 80 * shade, np.uint8) for shade in range(3)])
     alone = run(predict.main, tmp_path / "clip.avi", *options, "--save_probs")
     assert alone.code == 2 and "--save_probs: not for videos; extract frames" in alone.err, alone
     assert alone.err.count("\n") == 1 and not (tmp_path / "out").exists()

@@ -21,14 +21,14 @@ PARTS = {"mode", "figures", "classes", "rates", "bars", "confusion", "heatmap", 
 
 
 @pytest.fixture(scope="module")
-def reported(drawn, exported, tmp_path_factory):
+def reported(val_list, exported, tmp_path_factory):
     """(folder, result) of an ONNX evaluation with a report."""
     folder = tmp_path_factory.mktemp("reported")
     (folder / "names.txt").write_text("background\nball\n<b>&box\ncost $5_{ to $9\n星\nring\n")
     eval_onnx.main([str(part) for part in (
-        "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size", 65, "--data_root",
-        drawn, "--data_lst", drawn / "voc_val_lst.txt", "--class_names", folder / "names.txt", "--result_file",
-        folder / "result.json", "--report", folder / "the report")])
+        "--file_name", exported(), "--device_target", "CPU", "--num_classes", 6, "--crop_size", 65, *val_list,
+        "--class_names", folder / "names.txt", "--result_file", folder / "result.json", "--report",
+        folder / "the report")])
     return folder / "the report", json.loads((folder / "result.json").read_text())
 
 
@@ -50,9 +50,8 @@ def test_the_page_in_a_browser(reported, width, tmp_path):
     assert worst < best
 
 
-def test_eval_writes_it_too_and_says_where(drawn, trained, run, tmp_path):
-    options = [*TINY, "--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--ckpt_path",
-               trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--result_file", tmp_path / "r.json"]
+def test_eval_writes_it_too_and_says_where(val_list, trained_file, run, tmp_path):
+    options = [*TINY, *val_list, "--ckpt_path", trained_file, "--result_file", tmp_path / "r.json"]
     result = run(evaluation.main, *options, "--report", tmp_path / "new/report")
     assert result.code == 0 and f"report written to {tmp_path}/new/report/report.html" in result.out, result
     text = (tmp_path / "new/report/report.html").read_text()

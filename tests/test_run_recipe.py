@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.test_launch import alive, hear_signals, wait_until
+from tests.conftest import ROOT, wait_until
+from tests.test_launch import alive, hear_signals
 
 SMALL = "num_classes: 6\ncrop_size: 65\nbatch_size: 4\ndevice_target: CPU\n"
 STAGES = {"s16_r1": ("s16_aug_train", "deeplab_v3_tiny_s16"), "s8_r1": ("s8_aug_train", "deeplab_v3_tiny_s8"),
@@ -88,19 +88,22 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
     assert rest.out.count(" is finished: ") == 6 and "scripts/run_eval_s8.sh" in rest.out
 
 
-def test_dry_run_prints_every_command(shell, tmp_path):
-    result = shell("bash", ROOT / "scripts/run_recipe.sh", "hccl.json", "aug 0", "voc0", "r.ckpt", "/data", "val.txt",
-                   "--dry-run", "--", "--seed", "3")
+@pytest.mark.parametrize("voc, stages, environment", [
+    ("voc0", 3, {}), ("", 2, {"RECIPES": str(ROOT / "scripts/recipes/a2")})], ids=["published", "Atlas A2"])
+def test_dry_run_prints_every_command(voc, stages, environment, shell, tmp_path):
+    result = shell("bash", ROOT / "scripts/run_recipe.sh", "hccl.json", "aug 0", voc, "r.ckpt", "/data", "val.txt",
+                   "--dry-run", "--", "--seed", "3", **environment)
     assert result.code == 0, result.err
     commands = [shlex.split(line) for line in result.out.splitlines() if " bash " in line]
     last = [f"<last checkpoint of {tmp_path / folder}/ckpt>" for folder, _ in STAGES.values()]
-    for parts, (stage, (folder, _)), data, start in zip(commands, STAGES.items(), ("aug 0", "aug 0", "voc0"),
+    for parts, (stage, (folder, _)), data, start in zip(commands[:stages], STAGES.items(), ("aug 0", "aug 0", "voc0"),
                                                        ("r.ckpt", *last)):
         launcher = str(ROOT / f"scripts/run_distribute_train_{stage}.sh")
         assert parts == [f"TRAIN_PATH={tmp_path / folder}", "bash", launcher, "hccl.json", data, start,
                          "--", "--resume", "auto", "--seed", "3"]
-    assert [parts[-3:] for parts in commands[3:]] == [
-        ["/data", "val.txt", last[0]], *3 * [["/data", "val.txt", last[2]]]]
+    assert [(Path(parts[-4]).stem, *parts[-3:]) for parts in commands[stages:]] == [
+        (f"run_eval_{name}", "/data", "val.txt", checkpoint) for name, checkpoint in zip(
+            ("s16", "s8", "s8_multiscale", "s8_multiscale_flip"), [last[0], *3 * [last[stages - 1]]])]
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
 
 
@@ -119,22 +122,15 @@ def test_the_recipe_of_atlas_a2_has_two_stages(drawn, evaluated, shell, tmp_path
     assert found["options"]["ckpt_path"].startswith(str(tmp_path / "s8_aug_train/ckpt"))
 
 
-def test_dry_run_of_the_recipe_of_atlas_a2(shell):
-    result = shell("bash", ROOT / "scripts/run_recipe.sh", "hccl.json", "aug0", "", "r.ckpt", "/data", "val.txt",
-                   "--dry-run", RECIPES=str(ROOT / "scripts/recipes/a2"))
-    assert result.code == 0, result.err
-    launchers = [part for line in result.out.splitlines() for part in line.split() if part.startswith(str(ROOT))]
-    assert [Path(launcher).stem for launcher in launchers if launcher.endswith(".sh")] == [
-        "run_distribute_train_s16_r1", "run_distribute_train_s8_r1", "run_eval_s16", "run_eval_s8",
-        "run_eval_s8_multiscale", "run_eval_s8_multiscale_flip"]
-
-
 @pytest.mark.parametrize("arguments, part", [
     ([], "VOCAUG_FILE is not given"), (["", "a", "b", "", "c"], "DATA_LST is not given"),
     (["", "/dev/null", "b", "", "c", "d"], "VOCTRAIN_FILE b: no such file")])
 def test_a_missing_input_is_found_at_once(arguments, part, shell):
     result = shell("bash", ROOT / "scripts/run_recipe.sh", *arguments, RANK_TABLE_FILE="")
     assert result.code == 2 and part in result.err, result
+
+
+def test_several_nodes_are_refused(shell):
     several = shell("bash", ROOT / "scripts/run_recipe.sh", NODES="2")
     assert several.code == 2 and "NODES 2" in several.err
 

@@ -13,7 +13,7 @@ import pytest
 import train
 from src.training.state import find_checkpoint
 from src.weights.manifest import read_manifest
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, cut_after, figures, metrics, wait_for_lines
 
 PROGRAM = f"""import os, signal, sys, time; sys.path.insert(0, {str(ROOT)!r})
 from src.console import InputError, Preempted, RunError, progress, run_program
@@ -127,24 +127,11 @@ def options(drawn):
     return [*TINY, "--data_file", str(drawn / "train.mindrecord0"), "--base_lr", "0.05", "--save_steps", 10**6]
 
 
-@pytest.fixture
-def with_evaluation(drawn):
-    return ["--data_root", drawn, "--eval_data_lst", drawn / "voc_val_lst.txt"]
-
-
 def start(options, folder, *more, **streams):
     command = [sys.executable, ROOT / "train.py", *options, "--train_dir", folder, *more]
     return subprocess.Popen([str(part) for part in command], text=True, **{
         "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
         "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **streams})
-
-
-def wait_for_lines(folder, count, seconds=300):
-    limit = time.monotonic() + seconds
-    path = folder / "metrics.jsonl"
-    while not path.exists() or len(path.read_bytes().splitlines()) < count:
-        assert time.monotonic() < limit, f"no line {count}"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("signals, code, said", [
@@ -160,8 +147,7 @@ def test_signals_save_once(signals, code, said, options, tmp_path):
     _, err = process.communicate(timeout=90)
     path, step = find_checkpoint("auto", tmp_path / "ckpt")
     assert process.returncode == code and err.startswith(said) and err.count("\n") == 1, err
-    assert str(path) in err and step == json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1])[
-        "global_step"]
+    assert str(path) in err and step == metrics(tmp_path / "ckpt")[-1]["global_step"]
 
 
 def test_sigterm_after_ctrl_c_changes_nothing(options, tmp_path):
@@ -174,7 +160,7 @@ def test_sigterm_after_ctrl_c_changes_nothing(options, tmp_path):
     _, err = process.communicate(timeout=300)
     path, step = find_checkpoint("auto", tmp_path / "ckpt")
     assert process.returncode == 130 and err == f"interrupted: saved {path}; --resume auto goes on from it\n"
-    assert step == json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1])["global_step"]
+    assert step == metrics(tmp_path / "ckpt")[-1]["global_step"]
 
 
 def test_a_signal_that_comes_while_the_first_is_said_changes_nothing(monkeypatch):
@@ -205,11 +191,6 @@ def test_a_launcher_keeps_its_log_when_the_console_is_gone(options, tmp_path):
         assert "trained to step 6" in (tmp_path / "s16_train_cpu/device0/log").read_text()
 
 
-def figures(folder, name):
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return {line["global_step"]: line[name] for line in lines if name in line}
-
-
 def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tmp_path):
     """A copy of a run that was killed during the evaluation of an epoch; losses and weights must equal those of the
     uninterrupted run to the bit."""
@@ -217,12 +198,7 @@ def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tm
     command = [train.main, *options, *with_evaluation, "--save_steps", 3, "--train_epochs", 3]
     assert run(*command, "--train_dir", uncut).code == 0
     for done in (1, 3):
-        cut.mkdir()
-        for name, entry in read_manifest(uncut).items():
-            if entry["step"] <= 3 * done:
-                (cut / name).write_bytes((uncut / name).read_bytes())
-        kept = {name: entry for name, entry in read_manifest(uncut).items() if entry["step"] <= 3 * done}
-        (cut / "checkpoints.json").write_text(json.dumps(kept))
+        cut_after(uncut, 3 * done, cut)
         lines = [line for line in (uncut / "metrics.jsonl").read_text().splitlines(True)
                  if (record := json.loads(line))["global_step"] < 3 * done or "loss" in record]
         (cut / "metrics.jsonl").write_text("".join(lines) + '{"epoch": 1, "st')
@@ -240,7 +216,6 @@ def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tm
 
 def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, with_evaluation, run, tmp_path,
                                                                     monkeypatch):
-    from src.training.callbacks import StopOnSignal
     from src.training.validation import EvaluationInTraining
     command = [train.main, *options, *with_evaluation, "--train_epochs", 2, "--train_dir", tmp_path]
     with monkeypatch.context() as patch:
@@ -252,17 +227,9 @@ def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, wit
         patch.setattr(EvaluationInTraining, "look", look)
         result = run(*command)
     assert result.code == 75 and "SIGTERM: saved" in result.err and "mean IoU" not in result.out, result
-    assert find_checkpoint("auto", tmp_path)[1] == 3 and StopOnSignal.is_told
+    assert find_checkpoint("auto", tmp_path)[1] == 3
     result = run(*command, "--resume", "auto")
     assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
-
-
-def test_resuming_for_more_epochs_names_the_right_option(trained, drawn, run, tmp_path):
-    import shutil
-    shutil.copytree(trained, tmp_path / "ckpt")
-    result = run(train.main, *TINY, "--data_file", drawn / "train.mindrecord0", "--base_lr", "0.05", "--train_dir",
-                 tmp_path / "ckpt", "--resume", "auto", "--train_epochs", 5)
-    assert result.code == 2 and "--ckpt_pre_trained" in result.err and "--train_dir" in result.err, result
 
 
 def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):

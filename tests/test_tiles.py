@@ -15,7 +15,7 @@ from src.evaluation.letterbox import Settings
 from src.evaluation.tiles import Tile, starts, strips
 from src.models.model import open_model
 from src.tools import summary
-from tests.conftest import TINY
+from tests.conftest import TINY, fake_predict, write_clip
 
 CLASSES = 3
 
@@ -105,12 +105,6 @@ def test_memory_is_that_of_a_strip_across_the_short_side():
     tracemalloc.stop()
     strip = 20 * side * 400 * 4    # bytes; all sums would be 120 times that
     assert strip < peak < 3 * strip
-
-
-def fake_predict(inputs):
-    """Three planes that depend on each pixel and on the mean of the input, as with image pooling."""
-    mean = inputs.mean((2, 3), keepdims=True)
-    return np.stack([inputs[:, 0], inputs[:, 1] * 2 + mean[:, 0], 0.5 - inputs[:, 2]], 1)
 
 
 def load(image):
@@ -211,10 +205,8 @@ def test_predict_gives_what_evaluation_scores(options, drawn, exported, run, tmp
 
 
 def test_frames_of_a_video_in_windows(exported, drawn, run, tmp_path):
-    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 7, (160, 120))
-    for path in sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:3]:
-        writer.write(cv2.resize(cv2.imread(str(path)), (160, 120)))
-    writer.release()
+    paths = sorted((drawn / "VOCdevkit/VOC2012/JPEGImages").iterdir())[:3]
+    write_clip(tmp_path / "clip.avi", [cv2.resize(cv2.imread(str(path)), (160, 120)) for path in paths])
     result = run(predict.main, tmp_path / "clip.avi", "--model", exported("--dynamic", "False"), "--device_target",
                  "CPU", "--output_dir", tmp_path / "out", "--tile")
     assert result.code == 0 and "3 frames, " in result.out and "tiled" in result.out, result

@@ -4,7 +4,6 @@ Only stable interfaces are used, so the test survives changes inside: the comman
 checkpoints and metrics.jsonl. One batch holds every picture, each its own mirror image, at scale 1 and of the crop's
 size: whatever train.py draws, it trains on these pixels.
 """
-import importlib.util
 import json
 from typing import NamedTuple
 
@@ -12,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
-from tests.golden import golden_weight
+from tests.conftest import ROOT, load_script
+from tests.golden import golden_weight, save_checkpoint
 
 torch = pytest.importorskip("torch")
 
@@ -60,9 +59,7 @@ def make_pairs():
 
 def make_network():
     """The tiny network of docs/deeplab_v3_torch.py, float64, with reference weights; its tensors by published name."""
-    spec = importlib.util.spec_from_file_location("deeplab_v3_torch", ROOT / "docs/deeplab_v3_torch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(ROOT / "docs/deeplab_v3_torch.py")
     network, tensors = module.DeepLabV3((1, 1, 1, 3), 8, 32, CLASSES, 16, (6, 12, 18)).double(), {}
     for cell, layer in network.named_modules():
         for name, tensor in [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]:
@@ -135,8 +132,7 @@ def train_mindspore(folder, start, images, labels, run):
     (folder / "list.txt").write_text("".join(" ".join(pair) + "\n" for pair in pairs))
     build_seg_data.main(["--data_root", str(folder), "--data_lst", str(folder / "list.txt"), "--num_shards", "1",
                          "--dst_path", str(folder / "a.mindrecord"), "--num_classes", str(CLASSES)])
-    ms.save_checkpoint([{"name": name, "data": ms.Tensor(value)} for name, value in start.items()],
-                       str(folder / "start.ckpt"))
+    save_checkpoint(folder / "start.ckpt", start)
     train.main(["--device_target", "CPU", "--model", "deeplab_v3_tiny_s16", "--num_classes", str(CLASSES),
                 "--data_file", str(folder / "a.mindrecord"), "--crop_size", str(SIDE), "--batch_size", str(COUNT),
                 "--min_scale", "1", "--max_scale", "1", "--train_epochs", str(STEPS), "--base_lr", str(BASE_LR),

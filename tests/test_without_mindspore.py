@@ -51,8 +51,8 @@ def data(drawn):
     return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt", "--result_file", "r.json"]
 
 
-def test_evaluation_export_and_prediction(bare, data, drawn, trained, tmp_path):
-    source, scores = trained / CHECKPOINT, []
+def test_evaluation_export_and_prediction(bare, data, drawn, trained_file, tmp_path):
+    source, scores = trained_file, []
     assert "onnxruntime on CPU" in ran(bare("eval.py", *data, "--ckpt_path", source, "--report", "report"))
     scores.append(json.loads((tmp_path / "r.json").read_text())["mean_iou"])
     ran(bare("export.py", "--ckpt_file", source, "--file_format", "ONNX", "--file_name", "net"))
@@ -65,8 +65,8 @@ def test_evaluation_export_and_prediction(bare, data, drawn, trained, tmp_path):
     assert scores == pytest.approx([scores[0]] * 4, abs=1e-6)
 
 
-def test_conversion_to_pytorch_and_back(bare, trained, tmp_path):
-    ran(bare("convert_resnet101.py", "--src", trained / CHECKPOINT, "--dst", "a.safetensors", "--to", "torch"))
+def test_conversion_to_pytorch_and_back(bare, trained_file, tmp_path):
+    ran(bare("convert_resnet101.py", "--src", trained_file, "--dst", "a.safetensors", "--to", "torch"))
     pytest.importorskip("torch")
     from safetensors.torch import save_file
 
@@ -96,16 +96,16 @@ def test_lists_of_own_data(bare, tmp_path):
     ("predict.py", ["--model", CHECKPOINT, "--engine", "mindspore"]),
     ("export.py", ["--ckpt_file", CHECKPOINT, "--file_format", "MINDIR", "--file_name", "net"]),
 ])
-def test_programs_that_need_mindspore_say_so_in_one_line(program, options, bare, data, drawn, trained):
-    options = [trained / CHECKPOINT if option == CHECKPOINT else option for option in options]
+def test_programs_that_need_mindspore_say_so_in_one_line(program, options, bare, data, drawn, trained_file):
+    options = [trained_file if option == CHECKPOINT else option for option in options]
     more = {"eval.py": data, "predict.py": [drawn / "voc_val_lst.txt", "--data_root", drawn]}.get(program, [])
     result = bare(program, *more, *options)
     assert result.code == 2 and result.err.count("\n") == 1, result
     assert "MindSpore is not installed" in result.err and "pip install" in result.err
 
 
-def test_what_a_model_file_holds(bare, trained, exported):
-    for path in (trained / CHECKPOINT, exported()):
+def test_what_a_model_file_holds(bare, trained_file, exported):
+    for path in (trained_file, exported()):
         assert "background, ball" in ran(bare("src/tools/model_info.py", path))
-    said = ran(bare("src/tools/model_info.py", trained / CHECKPOINT, "--benchmark"))
+    said = ran(bare("src/tools/model_info.py", trained_file, "--benchmark"))
     assert "MindSpore is not installed" in said and " passes" in said.split("onnxruntime ")[1].splitlines()[0], said
