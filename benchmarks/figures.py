@@ -151,7 +151,8 @@ def cpp(stride: str) -> tuple:
     beside = {"cpp": Side("C++", "cpp:around", {"stride": stride}),
               "plain": Side("straightforward Python", "cpp:plain_around")}
     return (Figure(f"cpp_{stride}", f"C++ Predict, a picture, stride {stride[1:]}", sides,
-                   f"30 pictures a turn; {TURNS}", (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
+                   f"30 pictures a turn; {TURNS}",
+                   (Target("ratio", "mindspore", 1.0), Target("difference", "mindspore", 1e-5),
                     Target("mb", "cpp", 1500)), "cpp:agreement", rounds=1),
             Figure(f"cpp_around_{stride}", f"around C++ Predict, a picture, stride {stride[1:]}", beside,
                    f"20 pictures a turn; {TURNS}", (Target("s", "cpp", 0.015),), rounds=3))

@@ -29,12 +29,14 @@ TAIL = """
 | `TRAIN_PATH` `EVAL_PATH` `WORK_PATH` | training; evaluation; run_recipe.sh | folder of logs and results |
 | `DEVICE_TARGET` `DEVICE_ID` | training, evaluation | the device; run_eval_onnx.sh takes CPU or GPU |
 | `RANK_SIZE` | distributed training, evaluation | number of devices (processes on a CPU) |
-| `NODES` `NODE_RANK` `MASTER_ADDR` `MASTER_PORT` | distributed training | [several machines](recipe.md#devices-and-ranks) |
+| `NODES` `NODE_RANK` | distributed training | [several machines](recipe.md#devices-and-ranks), and which this is |
+| `MASTER_ADDR` `MASTER_PORT` | distributed training | the machine and port where they meet |
 | `BIND_CORE` | distributed training | True gives each rank its own cores |
 | `RECIPES` | training, evaluation, run_recipe.sh | folder with a changed copy of `scripts/recipes` |
 | `MS_LITE_HOME` | run_infer_cpp.sh | an installed MindSpore Lite |
 | `PYTHON` | all | the Python to use |
-| `ASSUME_YES` `PIP_INDEX_URL` | run_quickstart.sh, run_tests.sh | 1 agrees to replacing packages; the index of packages |
+| `ASSUME_YES` | run_quickstart.sh, run_tests.sh | 1 agrees to replacing packages |
+| `PIP_INDEX_URL` | run_quickstart.sh, run_tests.sh | the index of packages |
 """
 
 

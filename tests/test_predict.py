@@ -14,8 +14,6 @@ import predict
 from src.data.labels import Labels
 from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
-from src.evaluation.inference import Segmenter
-from src.evaluation.letterbox import Settings
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
 from tests.conftest import ROOT, write_clip
@@ -175,20 +173,6 @@ def test_chinese_names_are_drawn(options, photos, run, tmp_path):
         assert result.code == 0 and result.err == "", result
         seen.append(cv2.imread(str(tmp_path / "out/overlays/x.jpg"))[46:].astype(int))
     assert np.abs(seen[0] - seen[1]).max() > 100, "as boxes they would look the same"
-
-
-def test_a_large_picture_is_mapped_at_its_size():
-    """Probabilities are summed at a smaller size; the class map has the picture's size."""
-    image = np.zeros((300, 500, 3), np.uint8)
-    image[:, 250:] = 200
-
-    def by_brightness(inputs):
-        return np.stack([-inputs[:, 0], inputs[:, 0]], 1)
-    for most in (0, 10_000):
-        settings = Settings(129, (1.0, 0.5), True, 1, most_pixels=most)
-        (batch,) = Segmenter(by_brightness, settings).run(iter([image]), lambda picture: (picture, None))
-        assert batch.totals[0].shape[1:] == ((300, 500) if most == 0 else (77, 129))
-        assert batch.maps[0].shape == (300, 500) and (batch.maps[0] == (image[:, :, 0] > 0)).mean() > 0.98
 
 
 def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):

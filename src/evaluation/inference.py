@@ -17,7 +17,7 @@ import numpy as np
 from src.console import RunError, progress
 from src.evaluation.letterbox import Settings, letterbox, letterbox_size, normalise
 from src.evaluation.metrics import ConfusionMatrix
-from src.evaluation.planes import add_resized, argmax_map, resized_planes, summed_planes
+from src.evaluation.planes import add_resized, argmax_map, summed_planes
 from src.evaluation.tiles import Tile, strips
 
 BATCH_PIXELS = 1 << 25    # of a batch's pictures together: 5 bytes each with masks and maps, three batches at a time
@@ -148,17 +148,15 @@ class Segmenter:
         if self.is_large(*own_size):
             parts.append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
         else:
-            batch.totals[number] = add_resized(batch.totals[number], probs, size, self.settings.sum_size(*own_size))
+            batch.totals[number] = add_resized(batch.totals[number], probs, size, own_size)
         if last:
-            planes = summed_planes(parts, own_size) if parts else resized_planes(batch.totals[number], own_size)
+            planes = summed_planes(parts, own_size) if parts else batch.totals[number]
             batch.maps[number] = argmax_map(self.watch(batch.samples[number], own_size, COMPLETE, planes))
             batch.parts[number] = []
 
     def is_large(self, height: int, width: int) -> bool:
         """Whether sums of a picture's size take more memory than what is summed, and much: 1 GB for 21 classes of 12
         megapixels."""
-        if self.settings.sum_size(height, width) != (height, width):
-            return False
         sides = [self.settings.input_size(scale) for scale in self.settings.scales]
         return height * width > max(LARGE, sum(math.prod(letterbox_size(height, width, side)) for side in sides))
 

@@ -20,7 +20,6 @@ class Settings:
     batch_size: int = 16
     mean: tuple = (103.53, 116.28, 123.675)    # blue green red
     std: tuple = (57.375, 57.120, 58.395)
-    most_pixels: int = 0    # probabilities of larger pictures are summed at this size; 0 always takes the picture's
     tile: Optional[Tile] = None    # pictures larger than the crop size in windows of it, at scale 1; else letterboxed
 
     @property
@@ -31,13 +30,6 @@ class Settings:
     def input_size(self, scale: float) -> int:
         """Side of the square input at a scale: (crop_size - 1) * scale + 1, truncated."""
         return int((self.crop_size - 1) * scale) + 1
-
-    def sum_size(self, height: int, width: int) -> tuple:
-        """Height and width at which a picture's probabilities are summed: its own, or most_pixels in its shape."""
-        if not self.most_pixels or height * width <= self.most_pixels:
-            return height, width
-        factor = (self.most_pixels / (height * width)) ** 0.5
-        return max(1, int(height * factor)), max(1, int(width * factor))
 
     def normalisation(self) -> np.ndarray:
         """(3, 256) float32: the network's input for each channel and byte; exact, and quicker than arithmetic."""

@@ -19,13 +19,6 @@ def add_resized(total, probs: np.ndarray, valid: tuple, size: tuple) -> np.ndarr
     return total
 
 
-def resized_planes(scores: np.ndarray, size: tuple):
-    """The planes of scores (C, h, w), each resized to `size`, a height and width, as it is taken."""
-    if scores.shape[1:] == size:
-        return iter(scores)
-    return (cv2.resize(plane, size[::-1]) for plane in scores)
-
-
 def summed_planes(parts: list, size: tuple):
     """The planes of probabilities (C, h, w) of several scales, resized to `size` and summed: those of add_resized,
     with two planes in memory in place of C."""

@@ -25,7 +25,6 @@ from src.prediction.sources import find_sources
 from src.prediction.video import annotate, open_video
 from src.weights.checkpoint import digest
 
-MOST_PIXELS = 1 << 20    # 1 megapixel: 21 planes of a 12-megapixel photo would take 1 GB
 FRAMES = 1 << 10    # of videos: as many as any batch takes
 FEW = 10    # pictures whose classes the console tells
 BLANK = np.zeros((1, 1, 3), np.uint8)    # in place of a picture that cannot be read
@@ -43,8 +42,7 @@ def run(config) -> None:
     model = open_model(config.model_file, config.engine, config.device_target, config.device_id,
                        config.engine_precision, "--model", config.allow_nonfinite, **facts_in(config))
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
-    settings = dataclasses.replace(settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES),
-                                   most_pixels=MOST_PIXELS)
+    settings = settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES)
     model.check(settings)
     folder = take_folder(config.output_dir)
     probabilities = Probabilities(kept, folder, labels.names, settings.passes)
