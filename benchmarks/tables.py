@@ -98,9 +98,7 @@ def table_rows(result: dict, columns: list) -> list:
                                         for _, name, write in columns), target_text(result, key)]
             for key, side in sides.items()]
     if len(rows) > MOST_SIDES:
-        told = [[write(value) for value in sorted(side[name] for side in sides.values() if side.get(name) is not None)]
-                for _, name, write in columns]
-        rows = [[f"{len(rows)} of them", *(" to ".join(dict.fromkeys((values[0], values[-1]))) for values in told),
+        rows = [[f"{len(rows)} of them", *(span(sides, name, write) for _, name, write in columns),
                  "; ".join(dict.fromkeys(row[-1] for row in rows))]]
     titles = [figure.what + f" ({BUSY})" * bool(result["busy"])] + [""] * len(rows)
     return [[title, *row] for title, row in zip(titles, rows)]
@@ -115,6 +113,12 @@ def figure_table(results: Results, names: list) -> str:
              "| --- " * (len(columns) + 3) + "|"]
     lines += [f"| {' | '.join(cells)} |" for result in found for cells in table_rows(result, columns)]
     return f"{command_line(found)}\n\n" + "\n".join(re.sub(r"\|  (?=\|)", "| ", line) for line in lines) + "\n"
+
+
+def span(sides: dict, name: str, write) -> str:
+    """The lowest and the highest of a value of the sides, as `write` shows them."""
+    values = sorted(side[name] for side in sides.values() if side.get(name) is not None)
+    return " to ".join(dict.fromkeys(map(write, values[:1] + values[-1:])))
 
 
 def command_line(found: list) -> str:

@@ -232,7 +232,7 @@ def left_in(folder: str) -> list:
 
 def is_alive(pid: int) -> bool:
     """Whether a process of that number exists, of any user."""
-    if os.name == "nt":    # there os.kill(pid, 0) would send Ctrl-C to that process, so nothing is taken for dead
+    if os.name == "nt":    # there os.kill(pid, 0) would send Ctrl-C to that process, so none counts as dead
         return True
     try:
         os.kill(pid, 0)
