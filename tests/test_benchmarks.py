@@ -222,7 +222,7 @@ def test_pages_without_results_are_not_changed(tmp_path):
     text = (ROOT / "docs/performance.md").read_text()
     new, left = tables.filled(text, tables.Results(tmp_path), "performance.md")
     assert new == text and len(left) == text.count("<!-- end -->")
-    assert "performance.md, <!-- figures: train_batch2 train_batch2_one_core train_batch8 -->: no result of train_batch2" in left
+    assert "performance.md, <!-- figures: differences_s16 differences_s8 -->: no result of differences_s16" in left
 
 
 @pytest.mark.parametrize("page", tables.PAGES)

@@ -91,7 +91,7 @@ def test_every_command(tmp_path, shell):
     draw_published(tmp_path / "data")
     work.mkdir()
     (data / "colors.txt").write_text(color_table())
-    torch.save(random_resnet(blocks=(1, 1, 1, 3), width=8).state_dict(), work / "resnet101.pth")
+    torch.save(random_resnet(blocks=(1, 1, 1, 3), width=8).state_dict(), work / "resnet101-689c5e77.ckpt")
     seen = []
     for command in commands():
         program = next(name for name in QUICKER if name in command)
@@ -155,8 +155,6 @@ def check(program, command, result, data, work):
     if "--filter_weight" in command:
         assert "complete network of train.py or the model zoo" in result.out
         assert "parameters loaded, the new classifier as initialised" in result.out
-    if "--class_weights" in command:
-        assert "class weights: " in result.out
     if program == "run_eval_s16.sh":
         assert re.search(r"^crack .*\d", result.out, re.M) and "mean IoU" in result.out
     if program == "export.py":

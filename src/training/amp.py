@@ -14,7 +14,8 @@ from src.console import InputError, RunError
 AUTO = {"Ascend": "O3", "GPU": "O2", "CPU": "O0"}    # level of --amp_level auto; Ascend's and the CPU's are published
 JIT_LEVELS = ("", "O0", "O1", "O2")
 DROPPED = "dropped_steps"    # parameter of the step, so that checkpoints hold it
-SCALE = "scale_sense"    # the same, the loss scale; this name and those of the counts of a dynamic scale are MindSpore's
+SCALE = "scale_sense"    # the same, the loss scale
+# Parameters of a step that drops overflows: the last two of a dynamic scale. Names are MindSpore's.
 STATE = (SCALE, DROPPED, "update.cur_iter", "update.last_overflow_iter")
 ENDLESS = 100    # a run ends after this many dropped steps in a row
 
