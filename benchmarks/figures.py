@@ -117,7 +117,7 @@ def lists(name: str, share: float) -> Figure:
     sides = {"ours": Side("get_dataset_lst.py and build_seg_data.py", "lists:full_set",
                           {"side": "programs", "share": share}),
              "plain": Side("one straightforward process", "lists:full_set", {"side": "plain", "share": share})}
-    return Figure(name, f"lists and MindRecord of {share:g} of VOC and SBD, all of it", sides, COMMAND,
+    return Figure(name, f"lists and MindRecord of {100 * share:g} % of VOC and SBD", sides, COMMAND,
                   (Target("ratio", "plain", 0.56),) if share == 1 else (), rounds=1, cold=True)
 
 
@@ -216,9 +216,9 @@ FIGURES = {figure.name: figure for figure in (
     Figure("augmentation", "training input with colours changed and rotation, a picture, one core",
            augmentation_sides(), f"640 pictures, batch 32, crop 513; {TURNS}", beside=False),
     lists("lists", 1.0), lists("lists_small", 0.12),
-    Figure("check_data", "check_data.py on as many pairs as VOC's train and val have",
+    Figure("check_data", "check_data.py, a pair, of as many as VOC's train and val have",
            {"ours": Side("check_data.py", "commands:check_data")}, COMMAND, rounds=3, cold=True),
-    Figure("build_look", "build_seg_data.py, seconds of processors a pair, with its look at masks and without",
+    Figure("build_look", "build_seg_data.py, processor time of a pair, with its look at masks and without",
            {"ours": Side("build_seg_data.py", "commands:build", {"side": "ours"}),
             "without": Side("decoding and comparing alone", "commands:build", {"side": "without"})}, COMMAND,
            (Target("ratio", "without", 1.03),), rounds=5, cold=True),

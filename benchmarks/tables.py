@@ -45,7 +45,8 @@ HEADS = {"en": ("| what | compared with | ratio |", "; "), "zh": ("| 项目 | �
 
 # Columns of a figure's table: title, value of a side, its format. Columns without values are left out.
 COLUMNS = (
-    ("s", "s", lambda value: f"{value:.4f}" if value < 0.1 else f"{value:.3f}" if value < 10 else f"{value:.1f}"),
+    ("time", "s", lambda value: f"{1000 * value:.3g} ms" if value < 0.9995 else f"{value:.3g} s" if value < 99.95 else
+     f"{value:.0f} s"),
     ("time ratio", "ratio", lambda value: f"**{value:.2f}**"),
     ("peak GB", "mb", lambda value: f"{value / 1024:.2f}"),
     ("memory ratio", "memory", lambda value: f"{value:.2f}"),

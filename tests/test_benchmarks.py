@@ -208,9 +208,9 @@ def test_tables_are_made_from_results(tmp_path):
     assert "| 训练数据处理 | model zoo 的数据增强；torchvision v2 | 0.50；0.50 |" in texts["README_CN.md"]
     page = texts["docs/performance.md"]
     assert "`python benchmarks/run.py differences_s16 differences_s8` on" in page
-    assert "| | MindSpore | 4.000 | **0.50** | 2.00 | 0.50 | 2.0e-06 | <= 1e-05: met |" in page
-    assert "| predict.py, one picture, from the command to its overlay | .ckpt | 2.000 | " in page
-    assert "| --help of each program | 16 of them | 2.000 to 4.000 | " in page
+    assert "| | MindSpore | 4 s | **0.50** | 2.00 | 0.50 | 2.0e-06 | <= 1e-05: met |" in page
+    assert "| predict.py, one picture, from the command to its overlay | .ckpt | 2 s | " in page
+    assert "| --help of each program | 16 of them | 2 s to 4 s | " in page
     assert "<= 1.9 s: **missed**; <= 950 MB: **missed**" in page
     assert "| classes | input | 21 60 100 150 | 2.00 4.00 4.00 4.00 |" in page
     assert (tmp_path / "docs/images/growth.png").stat().st_size > 1000
