@@ -33,7 +33,7 @@ def test_files_of_colors_are_label_maps(tmp_path, text):
     ("1 2 3\n", "line 1"), ("1 0 cat\n1 1 dog\n", "line 2: 1 occurs twice"),
     ("1 0 cat\n2 0 dog\n", "line 2: class 0"),
     ("1 0 cat\n2 1 cat\n", "two classes have the name 'cat'"), ("1 256\n", "above 255"), ("1 300 2 0\n", "above 255"),
-    ("# nothing\n", "has no line"), ("1 0 ca\x07t\n", "control characters")])
+    ("# nothing\n", "has no line"), ("1 0 ca\x07t\n", "control character")])
 def test_bad_label_maps_name_the_line(tmp_path, text, wanted):
     (tmp_path / "map").write_text(text)
     with pytest.raises(InputError, match=wanted) as error:

@@ -348,6 +348,15 @@ def test_findings_end_the_program_unless_ignored(tmp_path, lists):
     assert lists("--ignore_findings").code == 0 and (tmp_path / "train_lst.txt").is_file()
 
 
+def test_a_set_of_one_class_ends_before_its_lists_are_written(tmp_path, lists):
+    """Our own programs would refuse its dataset.yaml."""
+    write_folders(tmp_path, lambda n: Image.fromarray(np.zeros_like(n)))
+    (tmp_path / "map").write_text("0 0 ground\n")
+    result = lists("--labels", tmp_path / "map", "--ignore_findings")
+    assert result.code == 2 and "dataset.yaml: num_classes from 2 to 255 is needed, not 1" in result.err
+    assert not list(tmp_path.glob("*_lst.txt")) and not (tmp_path / "dataset.yaml").exists()
+
+
 def test_names_in_another_encoding(tmp_path, lists):
     write_folders(tmp_path, Image.fromarray, 2)
     for kind in ("images", "masks"):

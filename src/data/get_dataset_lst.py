@@ -12,7 +12,7 @@ from src.config import parse_args
 from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
 from src.data.labels import CLASSES
-from src.data.lists import Pair, check_lists, read_text, write_list
+from src.data.lists import Pair, check_lists, read_text
 from src.data.own_data import make_own_lists
 from src.data.pictures import decode_mask, limit_pixels, png_bytes, read_bytes
 from src.data.workers import in_processes
@@ -108,7 +108,7 @@ def make_lists(config) -> None:
     # Others keep data in VOC's folders; only its own pictures, called 2007_000032, have its classes.
     names = CLASSES if all(re.fullmatch(r"20\d\d_\d{6}", name) for name in train + val) else ()
     facts = facts_of_lists(config, root, counts, f"VOC folders in {root}", names)
-    write_facts(root, facts, {name: write_list(root, name, pairs) for name, pairs in lists.items()})
+    write_facts(root, facts, lists)
 
 
 def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:

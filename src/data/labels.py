@@ -6,10 +6,13 @@ import numpy as np
 
 from src.console import InputError
 from src.data.lists import read_text
+from src.foreign import has_control, shown
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 HINT = "correct the mask, or give --num_classes"
+MOST_LETTERS = 200    # of a class name
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 
 
 class Labels(NamedTuple):
@@ -27,6 +30,18 @@ class Labels(NamedTuple):
             value = mask[(mask >= low) & (mask != ignored)].min()
             raise InputError(f"{name}: mask value {value} is neither a class (0 to {low - 1}) nor "
                              f"ignore_label {ignored}; {hint}")
+
+
+def check_name(name, place) -> str:
+    """A class name, stripped. Raises InputError that begins with `place` for anything but 1 to MOST_LETTERS characters,
+    and for control characters."""
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{place}: the class name {shown(name)} is not a text; give one, in YAML in quotes")
+    if len(name) > MOST_LETTERS:
+        raise InputError(f"{place}: a class name of {len(name)} characters; {MOST_LETTERS} at most: shorten it")
+    if has_control(name) or set(name) & set(TURNS):
+        raise InputError(f"{place}: the class name {shown(name)} holds a control character; rename it")
+    return name.strip()
 
 
 def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:

@@ -26,7 +26,7 @@ from src.data.facts import (
 from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
 from src.data.labels import Labels
-from src.data.lists import Pair, check_lists, read_list, read_text, write_list
+from src.data.lists import Pair, check_lists, read_list, read_text
 from src.data.mask_values import read_colors, read_mask
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
@@ -269,5 +269,4 @@ def make_own_lists(config) -> None:
     report(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
-    write_facts(root, facts, {file: write_list(root, file, [done[name][0] for name in side])
-                              for file, side in zip(LISTS, sides)})
+    write_facts(root, facts, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

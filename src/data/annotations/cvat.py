@@ -17,7 +17,6 @@ from src.data.annotations.coco import check_runs
 from src.data.annotations.item import (
     Annotations,
     Item,
-    check_name,
     class_list,
     class_numbers,
     find_picture,
@@ -31,6 +30,7 @@ from src.data.annotations.item import (
 )
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 from src.data.folders import PICTURES
+from src.data.labels import check_name
 from src.data.pictures import read_bytes
 
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8

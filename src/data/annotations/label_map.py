@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError
-from src.data.annotations.item import check_name, shown
+from src.data.labels import check_name
 from src.data.lists import read_text
+from src.foreign import shown
 
 FOLDER = Path(__file__).parent / "labels"
 LINE = "'value class name' or 'R G B class name', the class a number up to 255 or 'ignore'"
