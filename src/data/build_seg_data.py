@@ -20,7 +20,7 @@ from src.data.lists import read_list
 from src.data.pictures import limit_pixels
 from src.data.survey import chunks, jobs_of, look_over, survey
 from src.data.workers import in_processes
-from src.files import check_output, folder_aside
+from src.files import check_output, folder_aside, identities
 
 
 def check_pairs(pairs: list, labels: Labels, config) -> Summary:
@@ -81,6 +81,7 @@ def build(config) -> list:
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
     inputs = [config.data_lst, config.class_names, *(Path(config.data_root, name) for pair in pairs for name in pair)]
+    inputs = identities(inputs) if present else {}
     for path in present:
         check_output(path, "--dst_path", inputs=inputs)
     check_space(final[0].parent, pairs, config.data_root)

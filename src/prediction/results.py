@@ -19,7 +19,7 @@ from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
 from src.evaluation.metrics import COUNTED, ConfusionMatrix
-from src.files import check_folder, check_output, recognised, write_whole
+from src.files import check_folder, check_output, identities, recognised, write_whole
 from src.prediction.polygons import Outlines
 from src.prediction.probabilities import Probabilities
 
@@ -53,8 +53,9 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
         raise InputError(f"{OPTION}: {taken[0]} exists; --overwrite replaces it, another {OPTION} keeps it")
+    inputs = identities(inputs) if taken else {}
     for path in paths:
-        check_output(path, OPTION, inputs=inputs if path in taken else ())
+        check_output(path, OPTION, inputs=inputs)
     for path in taken:
         if path.suffix == ".png" and not recognised(path, "drawn"):
             raise InputError(f"{OPTION} {folder}: {path} is not a class map of predict.py; it may be the truth of a "
