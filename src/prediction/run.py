@@ -42,7 +42,7 @@ def run(config) -> None:
     model = open_model(config.model_file, config.engine, config.device_target, config.device_id,
                        config.engine_precision, "--model", config.allow_nonfinite, **facts_in(config))
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
-    settings = settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES)
+    settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)
     folder = take_folder(config.output_dir)
     probabilities = Probabilities(kept, folder, labels.names, settings.passes)
