@@ -142,11 +142,12 @@ def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
     assert len(gallery.shown) == 2 * KEPT and grown < 200_000
 
 
-def test_many_devices_keep_what_one_keeps():
+@pytest.mark.parametrize("numbers", [range(40), range(0, 4000, 50)], ids=["different", "equal"])
+def test_many_devices_keep_what_one_keeps(numbers):
     whole, parts = Gallery(TWO), [Gallery(TWO) for _ in range(3)]
-    feed(whole, range(40))
+    feed(whole, numbers)
     for rank, part in enumerate(parts):
-        feed(part, range(rank, 40, 3))
+        feed(part, numbers[rank::3])
     merged = Gallery(TWO)
     merged.merge([part.to_bytes() for part in parts])
     assert [entry["image"] for entry in merged.shown] == [entry["image"] for entry in whole.shown]
