@@ -1,6 +1,5 @@
 """Look for mistakes in a data set before training does: lists of pairs or a MindRecord, training against validation."""
 import json
-import os
 import sys
 import time
 from functools import partial
@@ -197,7 +196,7 @@ def check(config) -> None:
     start = time.perf_counter()
     limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)
-    looks = look_at_all(sets, labels, config.workers or os.cpu_count())
+    looks = look_at_all(sets, labels, config.workers)
     pairs = {name: [(job.image, job.mask) for job in jobs()]
              for name, (source, _, jobs) in sets.items() if source != config.data_file}
     found = findings_of(looks, sets, labels, pairs)

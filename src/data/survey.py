@@ -1,7 +1,6 @@
 """What the pairs of a data set hold and what is wrong with them."""
 import functools
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -226,7 +225,7 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
 
 def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:
     """`survey` of the pairs of a list file, by `workers` threads (0: one a core)."""
-    look, workers = functools.partial(look_over, labels=labels), workers or os.cpu_count()
+    look = functools.partial(look_over, labels=labels)
     return survey(in_threads(look, chunks(jobs_of(pairs, data_root)), workers), pairs, source, labels)
 
 
