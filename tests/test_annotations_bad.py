@@ -4,6 +4,7 @@ import pytest
 
 from src.console import InputError
 from src.data.annotations.reader import read_annotations
+from src.data.pictures import limit
 from tests.annotation_files import (
     HEIGHT,
     SQUARE,
@@ -150,7 +151,8 @@ BAD = {
                                    'height="1000000"/>'), "larger than the picture"),
     "CVAT size": (cvat_shape("", image='name="a.png" width="6" height="4"'), "for 6x4"),
     "CVAT no picture": (cvat_shape("", image='name="b.png" width="60" height="40"'), "no picture 'b.png'"),
-    "colour": (lambda folder: cvat_masks(folder, np.full((4, 5, 3), 7, np.uint8)), "colour 7 7 7 at row 0, column 0"),
+    "colour": (lambda folder: cvat_masks(folder, np.full((4, 5, 3), 7, np.uint8)),
+               "a.png: value 7 7 7 at row 0, column 0: labelmap.txt has no line"),
     "labelmap line": (lambda folder: cvat_masks(folder, np.zeros((4, 5, 3), np.uint8), "cat:1,2::"), "line 1: .*R,G,B"),
     "labelmap twice": (lambda folder: cvat_masks(folder, np.zeros((4, 5, 3), np.uint8), "a:1,2,3::\nb:1,2,3::"),
                        "line 2: .* twice"),
@@ -172,6 +174,12 @@ def test_bad_annotations_end_in_one_line_with_place_and_fix(tmp_path, kind):
 def test_a_class_that_is_not_asked_for_is_named(tmp_path):
     with pytest.raises(InputError, match=r"shape 1 \('cat'\): the class 'cat' is not among .* --class_names"):
         only_mask(labelme(tmp_path, shape()), "background", "dog")
+
+
+def test_cvat_masks_with_more_pixels_than_allowed(tmp_path, monkeypatch):
+    monkeypatch.setitem(limit, "pixels", 19)
+    with pytest.raises(InputError, match="5x4, .*--max_pixels"):
+        only_mask(cvat_masks(tmp_path, np.zeros((4, 5, 3), np.uint8)))
 
 
 def test_files_are_bounded(tmp_path, monkeypatch):

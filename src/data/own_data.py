@@ -27,7 +27,7 @@ from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
 from src.data.labels import Labels
 from src.data.lists import Pair, check_lists, read_list, read_text
-from src.data.mask_values import read_colors, read_mask
+from src.data.mask_values import read_mask
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
 from src.data.survey import is_blended
@@ -183,13 +183,11 @@ def places_of(config) -> list:
 
 
 def jobs_of_masks(places: list, config) -> tuple:
-    """(jobs, names of the classes if --labels has them)."""
+    """(jobs, names of the classes if --labels or --colors has them)."""
     if config.labels and config.colors:
         raise InputError("--labels and --colors: give only one of them: both map mask values to classes")
-    table = read_label_map(config.labels, config.ignore_label) if config.labels else None
-    classes = table.classes if table else []
-    table = read_colors(config.colors) if config.colors else table
-    option, jobs = "--labels" if config.labels else "--colors", []
+    option, given, jobs = "--labels" if config.labels else "--colors", config.labels or config.colors, []
+    table = read_label_map(given, config.ignore_label, option) if given else None
     for prefix, folder, mask_folder, _ in places:
         start = "val_" if prefix == "val/" else ""
         masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
@@ -198,7 +196,7 @@ def jobs_of_masks(places: list, config) -> tuple:
         jobs += [Job(prefix + name, images[name], str(masks[name]),
                      partial(read_mask, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
-    return jobs, classes
+    return jobs, table.classes if table else []
 
 
 def jobs_of_annotations(places: list, config, known: list) -> tuple:
