@@ -2,7 +2,7 @@
 import numpy as np
 
 from src.console import InputError, progress
-from src.data.labels import Labels
+from src.data.labels import Labels, count_values
 from src.data.lists import read_text
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
@@ -34,7 +34,7 @@ def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
     """
     pixels, seen_in = np.zeros(num_classes), np.zeros(num_classes)
     for mask in masks:
-        counts = np.bincount(mask.reshape(-1), minlength=256)[:num_classes]
+        counts = count_values(mask)[:num_classes]
         pixels += counts
         seen_in += counts.sum() * (counts > 0)
     occurs = pixels > 0

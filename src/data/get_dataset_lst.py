@@ -11,7 +11,7 @@ from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
-from src.data.labels import CLASSES
+from src.data.labels import CLASSES, count_values
 from src.data.lists import Pair, check_lists, read_text
 from src.data.own_data import make_own_lists
 from src.data.pictures import decode_mask, limit_pixels, png_bytes, read_bytes
@@ -52,7 +52,7 @@ def write_gray(job) -> tuple:
     """
     source, target = job
     mask = READERS[source.suffix](source)
-    counts = np.bincount(mask.reshape(-1), minlength=256)
+    counts = count_values(mask)
     if target.exists():
         try:
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):

@@ -11,6 +11,7 @@ from src.foreign import has_control, shown
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 HINT = "correct the mask, or give --num_classes"
+EXACT = 1 << 24    # counts of float32
 MOST_LETTERS = 200    # of a class name
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 
@@ -30,6 +31,16 @@ class Labels(NamedTuple):
             value = mask[(mask >= low) & (mask != ignored)].min()
             raise InputError(f"{name}: mask value {value} is neither a class (0 to {low - 1}) nor "
                              f"ignore_label {ignored}; {hint}")
+
+
+def count_values(mask: np.ndarray) -> np.ndarray:
+    """(256,) int64 pixels of each value of a (H, W) uint8 mask. OpenCV counts in float32: exact up to 2 ** 24."""
+    if not mask.size:
+        return np.zeros(256, np.int64)
+    rows = max(1, EXACT // mask.shape[1])
+    parts = [cv2.calcHist([mask[start:start + rows]], [0], None, [256], [0, 256])
+             for start in range(0, len(mask), rows)]
+    return np.sum(parts, 0, dtype=np.float64).astype(np.int64).reshape(-1)
 
 
 def check_name(name, place) -> str:

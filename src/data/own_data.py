@@ -25,12 +25,12 @@ from src.data.facts import (
 )
 from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
-from src.data.labels import Labels
+from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list, read_text
 from src.data.mask_values import read_mask
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
-from src.data.survey import is_blended
+from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable
@@ -48,14 +48,6 @@ class Job(NamedTuple):
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
-
-
-class Seen(NamedTuple):
-    """The facts of a written mask that findings.summary_of needs."""
-
-    counts: np.ndarray    # (256,) pixels of each class number
-    blended: bool
-    file_key: bytes
 
 
 def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
@@ -135,7 +127,7 @@ def convert(job: Job, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
-    Returns (Pair of paths, absolute for a picture outside `root`, Seen).
+    Returns (Pair of paths, absolute for a picture outside `root`, Look with what findings.summary_of needs).
     """
     data = image_bytes(job.image)
     name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"
@@ -149,13 +141,13 @@ def convert(job: Job, root: Path) -> tuple:
         with Image.open(io.BytesIO(data)) as opened:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         write_whole(picture, data)
-    counts = np.bincount(labels.reshape(-1), minlength=256)
+    counts = count_values(labels)
     return (Pair(listed(picture, root), listed(target, root)),
-            Seen(counts, is_blended(labels, counts), file_key(data)))
+            Look(None, counts=counts, blended=is_blended(labels, counts), file_key=file_key(data)))
 
 
 def convert_all(jobs: list, root: Path, config) -> dict:
-    """`convert` on all cores: name -> (Pair, Seen)."""
+    """`convert` on all cores: name -> (Pair, Look)."""
     for folder in {Path(root, place, job.name).parent for job in jobs
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -259,7 +251,7 @@ def make_own_lists(config) -> None:
     claim_file(root / FILE)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
-    whole = summary_of([seen for _, seen in done.values()])
+    whole = summary_of([look for _, look in done.values()])
     named = classes if config.annotations or not config.class_names else []
     facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
              facts_of_lists(config, root, whole.pixels, source, classes))

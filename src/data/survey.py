@@ -10,7 +10,7 @@ import numpy as np
 
 from src.console import InputError, progress
 from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names
-from src.data.labels import HINT, Labels
+from src.data.labels import HINT, Labels, count_values
 from src.data.pictures import (
     CLASS_MODES,
     check_headers,
@@ -25,7 +25,6 @@ from src.data.workers import in_threads
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
-EXACT = 1 << 24    # counts of float32
 SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
 MANY = 8    # from this number on, values that are not classes are probably gray levels
@@ -122,16 +121,6 @@ def note_mask(look: Look, data: bytes, name, labels: Labels):
         if opened.mode == "P" and not palette().tobytes().startswith(colours := bytes(opened.getpalette("RGB"))):
             look.problems += palette_problems(look.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
     return mask
-
-
-def count_values(mask: np.ndarray) -> np.ndarray:
-    """(256,) int64 pixels of each value of a (H, W) uint8 mask. OpenCV counts in float32: exact up to 2 ** 24."""
-    if not mask.size:
-        return np.zeros(256, np.int64)
-    rows = max(1, EXACT // mask.shape[1])
-    parts = [cv2.calcHist([mask[start:start + rows]], [0], None, [256], [0, 256])
-             for start in range(0, len(mask), rows)]
-    return np.sum(parts, 0, dtype=np.float64).astype(np.int64).reshape(-1)
 
 
 def is_blended(mask: np.ndarray, counts: np.ndarray) -> bool:

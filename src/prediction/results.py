@@ -10,7 +10,7 @@ import numpy as np
 
 from src.claims import claim_folder
 from src.console import InputError
-from src.data.labels import Labels
+from src.data.labels import Labels, count_values
 from src.drawing.encoding import write_jpeg
 from src.drawing.fonts import drawable
 from src.drawing.legend import legend_entries
@@ -18,7 +18,7 @@ from src.drawing.overlay import overlay
 from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
-from src.evaluation.metrics import COUNTED, ConfusionMatrix
+from src.evaluation.metrics import ConfusionMatrix
 from src.files import check_folder, check_output, identities, recognised, write_whole
 from src.prediction.polygons import Outlines
 from src.prediction.probabilities import Probabilities
@@ -67,9 +67,7 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
 
 def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
     """Share of the picture that each class covers, (num_classes,) float64."""
-    parts = np.array_split(class_map, 1 + class_map.size // COUNTED)
-    counts = sum(np.bincount(part.reshape(-1), minlength=256) for part in parts)
-    return counts[:num_classes] / class_map.size
+    return count_values(class_map)[:num_classes] / class_map.size
 
 
 class Results:
