@@ -198,7 +198,7 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     Args:
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
         labels: src.data.labels.Labels.
-        observers: each is called with (sample, image, mask, class_map) in the samples' order.
+        observers: each is called with (sample, image, mask, class_map, its own ConfusionMatrix) in the samples' order.
 
     Raises:
         RunError: memory does not suffice.
@@ -207,9 +207,9 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     try:
         for batch in Segmenter(predict, settings).run(samples, load):
             for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
-                matrix.update(mask, class_map)
+                own = matrix.update(mask, class_map)
                 for observe in observers:
-                    observe(sample, image, mask, class_map)
+                    observe(sample, image, mask, class_map, own)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise

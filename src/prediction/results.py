@@ -106,8 +106,7 @@ class Results:
         """Note a picture; returns (coverage of each class, mean IoU or None where nothing is scored)."""
         shares, iou, scored = coverage(class_map, self.labels.num_classes), None, {}
         if truth is not None:
-            own = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
-            own.counts = self.matrix.update(truth, class_map)
+            own = self.matrix.update(truth, class_map)
             iou = own.mean_iou if own.counts.any() else None
             scored = {"mask": str(picture.mask), "mean_iou": iou}
         files = dict(zip(("class_map", "overlay"), self.files_of(picture))) | self.probabilities.files_of(picture)

@@ -8,7 +8,6 @@ import numpy as np
 from src.drawing.encoding import encode, fit
 from src.drawing.overlay import overlay
 from src.evaluation.boundary import BoundaryScore
-from src.evaluation.metrics import ConfusionMatrix
 
 KEPT = 6    # best and worst pictures, each
 LONG_SIDE, QUALITY = 400, 85    # pixels, JPEG quality of a kept picture
@@ -28,17 +27,15 @@ class Gallery:
         self.boundary = BoundaryScore(labels.num_classes, labels.ignore_label)
         self.shown = []
 
-    def __call__(self, sample, image, mask, class_map) -> None:
+    def __call__(self, sample, image, mask, class_map, own) -> None:
         scores = self.boundary.update(mask, class_map)
-        matrix = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
-        matrix.update(mask, class_map)
-        entry = {"image": str(sample.image), "iou": matrix.mean_iou}
+        entry = {"image": str(sample.image), "iou": own.mean_iou}
         if np.isnan(entry["iou"]) or not self.is_among_kept(entry):
             return
         drawn = (image, overlay(image, mask, ignore_label=self.labels.ignore_label), overlay(image, class_map))
         self.shown = self.shortened([*self.shown, entry | {
             "boundary": sum(scores.values()) / len(scores),
-            "classes": {int(number): matrix.iou[number] for number in np.flatnonzero(~np.isnan(matrix.iou))},
+            "classes": {int(number): own.iou[number] for number in np.flatnonzero(~np.isnan(own.iou))},
             "panels": [small_jpeg(panel, sample.image) for panel in drawn]}])
 
     def is_among_kept(self, entry: dict) -> bool:
