@@ -3,7 +3,7 @@ import numpy as np
 
 from src.console import InputError, progress
 from src.data.labels import Labels, count_values
-from src.data.lists import read_text
+from src.data.lists import read_lines
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
 
@@ -11,7 +11,7 @@ from src.data.pictures import decode_mask
 def read_class_weights(path, num_classes: int) -> np.ndarray:
     """Text file with one weight per line -> (num_classes,) float32. Raises InputError for another number of lines or a
     bad number."""
-    lines = [line.strip() for line in read_text(path, "--class_weights").splitlines() if line.strip()]
+    lines = read_lines(path, "--class_weights")
     if len(lines) != num_classes:
         raise InputError(f"--class_weights {path}: {len(lines)} weights for num_classes {num_classes}; one per line")
     try:

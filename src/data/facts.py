@@ -13,7 +13,7 @@ from src.config import believe
 from src.console import InputError
 from src.data.findings import Summary
 from src.data.labels import Labels, check_name, make_labels
-from src.data.lists import read_text, write_list
+from src.data.lists import read_lines, write_list
 from src.files import write_whole
 from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
 
@@ -152,8 +152,7 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
     path, known = root / FILE, {}
     if config.class_names:
         path = f"--class_names {config.class_names}"
-        names = [line.strip() for line in read_text(config.class_names, "--class_names").splitlines() if line.strip()]
-        known = check_facts({"num_classes": len(names), "class_names": names}, path)
+        known = read_class_names(config.class_names)
     elif path.is_file():
         known = read_facts(path)
     names = known.get("class_names", [])
@@ -164,6 +163,12 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
         raise InputError(f"{path}: names {len(names)} classes, but the masks hold class {found - 1}; correct it, or "
                          "the masks")
     return facts_of(Labels(len(names), config.ignore_label, names), source)
+
+
+def read_class_names(path) -> dict:
+    """Facts from the names in a text file, one in each line. Raises InputError."""
+    names = read_lines(path, "--class_names")
+    return check_facts({"num_classes": len(names), "class_names": names}, f"--class_names {path}")
 
 
 def unnamed(num_classes: int) -> list:

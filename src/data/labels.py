@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from src.console import InputError
-from src.data.lists import read_text
+from src.data.lists import read_lines
 from src.foreign import has_control, shown
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -63,7 +63,7 @@ def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Label
     """
     names = tuple(known)
     if path:
-        names = tuple(line.strip() for line in read_text(path, "--class_names").splitlines() if line.strip())
+        names = tuple(read_lines(path, "--class_names"))
         if len(names) != num_classes:
             raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
     if len(names) != num_classes:

@@ -16,17 +16,17 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
-    check_facts,
     facts_of,
     facts_of_lists,
     labels_beside,
     lists_written,
+    read_class_names,
     write_facts,
 )
 from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
 from src.data.labels import Labels, count_values
-from src.data.lists import Pair, check_lists, read_list, read_text
+from src.data.lists import Pair, check_lists, read_list
 from src.data.mask_values import read_mask
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
@@ -199,9 +199,7 @@ def jobs_of_annotations(places: list, config, known: list) -> tuple:
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
     classes = list(dict.fromkeys(name for one in found for name in one.classes))
     if config.class_names:
-        lines = read_text(config.class_names, "--class_names").splitlines()
-        classes = [line.strip() for line in lines if line.strip()]
-        check_facts({"num_classes": len(classes), "class_names": classes}, f"--class_names {config.class_names}")
+        classes = read_class_names(config.class_names)["class_names"]
     elif sorted(known) == sorted(classes):
         classes = known
     jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",

@@ -9,10 +9,9 @@ from typing import NamedTuple
 import cv2
 
 from src.console import InputError, warn
-from src.data.folders import find_files
+from src.data.folders import PICTURES, find_files
 from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".heic", ".heif", ".avif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 RESULTS = ("masks", "overlays", "confidence", "heat_maps")    # folders of pictures that predict.py writes
