@@ -27,6 +27,11 @@ class Device(NamedTuple):
     size: int
 
 
+def cores() -> int:
+    """The cores that this process may use; a rank that is bound to its share has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def resolve_target(target: str) -> str:
     """The device that --device_target means: for auto "Ascend" on a machine that has one, whether it can be used or
     not, and "CPU" on any other; else `target` itself.

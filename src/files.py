@@ -91,7 +91,7 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
     Args:
         option: the path's name in errors, such as "--file_name".
         kind: key of OURS; an existing file of another kind is refused. Empty: any may be replaced.
-        inputs: files that are read and must not be replaced.
+        inputs: files that are read and must not be replaced; for many outputs, the `identities` of these files.
 
     Raises:
         InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
@@ -101,9 +101,9 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
-        for source in inputs:
-            if is_same_file(source, found):
-                raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
+        source = (inputs if isinstance(inputs, dict) else identities(inputs)).get((found.st_dev, found.st_ino))
+        if source is not None:
+            raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
         if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
             raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
     check_folder(target.parent, where)
@@ -137,12 +137,14 @@ def check_folder(folder: Path, where: str) -> None:
         raise InputError(f"{where}: cannot be written: no permission to write in {nearest}")
 
 
-def is_same_file(path, found: os.stat_result) -> bool:
-    """Whether `path` leads to the file of that stat, under any name or link."""
-    try:
-        return os.path.samestat(os.stat(path), found)
-    except (OSError, ValueError):
-        return False
+def identities(paths) -> dict:
+    """(device, number) -> path of each file that is there: the same under all its names and links."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            status = os.stat(path)
+            found.setdefault((status.st_dev, status.st_ino), path)
+    return found
 
 
 def recognised(path: Path, kind: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import stat
+import unicodedata
 
 import yaml
 
@@ -42,6 +43,11 @@ def shown(value, most: int = SHOWN) -> str:
         return printable(repr(value), most)
     except (ValueError, RecursionError):    # thousands of digits, or of levels
         return f"a {type(value).__name__} too large to print"
+
+
+def has_control(text: str) -> bool:
+    """Whether `text` has a control character, a line end or a lone surrogate, which no line of a text file can hold."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
 
 
 def read_bounded(path, most: int = MOST_BYTES) -> str:

@@ -30,12 +30,12 @@ from PIL import Image
 from src import metadata
 from src.config import own_options, read_recipe
 from src.console import InputError, RunError
-from src.data.annotations.label_map import read_label_map
+from src.data.annotations.label_map import LabelMap, read_label_map
 from src.data.annotations.reader import read_annotations
 from src.data.facts import FILE, read_facts, read_labels
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
-from src.data.mask_values import class_map, read_colors
+from src.data.mask_values import class_map
 from src.data.pictures import limit_pixels, read_bytes, read_pair
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
@@ -182,9 +182,8 @@ def text_kinds(folder: Path) -> dict:
         "recipe": Kind([YAML.encode(), DATASET.encode()], folder / "r.yaml", lambda path: read_recipe(path, own)),
         FILE: Kind([DATASET.encode(), YAML.encode()], folder / FILE, read_facts),
         "list": Kind(["a b.png\nä\tö ü.png\n\n".encode(), b"\xef\xbb\xbfa b\r\n"], folder / "l.txt", read_list),
-        "colors": Kind([b"0 0 0 0\n255 0 1 3 # x\n", b"0 0\n7 1\n"], folder / "c.txt", read_colors),
-        "label map": Kind([b"0 0 background\n1 1 cat\n# x\n255 ignore\n", b"0 0 0 0 a\n1 2 3 1 b\n"], folder / "m.txt",
-                          read_label_map),
+        "label map": Kind([b"0 0 background\n1 1 cat\n# x\n255 ignore\n", b"0 0 0 0 a\n1 2 3 1 b\n",
+                           b"0 0 0 0\n255 0 1 3 # x\n", b"0 0\n7 1\n"], folder / "m.txt", read_label_map),
         "mindrecord": Kind([good_mindrecord()], folder / "a.mindrecord0", read_labels),
         "zip": Kind([good_zip()], folder / "a.zip", lambda path: unzip(path, folder / "unpacked")),
     }
@@ -204,7 +203,8 @@ def picture_kinds(folder: Path) -> dict:
     (folder / "goodm.png").write_bytes(masks[0])
     levels = 0, 127, 254
     coloured = rng.choice(levels, (9, 11, 3)).astype(np.uint8)
-    table = {colour: 1 for colour in [*itertools.product(levels, repeat=3), *((n, n, n) for n in range(256))]}
+    colours = [*itertools.product(levels, repeat=3), *((n, n, n) for n in range(256))]
+    table = LabelMap({}, dict.fromkeys(colours, 1), [])
     labels = Labels(3, 255, ())
     return {
         "picture": Kind(pictures, folder / "p.png", lambda path: read_pair(

@@ -4,6 +4,7 @@ import pytest
 
 from src.console import InputError
 from src.data.annotations.reader import read_annotations
+from src.data.pictures import limit
 from tests.annotation_files import (
     HEIGHT,
     SQUARE,
@@ -75,11 +76,12 @@ BAD = {
     "points": (broken_labelme(points=[[3, 3]], shape_type="point"), "type 'point' has no area .* polygon"),
     "unknown type": (broken_labelme(shape_type="spline\n"), r"'spline\\n' has no area"),
     "type of another kind": (broken_labelme(shape_type=["polygon"]), "has no area"),
-    "no label": (broken_labelme(label=""), "shape 1: has no class name"),
-    "label of another kind": (broken_labelme(label=3), "has no class name"),
+    "no label": (broken_labelme(label=""), "shape 1: the class name '' is not a text"),
+    "label of another kind": (broken_labelme(label=3), "the class name 3 is not a text"),
     "long label": (broken_labelme(label="x" * 201), "201 characters"),
-    "control characters": (broken_labelme(label="ca\x1bt"), r"'ca\\x1bt' holds control characters"),
-    "half a character": (broken_labelme(label="\ud800"), "control characters"),
+    "control characters": (broken_labelme(label="ca\x1bt"), r"'ca\\x1bt' holds a control character"),
+    "half a character": (broken_labelme(label="\ud800"), "control character"),
+    "turned label": (broken_labelme(label="ca\u202et"), "control character"),
     "outside": (broken_labelme(points=[[60, 1], [70, 1], [70, 9]]),
                 r"shape 1 \('cat'\): is completely outside .* 60x40"),
     "above": (broken_labelme(points=[[0, -9], [9, -1], [5, -3]]), "is completely outside"),
@@ -137,7 +139,7 @@ BAD = {
     "CVAT tracks": (with_text("a.xml", "<annotations><track/></annotations>"), "not 'CVAT for images 1.1'"),
     "CVAT polyline": (cvat_shape('<polyline label="cat" points="1,1;2,2"/>'), "'polyline' has no area"),
     "CVAT label": (cvat_shape(POLYGON.format("cow", "0,0;1,0;1,1")), r"shape 1 \('cow'\): its label is not among"),
-    "CVAT no label": (cvat_shape('<polygon points="0,0;1,0;1,1"/>'), "has no class name"),
+    "CVAT no label": (cvat_shape('<polygon points="0,0;1,0;1,1"/>'), "None is not a text"),
     "CVAT no labels": (cvat_shape("", labels=()), "lists no labels"),
     "CVAT two points": (cvat_shape(POLYGON.format("cat", "0,0;1,0")), "2 points"),
     "CVAT NaN": (cvat_shape(POLYGON.format("cat", "0,0;1,nan;2,2")), "NaN or beyond"),
@@ -149,7 +151,8 @@ BAD = {
                                    'height="1000000"/>'), "larger than the picture"),
     "CVAT size": (cvat_shape("", image='name="a.png" width="6" height="4"'), "for 6x4"),
     "CVAT no picture": (cvat_shape("", image='name="b.png" width="60" height="40"'), "no picture 'b.png'"),
-    "colour": (lambda folder: cvat_masks(folder, np.full((4, 5, 3), 7, np.uint8)), "colour 7 7 7 at row 0, column 0"),
+    "colour": (lambda folder: cvat_masks(folder, np.full((4, 5, 3), 7, np.uint8)),
+               "a.png: value 7 7 7 at row 0, column 0: labelmap.txt has no line"),
     "labelmap line": (lambda folder: cvat_masks(folder, np.zeros((4, 5, 3), np.uint8), "cat:1,2::"), "line 1: .*R,G,B"),
     "labelmap twice": (lambda folder: cvat_masks(folder, np.zeros((4, 5, 3), np.uint8), "a:1,2,3::\nb:1,2,3::"),
                        "line 2: .* twice"),
@@ -171,6 +174,12 @@ def test_bad_annotations_end_in_one_line_with_place_and_fix(tmp_path, kind):
 def test_a_class_that_is_not_asked_for_is_named(tmp_path):
     with pytest.raises(InputError, match=r"shape 1 \('cat'\): the class 'cat' is not among .* --class_names"):
         only_mask(labelme(tmp_path, shape()), "background", "dog")
+
+
+def test_cvat_masks_with_more_pixels_than_allowed(tmp_path, monkeypatch):
+    monkeypatch.setitem(limit, "pixels", 19)
+    with pytest.raises(InputError, match="5x4, .*--max_pixels"):
+        only_mask(cvat_masks(tmp_path, np.zeros((4, 5, 3), np.uint8)))
 
 
 def test_files_are_bounded(tmp_path, monkeypatch):

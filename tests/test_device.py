@@ -1,10 +1,11 @@
 """--device_target auto: an Ascend if there is one, never the CPU in its place."""
+import os
 import sys
 
 import pytest
 
 from src.console import InputError
-from src.device import open_device, resolve_target
+from src.device import cores, open_device, resolve_target
 from tests.conftest import ROOT
 
 
@@ -42,3 +43,11 @@ def test_a_gpu_that_cannot_be_used_is_an_error(shell):
 @pytest.mark.parametrize("target", ["Ascend", "GPU", "CPU"])
 def test_published_spellings_mean_themselves(target, ascend, capsys):
     assert resolve_target(target) == target
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")    # as on macOS
+    assert cores() == 8

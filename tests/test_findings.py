@@ -9,8 +9,8 @@ from src.console import InputError
 from src.data import build_seg_data, check_data
 from src.data.facts import read_summary
 from src.data.findings import Summary, cores, judge, judge_both, judge_names, tell
-from src.data.labels import Labels, make_labels
-from src.data.survey import count_values, is_blended, look_at, survey_list
+from src.data.labels import Labels, count_values, make_labels
+from src.data.survey import is_blended, look_at, survey_list
 
 SIZE = (80, 96)
 LABELS = make_labels(3, 255)
@@ -197,7 +197,7 @@ def test_real_masks_are_not_blended(voc_sample):
 
 
 def test_counts_of_large_masks_are_exact(monkeypatch):
-    monkeypatch.setattr("src.data.survey.EXACT", 100)
+    monkeypatch.setattr("src.data.labels.EXACT", 100)
     mask = np.random.default_rng(0).integers(0, 9, (37, 41), dtype=np.uint8)
     assert np.array_equal(count_values(mask), np.bincount(mask.ravel(), minlength=256))
 

@@ -3,7 +3,6 @@ import pytest
 
 from src.console import InputError
 from src.data.annotations.label_map import known_label_maps, read_label_map
-from src.data.mask_values import read_colors
 
 
 def test_published_label_maps():
@@ -22,22 +21,23 @@ def test_published_label_maps():
     assert camvid.table("RGB") is camvid.colors and camvid.table("L") is camvid.values
 
 
-@pytest.mark.parametrize("text", ["0 0 0 0\n255 0 0 1 # red\n\n0 128 255 255\n", "# numbers\n0 0\n300 1\n9 255\n"])
-def test_files_of_colors_are_label_maps(tmp_path, text):
+@pytest.mark.parametrize("text, wanted", [
+    ("0 0 0 0\n255 0 0 1 # red\n\n0 128 255 255\n", ({}, {(0, 0, 0): 0, (255, 0, 0): 1, (0, 128, 255): 255}, [])),
+    ("# numbers\n0 0\n300 1\n9 255\n", ({(0,): 0, (300,): 1, (9,): 255}, {}, []))])
+def test_label_maps_without_names(tmp_path, text, wanted):
     (tmp_path / "map").write_text(text)
-    found = read_label_map(tmp_path / "map")
-    assert (found.values or found.colors) == read_colors(tmp_path / "map") and found.classes == []
+    assert read_label_map(tmp_path / "map") == wanted
 
 
 @pytest.mark.parametrize("text, wanted", [
-    ("1 2 3\n", "line 1"), ("1 0 cat\n1 1 dog\n", "line 2: 1 occurs twice"),
+    ("1 2\n3 4 5\n", "^--colors .*map, line 2: '3 4 5' is not"), ("1 0 cat\n1 1 dog\n", "line 2: 1 occurs twice"),
     ("1 0 cat\n2 0 dog\n", "line 2: class 0"),
     ("1 0 cat\n2 1 cat\n", "two classes have the name 'cat'"), ("1 256\n", "above 255"), ("1 300 2 0\n", "above 255"),
-    ("# nothing\n", "has no line"), ("1 0 ca\x07t\n", "control characters")])
+    ("# nothing\n", "has no line"), ("1 0 ca\x07t\n", "control character")])
 def test_bad_label_maps_name_the_line(tmp_path, text, wanted):
     (tmp_path / "map").write_text(text)
     with pytest.raises(InputError, match=wanted) as error:
-        read_label_map(tmp_path / "map")
+        read_label_map(tmp_path / "map", option="--colors")
     assert str(error.value).isprintable()
 
 

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data, get_dataset_lst
+from src.data.annotations.label_map import LabelMap
 from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.mask_values import class_map, read_colors
+from src.data.mask_values import class_map
 from src.data.pictures import limit, read_pair
 from src.data.splits import split
 from tests.annotation_files import labelme, shape
@@ -163,20 +164,11 @@ def test_left_out_files_are_reported(tmp_path, lists):
     assert "1 masks without a picture left out" in result.err
 
 
-@pytest.mark.parametrize("text, part", [
-    ("1 2\n3 4 5\n", "line 2: '3 4 5' is neither"), ("0 0\n0 1\n", "line 2: 0 occurs twice"),
-    ("1 256\n", "line 1: '1 256' is neither"), ("0 0\n1 2 3 4\n", "one kind of line"), ("# none\n", "one kind of line"),
-    ("a b\n", "line 1: 'a b' is neither")])
-def test_bad_tables(tmp_path, text, part):
-    (tmp_path / "c.txt").write_text(text)
-    with pytest.raises(get_dataset_lst.InputError, match=part):
-        read_colors(tmp_path / "c.txt")
-
-
 def test_a_colour_that_the_table_lacks_is_named(tmp_path):
     coloured(NUMBERS, "RGB").save(tmp_path / "m.png")
     with pytest.raises(get_dataset_lst.InputError, match="m.png: value 0 128 255 at row 1, column 0: --colors has no"):
-        class_map((tmp_path / "m.png").read_bytes(), tmp_path / "m.png", {(0, 0, 0): 0, (255, 0, 0): 1})
+        class_map((tmp_path / "m.png").read_bytes(), tmp_path / "m.png",
+                  LabelMap({}, {(0, 0, 0): 0, (255, 0, 0): 1}, []))
 
 
 def test_folders_that_are_missing_or_go_together(tmp_path, lists, run):
@@ -348,6 +340,15 @@ def test_findings_end_the_program_unless_ignored(tmp_path, lists):
     assert lists("--ignore_findings").code == 0 and (tmp_path / "train_lst.txt").is_file()
 
 
+def test_a_set_of_one_class_ends_before_its_lists_are_written(tmp_path, lists):
+    """Our own programs would refuse its dataset.yaml."""
+    write_folders(tmp_path, lambda n: Image.fromarray(np.zeros_like(n)))
+    (tmp_path / "map").write_text("0 0 ground\n")
+    result = lists("--labels", tmp_path / "map", "--ignore_findings")
+    assert result.code == 2 and "dataset.yaml: num_classes from 2 to 255 is needed, not 1" in result.err
+    assert not list(tmp_path.glob("*_lst.txt")) and not (tmp_path / "dataset.yaml").exists()
+
+
 def test_names_in_another_encoding(tmp_path, lists):
     write_folders(tmp_path, Image.fromarray, 2)
     for kind in ("images", "masks"):
@@ -368,7 +369,7 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
     """16-bit noise of 16 megapixels: sorting would be many times slower than a table."""
     numbers = np.random.default_rng(0).integers(0, 1 << 16, (4000, 4000), dtype=np.uint16)
     Image.fromarray(numbers).save(tmp_path / "m.tif")
-    data, table = (tmp_path / "m.tif").read_bytes(), {(value,): value % 7 for value in range(1 << 16)}
+    data, table = (tmp_path / "m.tif").read_bytes(), LabelMap({(value,): value % 7 for value in range(1 << 16)}, {}, [])
     start = time.perf_counter()
     labels = class_map(data, "m.tif", table)
     assert time.perf_counter() - start < 3 and np.array_equal(labels, numbers % 7)

@@ -12,6 +12,7 @@ import eval_onnx
 import predict
 from src.data.labels import Labels
 from src.data.lists import Pair
+from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
 from src.files import recognised
 from tests.conftest import TINY
@@ -68,8 +69,9 @@ def filled(names, *pictures, labels=None):
     """PerImage after pictures (truth, found), and its pairs."""
     table = PerImage(labels or Labels(3, 255, ("ground", "=1+1", "a,b")))
     pairs = [Pair(name, "m.png") for name in names]
+    matrix = ConfusionMatrix(table.labels.num_classes, table.labels.ignore_label)
     for pair, (truth, found) in zip(pairs, pictures):
-        table(pair, None, np.uint8(truth), np.uint8(found))
+        table(pair, None, None, None, matrix.update(np.uint8(truth), np.uint8(found)))
     return table, pairs
 
 

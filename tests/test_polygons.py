@@ -131,12 +131,15 @@ def test_videos_get_none(predicted, photos, trained_file, run, tmp_path):
     options = ["--model", trained_file, "--device_target", "CPU", "--output_dir", tmp_path / "out", "--polygons",
                "labelme"]
     alone = run(predict.main, tmp_path / "clip.avi", *options)
-    assert alone.code == 2 and alone.err.count("\n") == 1 and "only videos are given" in alone.err, alone
+    assert alone.code == 2 and alone.err.count("\n") == 1, alone
+    assert "--polygons: not for videos; extract frames" in alone.err, alone
     assert not (tmp_path / "out").exists()
     both = run(predict.main, tmp_path / "clip.avi", tmp_path / "x.png", *options)
-    assert both.code == 0 and "warning: --polygons labelme: outlines are of pictures; the videos" in both.err, both
+    assert both.code == 0 and "warning: --polygons: not for videos, for the pictures only" in both.err, both
     assert [path.name for path in (tmp_path / "out/labelme").iterdir()] == ["x.json"]
     assert (tmp_path / "out/videos/clip.mp4").is_file()
+    about = json.loads((tmp_path / "out/coverage.json").read_text())
+    assert about["settings"]["batch_size"] > 1, "the one picture does not hold the video's frames to batches of one"
 
 
 def test_a_picture_that_cannot_be_read_is_left_out(trained_file, photos, run, tmp_path):

@@ -11,6 +11,7 @@ import eval_onnx
 from src.data.labels import Labels
 from src.data.lists import Pair
 from src.evaluation.boundary import TOLERANCE, BoundaryScore, boundary_scores
+from src.evaluation.metrics import ConfusionMatrix
 from src.report.gallery import KEPT, Gallery
 from src.report.overlays import OverlayWriter
 from tests.browser import look_at
@@ -125,7 +126,8 @@ def feed(gallery, numbers):
         mask[:, 40:] = 1
         class_map = mask.copy()
         class_map[:number % 50, 40:] = 0
-        gallery(Pair(f"{number}.jpg", ""), rng.integers(0, 255, (60, 80, 3), dtype=np.uint8), mask, class_map)
+        gallery(Pair(f"{number}.jpg", ""), rng.integers(0, 255, (60, 80, 3), dtype=np.uint8), mask, class_map,
+                ConfusionMatrix(TWO.num_classes, TWO.ignore_label).update(mask, class_map))
 
 
 def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
@@ -142,11 +144,12 @@ def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
     assert len(gallery.shown) == 2 * KEPT and grown < 200_000
 
 
-def test_many_devices_keep_what_one_keeps():
+@pytest.mark.parametrize("numbers", [range(40), range(0, 4000, 50)], ids=["different", "equal"])
+def test_many_devices_keep_what_one_keeps(numbers):
     whole, parts = Gallery(TWO), [Gallery(TWO) for _ in range(3)]
-    feed(whole, range(40))
+    feed(whole, numbers)
     for rank, part in enumerate(parts):
-        feed(part, range(rank, 40, 3))
+        feed(part, numbers[rank::3])
     merged = Gallery(TWO)
     merged.merge([part.to_bytes() for part in parts])
     assert [entry["image"] for entry in merged.shown] == [entry["image"] for entry in whole.shown]

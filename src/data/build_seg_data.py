@@ -18,9 +18,9 @@ from src.data.findings import Summary, tell
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import limit_pixels
-from src.data.survey import chunks, jobs_of, look_over, survey
+from src.data.survey import jobs_of, look_at, survey
 from src.data.workers import in_processes
-from src.files import check_output, folder_aside
+from src.files import check_output, folder_aside, identities
 
 
 def check_pairs(pairs: list, labels: Labels, config) -> Summary:
@@ -28,9 +28,8 @@ def check_pairs(pairs: list, labels: Labels, config) -> Summary:
 
     Raises InputError with the first problem and the number of problems, or for labels that cannot be trained on.
     """
-    look = partial(look_over, labels=labels)
     limit_pixels(config.max_pixels)
-    looked = in_processes(look, chunks(jobs_of(pairs, config.data_root)), config.workers, chunksize=1)
+    looked = in_processes(partial(look_at, labels=labels), jobs_of(pairs, config.data_root), config.workers)
     summary, found = survey(looked, pairs, config.data_lst, labels)
     tell(found, config.ignore_findings)
     return summary
@@ -81,6 +80,7 @@ def build(config) -> list:
     if config.num_shards > len(pairs):
         raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
     inputs = [config.data_lst, config.class_names, *(Path(config.data_root, name) for pair in pairs for name in pair)]
+    inputs = identities(inputs) if present else {}
     for path in present:
         check_output(path, "--dst_path", inputs=inputs)
     check_space(final[0].parent, pairs, config.data_root)

@@ -1,8 +1,8 @@
 """Look for mistakes in a data set before training does: lists of pairs or a MindRecord, training against validation."""
 import json
-import os
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, number_of, progress, run_program, styled
 from src.data.facts import labels_beside, labels_of, read_labels
-from src.data.findings import KINDS, Finding, judge, judge_both, judge_names, summary_of
+from src.data.findings import KINDS, Finding, Summary, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures
 from src.data.lists import escaped, read_list
@@ -74,14 +74,8 @@ def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
     return found
 
 
-def class_totals(looks: list) -> tuple:
-    """(pixels, masks) of each of the 256 mask values, both (256,) int64."""
-    counts = np.array([one.counts for one in looks if one.counts is not None]).reshape(-1, 256)
-    return counts.sum(0), (counts > 0).sum(0)
-
-
-def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict) -> list:
-    """Every Finding; its `item` is a file or a class. `pairs`: set -> the lines of its list."""
+def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict, totals: dict) -> list:
+    """Every Finding; its `item` is a file or a class. `pairs`: set -> the lines of its list; `totals`: its Summary."""
     found = [Finding(kind, one.job.set, one.job.image if kind == "picture" else one.job.mask, detail)
              for one in looks for kind, detail in one.problems]
     for group in same_pictures(looks):
@@ -94,13 +88,12 @@ def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict) -> list:
         kind = "near" if one.job.set == other.job.set else "near_leak"
         found.append(Finding(kind, "+".join(dict.fromkeys((one.job.set, other.job.set))), one.job.image,
                              f"and {other.job.set} {other.job.image}, correlation {alike:.3f}"))
-    summaries = {name: summary_of([one for one in looks if one.job.set == name]) for name in sets}
     told = {kind for kind, *_ in found}
-    for name, summary in summaries.items():
+    for name, summary in totals.items():
         found += judge_names(name, sets[name][0], pairs.get(name, []))
         found += [one for one in judge(name, sets[name][0], summary, labels) if one.kind not in PER_FILE & told]
-    if "val" in summaries:
-        found += [one for one in judge_both(summaries["train"], summaries["val"], labels, sets["val"][0])
+    if "val" in totals:
+        found += [one for one in judge_both(totals["train"], totals["val"], labels, sets["val"][0])
                   if one.kind != "leak"]    # already reported for each picture
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
@@ -109,20 +102,16 @@ def others(group: list) -> str:
     return "and " + ", ".join(f"{one.job.set} {one.job.image}" for one in group[1:])
 
 
-def summarise(looks: list, source, labels: Labels) -> dict:
+def summarise(looks: list, summary: Summary, source, labels: Labels) -> dict:
     """Figures of one set, for the table and the JSON."""
-    pixels, masks = class_totals(looks)
-    sizes = {}
-    for one in looks:
-        if one.size:
-            sizes[one.size] = sizes.get(one.size, 0) + 1
-    total = int(pixels.sum())
-    shares = (pixels / max(total, 1)).tolist()
-    return {"source": str(source), "pairs": len(looks), "sizes": dict(sorted(sizes.items(), key=lambda one: -one[1])),
+    sizes = Counter(one.size for one in looks if one.size)
+    total = int(summary.pixels.sum())
+    shares = (summary.pixels / max(total, 1)).tolist()
+    return {"source": str(source), "pairs": len(looks), "sizes": dict(sizes.most_common()),
             "readable": sum(one.size != "" and one.counts is not None for one in looks),
             "pixels": total, "ignored_share": shares[labels.ignore_label],
-            "classes": [{"class": n, "name": name, "share": shares[n], "pixels": int(pixels[n]),
-                         "masks": int(masks[n])} for n, name in enumerate(labels.names)]}
+            "classes": [{"class": n, "name": name, "share": shares[n], "pixels": int(summary.pixels[n]),
+                         "masks": int(summary.holding[n])} for n, name in enumerate(labels.names)]}
 
 
 def format_sets(summaries: dict) -> str:
@@ -197,12 +186,13 @@ def check(config) -> None:
     start = time.perf_counter()
     limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)
-    looks = look_at_all(sets, labels, config.workers or os.cpu_count())
+    looks = look_at_all(sets, labels, config.workers)
     pairs = {name: [(job.image, job.mask) for job in jobs()]
              for name, (source, _, jobs) in sets.items() if source != config.data_file}
-    found = findings_of(looks, sets, labels, pairs)
-    summaries = {name: summarise([one for one in looks if one.job.set == name], source, labels)
-                 for name, (source, _, _) in sets.items()}
+    looks_of = {name: [one for one in looks if one.job.set == name] for name in sets}
+    totals = {name: summary_of(own) for name, own in looks_of.items()}
+    found = findings_of(looks, sets, labels, pairs, totals)
+    summaries = {name: summarise(looks_of[name], totals[name], source, labels) for name, (source, _, _) in sets.items()}
     folder = Path(config.check_dir)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "check.json", summaries, found)

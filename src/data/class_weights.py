@@ -2,8 +2,8 @@
 import numpy as np
 
 from src.console import InputError, progress
-from src.data.labels import Labels
-from src.data.lists import read_text
+from src.data.labels import Labels, count_values
+from src.data.lists import read_lines
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
 
@@ -11,7 +11,7 @@ from src.data.pictures import decode_mask
 def read_class_weights(path, num_classes: int) -> np.ndarray:
     """Text file with one weight per line -> (num_classes,) float32. Raises InputError for another number of lines or a
     bad number."""
-    lines = [line.strip() for line in read_text(path, "--class_weights").splitlines() if line.strip()]
+    lines = read_lines(path, "--class_weights")
     if len(lines) != num_classes:
         raise InputError(f"--class_weights {path}: {len(lines)} weights for num_classes {num_classes}; one per line")
     try:
@@ -34,7 +34,7 @@ def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
     """
     pixels, seen_in = np.zeros(num_classes), np.zeros(num_classes)
     for mask in masks:
-        counts = np.bincount(mask.reshape(-1), minlength=256)[:num_classes]
+        counts = count_values(mask)[:num_classes]
         pixels += counts
         seen_in += counts.sum() * (counts > 0)
     occurs = pixels > 0

@@ -1,5 +1,4 @@
 """MindRecord -> batches of uint8 pictures and masks; for one seed the same with any number of workers."""
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -15,6 +14,7 @@ from src.data.labels import Labels
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_pair
 from src.data.transforms import draw_transform, train_transform
+from src.device import cores
 
 PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
 AHEAD = 2    # unfinished batches, so that no thread waits for a batch's last sample
@@ -178,9 +178,7 @@ def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_
     Raises:
         InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
     """
-    # A rank that is bound to its share of the cores has fewer than the machine.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(workers or cores, cores)
+    workers = min(workers or cores(), cores())
     cv2.setNumThreads(1)    # the workers are the parallelism
     ds.config.set_prefetch_size(PREFETCH)
     steps_in_epoch(data_file, batch_size, shard[1])

@@ -4,7 +4,6 @@ Both hold the number of classes, their names, the ignored value and where the da
 them twice. Nothing here needs MindSpore.
 """
 import json
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ import yaml
 from src.config import believe
 from src.console import InputError
 from src.data.findings import Summary
-from src.data.labels import Labels, make_labels
-from src.data.lists import read_text
+from src.data.labels import Labels, check_name, make_labels
+from src.data.lists import read_lines, write_list
 from src.files import write_whole
 from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
 
@@ -22,8 +21,7 @@ FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict, "lists": dict}
-MOST_LETTERS, MOST_CLASSES = 200, 255    # of a class name; of a data set
-TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
+MOST_CLASSES = 255
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
@@ -40,7 +38,8 @@ def check_facts(facts, source) -> dict:
         if type(value) is not KEYS[key]:
             raise InputError(f"{source}: {key} takes {KEYS[key].__name__}, not {shown(value)}")
     if "num_classes" not in facts or not 2 <= facts["num_classes"] <= MOST_CLASSES:
-        raise InputError(f"{source}: num_classes from 2 to {MOST_CLASSES} is needed")
+        raise InputError(f"{source}: num_classes from 2 to {MOST_CLASSES} is needed, not "
+                         f"{shown(facts.get('num_classes'))}")
     if not 0 <= facts.get("ignore_label", 255) <= 255:
         raise InputError(f"{source}: ignore_label {facts['ignore_label']} is not from 0 to 255")
     if "class_names" in facts:
@@ -49,7 +48,7 @@ def check_facts(facts, source) -> dict:
 
 
 def check_names(names: list, num_classes: int, source) -> None:
-    """Raises InputError if `names` are not num_classes different short texts without control characters."""
+    """Raises InputError if `names` are not num_classes different names, see check_name."""
     if not isinstance(names, (list, tuple)):
         raise InputError(f"{source}: class_names takes a list, not {shown(names)}")
     if len(names) > MOST_CLASSES:
@@ -57,12 +56,7 @@ def check_names(names: list, num_classes: int, source) -> None:
     if len(names) != num_classes:
         raise InputError(f"{source}: {len(names)} names for num_classes {num_classes}")
     for name in names:
-        if type(name) is not str or not name.strip():
-            raise InputError(f"{source}: the class name {shown(name)} is not a text; in quotes it is one")
-        if len(name) > MOST_LETTERS:
-            raise InputError(f"{source}: a class name of {len(name)} characters; {MOST_LETTERS} at most")
-        if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNS for letter in name):
-            raise InputError(f"{source}: the class name {shown(name)} holds a control character")
+        check_name(name, source)
         if names.count(name) > 1:
             raise InputError(f"{source}: the class name {shown(name)} occurs twice")
 
@@ -81,12 +75,17 @@ def lists_written(root: Path) -> dict:
 
 
 def write_facts(root: Path, facts: dict, lists=None) -> None:
-    """Write the dataset.yaml of the folder `root`, aside and renamed, and say what it holds.
+    """Write list files and the dataset.yaml of the folder `root`, and say what they hold.
 
     Args:
-        lists: of list files that were written there, as lists_written returns it.
+        lists: name of a list file -> its Pairs.
+
+    Raises:
+        InputError: facts that read_facts would refuse; nothing is written then.
     """
-    lists = {**lists_written(root), **(lists or {})}
+    check_facts(facts, root / FILE)
+    written = {name: write_list(root, name, pairs) for name, pairs in (lists or {}).items()}
+    lists = {**lists_written(root), **written}
     text = yaml.safe_dump({**facts, **({"lists": lists} if lists else {})}, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
     shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
@@ -153,8 +152,7 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
     path, known = root / FILE, {}
     if config.class_names:
         path = f"--class_names {config.class_names}"
-        names = [line.strip() for line in read_text(config.class_names, "--class_names").splitlines() if line.strip()]
-        known = check_facts({"num_classes": len(names), "class_names": names}, path)
+        known = read_class_names(config.class_names)
     elif path.is_file():
         known = read_facts(path)
     names = known.get("class_names", [])
@@ -165,6 +163,12 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
         raise InputError(f"{path}: names {len(names)} classes, but the masks hold class {found - 1}; correct it, or "
                          "the masks")
     return facts_of(Labels(len(names), config.ignore_label, names), source)
+
+
+def read_class_names(path) -> dict:
+    """Facts from the names in a text file, one in each line. Raises InputError."""
+    names = read_lines(path, "--class_names")
+    return check_facts({"num_classes": len(names), "class_names": names}, f"--class_names {path}")
 
 
 def unnamed(num_classes: int) -> list:

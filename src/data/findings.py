@@ -96,12 +96,10 @@ class Summary:
         if key:
             self.keys.add(key)
 
-    def include(self, other) -> None:
-        """Add what another Summary holds."""
-        self.masks, self.blended = self.masks + other.masks, self.blended + other.blended
-        for name in TABLES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.keys |= other.keys
+    def add_look(self, look) -> None:
+        """Add what src.data.survey.look_at found of a mask, if it could be read."""
+        if look.counts is not None:
+            self.add(look.counts, look.blended, look.file_key)
 
     def to_json(self) -> dict:
         keys = b"".join(sorted(self.keys)) if len(self.keys) <= MOST_KEYS else b""
@@ -129,8 +127,7 @@ def summary_of(looks: list) -> Summary:
     """Of what src.data.survey.look_at found."""
     summary = Summary()
     for one in looks:
-        if one.counts is not None:
-            summary.add(one.counts, one.blended, one.file_key)
+        summary.add_look(one)
     return summary
 
 

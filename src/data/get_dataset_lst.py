@@ -11,8 +11,8 @@ from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
-from src.data.labels import CLASSES
-from src.data.lists import Pair, check_lists, read_text, write_list
+from src.data.labels import CLASSES, count_values
+from src.data.lists import Pair, check_lists, read_lines
 from src.data.own_data import make_own_lists
 from src.data.pictures import decode_mask, limit_pixels, png_bytes, read_bytes
 from src.data.workers import in_processes
@@ -24,7 +24,7 @@ LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
 
 def read_ids(path: Path) -> list:
     """Picture ids of an ImageSets file, stripped, in the file's order, without repetitions."""
-    return list(dict.fromkeys(line.split()[0] for line in read_text(path, "picture set").splitlines() if line.strip()))
+    return list(dict.fromkeys(line.split()[0] for line in read_lines(path, "picture set")))
 
 
 def read_sbd_mask(path) -> np.ndarray:
@@ -38,21 +38,14 @@ def read_sbd_mask(path) -> np.ndarray:
         raise InputError(f"{path}: not an SBD annotation ({type(error).__name__}: {error})") from None
 
 
-def read_voc_mask(path) -> np.ndarray:
-    return decode_mask(read_bytes(path), path)
-
-
-READERS = {".mat": read_sbd_mask, ".png": read_voc_mask}
-
-
 def write_gray(job) -> tuple:
     """Write the mask `source` as 8-bit gray class numbers to `target`, unless `target` already holds them.
 
     Returns (whether it was written, (256,) pixels of each number).
     """
     source, target = job
-    mask = READERS[source.suffix](source)
-    counts = np.bincount(mask.reshape(-1), minlength=256)
+    mask = read_sbd_mask(source) if source.suffix == ".mat" else decode_mask(read_bytes(source), source)
+    counts = count_values(mask)
     if target.exists():
         try:
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
@@ -108,7 +101,7 @@ def make_lists(config) -> None:
     # Others keep data in VOC's folders; only its own pictures, called 2007_000032, have its classes.
     names = CLASSES if all(re.fullmatch(r"20\d\d_\d{6}", name) for name in train + val) else ()
     facts = facts_of_lists(config, root, counts, f"VOC folders in {root}", names)
-    write_facts(root, facts, {name: write_list(root, name, pairs) for name, pairs in lists.items()})
+    write_facts(root, facts, lists)
 
 
 def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:

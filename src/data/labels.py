@@ -5,11 +5,15 @@ import cv2
 import numpy as np
 
 from src.console import InputError
-from src.data.lists import read_text
+from src.data.lists import read_lines
+from src.foreign import has_control, shown
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 HINT = "correct the mask, or give --num_classes"
+EXACT = 1 << 24    # counts of float32
+MOST_LETTERS = 200    # of a class name
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 
 
 class Labels(NamedTuple):
@@ -29,6 +33,28 @@ class Labels(NamedTuple):
                              f"ignore_label {ignored}; {hint}")
 
 
+def count_values(mask: np.ndarray) -> np.ndarray:
+    """(256,) int64 pixels of each value of a (H, W) uint8 mask. OpenCV counts in float32: exact up to 2 ** 24."""
+    if not mask.size:
+        return np.zeros(256, np.int64)
+    rows = max(1, EXACT // mask.shape[1])
+    parts = [cv2.calcHist([mask[start:start + rows]], [0], None, [256], [0, 256])
+             for start in range(0, len(mask), rows)]
+    return np.sum(parts, 0, dtype=np.float64).astype(np.int64).reshape(-1)
+
+
+def check_name(name, place) -> str:
+    """A class name, stripped. Raises InputError that begins with `place` for anything but 1 to MOST_LETTERS characters,
+    and for control characters."""
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{place}: the class name {shown(name)} is not a text; give one, in YAML in quotes")
+    if len(name) > MOST_LETTERS:
+        raise InputError(f"{place}: a class name of {len(name)} characters; {MOST_LETTERS} at most: shorten it")
+    if has_control(name) or set(name) & set(TURNS):
+        raise InputError(f"{place}: the class name {shown(name)} holds a control character; rename it")
+    return name.strip()
+
+
 def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:
     """Labels with names from the lines of the text file `path`, else `known`, else VOC's for 21 classes,
     else class_0, ...
@@ -37,7 +63,7 @@ def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Label
     """
     names = tuple(known)
     if path:
-        names = tuple(line.strip() for line in read_text(path, "--class_names").splitlines() if line.strip())
+        names = tuple(read_lines(path, "--class_names"))
         if len(names) != num_classes:
             raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
     if len(names) != num_classes:

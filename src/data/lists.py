@@ -29,6 +29,11 @@ def read_text(path, what: str) -> str:
         raise InputError(f"{what} {path}: {encoding_hint(data)}") from None
 
 
+def read_lines(path, what: str) -> list:
+    """The lines of a text file in UTF-8, stripped, without empty ones."""
+    return [line.strip() for line in read_text(path, what).splitlines() if line.strip()]
+
+
 def read_names(path, what: str) -> str:
     """A file of file names, like read_text. Names need not be UTF-8: other bytes become Python's surrogates, which
     open() understands. Raises InputError for a file that is not text."""

@@ -1,38 +1,15 @@
-"""Mask values -> class numbers: unchanged, or by a table of numbers or colours."""
+"""Mask values -> class numbers: unchanged, or by a label map."""
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 from PIL import Image
 
 from src.console import InputError
-from src.data.annotations.label_map import LabelMap, is_number
-from src.data.lists import read_text
+from src.data.annotations.label_map import LabelMap
 from src.data.pictures import check_headers, open_mask, read_bytes, upright
-from src.foreign import printable
 
 NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numbers
-
-
-def read_colors(path) -> dict:
-    """Table of mask values: lines `R G B class` or, for masks of numbers, `value class`; # begins a comment.
-
-    Returns (R, G, B) or (value,) -> class, 0 to 255. Raises InputError with the line.
-    """
-    table = {}
-    for number, line in enumerate(read_text(path, "--colors").splitlines(), 1):
-        fields = line.split("#")[0].split()
-        if not fields:
-            continue
-        if len(fields) not in (2, 4) or not all(map(is_number, fields)) or int(fields[-1]) > 255:
-            raise InputError(f"--colors {path}, line {number}: '{printable(line.strip())}' is neither 'R G B class' "
-                             "nor 'value class' in integers, the class up to 255")
-        *value, label = map(int, fields)
-        if tuple(value) in table:
-            raise InputError(f"--colors {path}, line {number}: {printable(' '.join(fields[:-1]))} occurs twice")
-        table[tuple(value)] = label
-    if len({len(value) for value in table}) != 1:
-        raise InputError(f"--colors {path}: one kind of line is needed, either 'R G B class' or 'value class'")
-    return table
 
 
 def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndarray:
@@ -47,16 +24,15 @@ def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndar
     return upright(np.asarray(mask).astype(np.int32), mask)
 
 
-def class_map(data: bytes, path, table, option: str = "--colors") -> np.ndarray:
-    """Encoded mask -> (H, W) uint8 class numbers by `table` (of read_colors, or a LabelMap; None: unchanged).
+def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--colors") -> np.ndarray:
+    """Encoded mask -> (H, W) uint8 class numbers by `table`, None: unchanged; `option` is its name in errors.
 
     Raises InputError with the first value that has no class, and its position.
     """
     with open_mask(data, path) as mask:
-        table = table.table(mask.mode) if isinstance(table, LabelMap) else table
-        colors = table is not None and len(next(iter(table))) == 3
+        known = table.table(mask.mode) if table else {(number,): number for number in range(256)}
+        colors = len(next(iter(known))) == 3
         values = decode_values(mask, path, colors, option)
-    known = {(number,): number for number in range(256)} if table is None else table
     keys = [key[0] << 16 | key[1] << 8 | key[2] if colors else key[0] for key in known]
     classes = np.full(max(keys) + 2, -1, np.int16)    # a place for each value; the last is for all larger ones
     classes[keys] = list(known.values())

@@ -16,21 +16,21 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
-    check_facts,
     facts_of,
     facts_of_lists,
     labels_beside,
     lists_written,
+    read_class_names,
     write_facts,
 )
 from src.data.findings import file_key, judge, judge_both, summary_of, tell
 from src.data.folders import PICTURES, find_files
-from src.data.labels import Labels
-from src.data.lists import Pair, check_lists, read_list, read_text, write_list
-from src.data.mask_values import read_colors, read_mask
+from src.data.labels import Labels, count_values
+from src.data.lists import Pair, check_lists, read_list
+from src.data.mask_values import read_mask
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
-from src.data.survey import is_blended
+from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable
@@ -48,14 +48,6 @@ class Job(NamedTuple):
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
-
-
-class Seen(NamedTuple):
-    """The facts of a written mask that findings.summary_of needs."""
-
-    counts: np.ndarray    # (256,) pixels of each class number
-    blended: bool
-    file_key: bytes
 
 
 def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
@@ -135,7 +127,7 @@ def convert(job: Job, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
-    Returns (Pair of paths, absolute for a picture outside `root`, Seen).
+    Returns (Pair of paths, absolute for a picture outside `root`, Look with what findings.summary_of needs).
     """
     data = image_bytes(job.image)
     name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"
@@ -149,13 +141,13 @@ def convert(job: Job, root: Path) -> tuple:
         with Image.open(io.BytesIO(data)) as opened:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         write_whole(picture, data)
-    counts = np.bincount(labels.reshape(-1), minlength=256)
+    counts = count_values(labels)
     return (Pair(listed(picture, root), listed(target, root)),
-            Seen(counts, is_blended(labels, counts), file_key(data)))
+            Look(None, counts=counts, blended=is_blended(labels, counts), file_key=file_key(data)))
 
 
 def convert_all(jobs: list, root: Path, config) -> dict:
-    """`convert` on all cores: name -> (Pair, Seen)."""
+    """`convert` on all cores: name -> (Pair, Look)."""
     for folder in {Path(root, place, job.name).parent for job in jobs
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,13 +175,11 @@ def places_of(config) -> list:
 
 
 def jobs_of_masks(places: list, config) -> tuple:
-    """(jobs, names of the classes if --labels has them)."""
+    """(jobs, names of the classes if --labels or --colors has them)."""
     if config.labels and config.colors:
         raise InputError("--labels and --colors: give only one of them: both map mask values to classes")
-    table = read_label_map(config.labels, config.ignore_label) if config.labels else None
-    classes = table.classes if table else []
-    table = read_colors(config.colors) if config.colors else table
-    option, jobs = "--labels" if config.labels else "--colors", []
+    option, given, jobs = "--labels" if config.labels else "--colors", config.labels or config.colors, []
+    table = read_label_map(given, config.ignore_label, option) if given else None
     for prefix, folder, mask_folder, _ in places:
         start = "val_" if prefix == "val/" else ""
         masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
@@ -198,7 +188,7 @@ def jobs_of_masks(places: list, config) -> tuple:
         jobs += [Job(prefix + name, images[name], str(masks[name]),
                      partial(read_mask, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
-    return jobs, classes
+    return jobs, table.classes if table else []
 
 
 def jobs_of_annotations(places: list, config, known: list) -> tuple:
@@ -209,9 +199,7 @@ def jobs_of_annotations(places: list, config, known: list) -> tuple:
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
     classes = list(dict.fromkeys(name for one in found for name in one.classes))
     if config.class_names:
-        lines = read_text(config.class_names, "--class_names").splitlines()
-        classes = [line.strip() for line in lines if line.strip()]
-        check_facts({"num_classes": len(classes), "class_names": classes}, f"--class_names {config.class_names}")
+        classes = read_class_names(config.class_names)["class_names"]
     elif sorted(known) == sorted(classes):
         classes = known
     jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",
@@ -261,7 +249,7 @@ def make_own_lists(config) -> None:
     claim_file(root / FILE)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
-    whole = summary_of([seen for _, seen in done.values()])
+    whole = summary_of([look for _, look in done.values()])
     named = classes if config.annotations or not config.class_names else []
     facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
              facts_of_lists(config, root, whole.pixels, source, classes))
@@ -269,5 +257,4 @@ def make_own_lists(config) -> None:
     report(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
-    write_facts(root, facts, {file: write_list(root, file, [done[name][0] for name in side])
-                              for file, side in zip(LISTS, sides)})
+    write_facts(root, facts, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

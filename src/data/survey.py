@@ -1,7 +1,6 @@
 """What the pairs of a data set hold and what is wrong with them."""
 import functools
 import hashlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +9,8 @@ import cv2
 import numpy as np
 
 from src.console import InputError, progress
-from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names, summary_of
-from src.data.labels import HINT, Labels
+from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names
+from src.data.labels import HINT, Labels, count_values
 from src.data.pictures import (
     CLASS_MODES,
     check_headers,
@@ -26,11 +25,9 @@ from src.data.workers import in_threads
 from src.drawing.palette import palette
 
 THUMB = 32    # side of the gray thumbnails that are compared
-EXACT = 1 << 24    # counts of float32
 SQUARE = np.ones((3, 3), np.uint8)
 BETWEEN = 0.95    # share of a value's pixels at edges from which on it is a blend of others
 MANY = 8    # from this number on, values that are not classes are probably gray levels
-CHUNK = 16    # pairs looked at together
 
 
 class Job(NamedTuple):
@@ -126,16 +123,6 @@ def note_mask(look: Look, data: bytes, name, labels: Labels):
     return mask
 
 
-def count_values(mask: np.ndarray) -> np.ndarray:
-    """(256,) int64 pixels of each value of a (H, W) uint8 mask. OpenCV counts in float32: exact up to 2 ** 24."""
-    if not mask.size:
-        return np.zeros(256, np.int64)
-    rows = max(1, EXACT // mask.shape[1])
-    parts = [cv2.calcHist([mask[start:start + rows]], [0], None, [256], [0, 256])
-             for start in range(0, len(mask), rows)]
-    return np.sum(parts, 0, dtype=np.float64).astype(np.int64).reshape(-1)
-
-
 def is_blended(mask: np.ndarray, counts: np.ndarray) -> bool:
     """Whether at least two values of a mask occur (almost) only between a lower and a higher one: at edges that were
     blended. Classes have areas of their own; a thin border is one value, and noise is between everywhere."""
@@ -186,27 +173,11 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
     return [("value", says + (f", holds {shown}" if len(wrong) > 1 else "") + many)]
 
 
-class Looks(NamedTuple):
-    """What look_at found of some pairs, together: small, for it travels between processes."""
-
-    summary: Summary
-    found: list    # (kind, mask, detail) that is no error
-    errors: list    # what training would end with
-
-
-def look_over(jobs: list, labels: Labels) -> Looks:
-    """`look_at` of each job."""
-    looks = [look_at(job, labels) for job in jobs]
-    return Looks(summary_of(looks), [(kind, one.job.mask, detail) for one in looks for kind, detail in one.problems
-                                     if kind in ("lossy", "permuted")],
-                 [error for one in looks if (error := one.error())])
-
-
 def survey(looked, pairs: list, source, labels: Labels) -> tuple:
     """(Summary, findings) of a whole list, for programs that go on to use it.
 
     Args:
-        looked: Looks of look_over, of all `pairs` together.
+        looked: iterable of the Look of each of `pairs`; they are not kept.
         source: the list file, as findings call it.
 
     Raises:
@@ -214,11 +185,12 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
     """
     source, summary, found, errors = str(source), Summary(), [], []
     with progress(len(pairs), "check", "pair") as bar:
-        for looks, jobs in zip(looked, chunks(pairs)):
-            bar.update(len(jobs))
-            summary.include(looks.summary)
-            found += [Finding(kind, source, mask, detail) for kind, mask, detail in looks.found]
-            errors += looks.errors
+        for look in looked:
+            bar.update()
+            summary.add_look(look)
+            found += [Finding(kind, source, look.job.mask, detail) for kind, detail in look.problems
+                      if kind in ("lossy", "permuted")]
+            errors += [error] if (error := look.error()) else []
     if errors:
         raise InputError(errors[0] + (f" (and {len(errors) - 1} more pairs with problems)" if errors[1:] else ""))
     return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels)]
@@ -226,13 +198,8 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
 
 def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:
     """`survey` of the pairs of a list file, by `workers` threads (0: one a core)."""
-    look, workers = functools.partial(look_over, labels=labels), workers or os.cpu_count()
-    return survey(in_threads(look, chunks(jobs_of(pairs, data_root)), workers), pairs, source, labels)
-
-
-def chunks(items: list) -> list:
-    """The items in lists of CHUNK."""
-    return [items[start:start + CHUNK] for start in range(0, len(items), CHUNK)]
+    look = functools.partial(look_at, labels=labels)
+    return survey(in_threads(look, jobs_of(pairs, data_root), workers), pairs, source, labels)
 
 
 def jobs_of(pairs: list, data_root, set_name: str = "") -> list:

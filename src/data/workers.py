@@ -8,10 +8,13 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import cv2
 
 from src.data.pictures import limit, limit_pixels
+from src.device import cores
 
 
 def in_threads(function, items, workers: int):
-    """function(item) of each item, in order, by `workers` threads; few items are in memory at a time."""
+    """function(item) of each item, in order, by `workers` threads (0: one a core); few items are in memory at a time.
+    """
+    workers = workers or cores()
     cv2.setNumThreads(1)    # these are the parallelism
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque()
@@ -23,11 +26,11 @@ def in_threads(function, items, workers: int):
             yield waiting.popleft().result()
 
 
-def in_processes(function, items, workers: int, chunksize: int = 16):
-    """function(item) of each item, in order, by `workers` processes (0: one a core), `chunksize` items at a time."""
+def in_processes(function, items, workers: int):
+    """function(item) of each item, in order, by `workers` processes (0: one a core)."""
     cv2.setNumThreads(1)    # OpenCV's own threads would not survive the fork
-    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=begin, initargs=(limit["pixels"],)) as pool:
-        yield from pool.map(function, items, chunksize=chunksize)
+    with ProcessPoolExecutor(workers or cores(), initializer=begin, initargs=(limit["pixels"],)) as pool:
+        yield from pool.map(function, items, chunksize=16)
 
 
 def begin(pixels: int) -> None:

@@ -5,7 +5,6 @@ probabilities. Reading, resizing and counting run in threads while it works.
 """
 import itertools
 import math
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 
 from src.console import RunError, progress
+from src.device import cores
 from src.evaluation.letterbox import Settings, letterbox, letterbox_size, normalise
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.planes import add_resized, argmax_map, summed_planes
@@ -63,7 +63,7 @@ class Segmenter:
         """
         cv2.setNumThreads(1)    # the threads here are the parallelism
         tile, most = self.settings.tile, self.settings.batch_size
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(cores()) as pool:
             if not tile:
                 yield from self.batches(loaded(samples, load, pool, most), reader, pool)
                 return
@@ -163,7 +163,7 @@ class Segmenter:
 
 def loaded(samples, load, pool, most: int):
     """Yield (sample, what `load` gives of it) in order; `most` at most, and one a core, are loaded ahead."""
-    waiting, most = deque(), min(most, os.cpu_count() or 1)
+    waiting, most = deque(), min(most, cores())
     for sample in samples:
         waiting.append((sample, pool.submit(load, sample)))
         if len(waiting) >= most:
@@ -198,7 +198,7 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     Args:
         predict, samples, load: see the module and Segmenter.run; masks hold class numbers or ignore_label.
         labels: src.data.labels.Labels.
-        observers: each is called with (sample, image, mask, class_map) in the samples' order.
+        observers: each is called with (sample, image, mask, class_map, its own ConfusionMatrix) in the samples' order.
 
     Raises:
         RunError: memory does not suffice.
@@ -207,9 +207,9 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     try:
         for batch in Segmenter(predict, settings).run(samples, load):
             for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
-                matrix.update(mask, class_map)
+                own = matrix.update(mask, class_map)
                 for observe in observers:
-                    observe(sample, image, mask, class_map)
+                    observe(sample, image, mask, class_map, own)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise

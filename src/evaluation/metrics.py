@@ -20,8 +20,8 @@ class ConfusionMatrix:
         self.num_classes, self.ignore_label = num_classes, ignore_label
         self.counts = np.zeros((num_classes, num_classes), np.int64)
 
-    def update(self, mask: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-        """Add one picture and return its own counts; both arrays (H, W) uint8 class numbers."""
+    def update(self, mask: np.ndarray, prediction: np.ndarray) -> "ConfusionMatrix":
+        """Add one picture and return its own matrix; both arrays (H, W) uint8 class numbers."""
         parts, counts = 1 + mask.size // COUNTED, 0
         for truth, found in zip(np.array_split(mask, parts), np.array_split(prediction, parts)):
             pairs = np.left_shift(truth, 8, dtype=np.uint16) | found
@@ -30,7 +30,9 @@ class ConfusionMatrix:
         if self.ignore_label < self.num_classes:
             counts[self.ignore_label] = 0
         self.counts += counts
-        return counts
+        own = ConfusionMatrix(self.num_classes, self.ignore_label)
+        own.counts = counts
+        return own
 
     @property
     def hits(self) -> np.ndarray:

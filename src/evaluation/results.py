@@ -90,7 +90,7 @@ class EvaluationLog:
         self.bar, self.total, self.done = progress(total, "evaluate", "image"), total, 0
         self.start = self.said = time.perf_counter()
 
-    def __call__(self, sample, image, mask, class_map):
+    def __call__(self, *_):
         self.done += 1
         self.bar.update()
         if self.bar.disable and time.perf_counter() - self.said > 10:

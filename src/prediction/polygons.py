@@ -2,11 +2,10 @@
 import os
 from pathlib import Path
 
-from src.console import InputError, warn
 from src.data.annotations.outlines import CocoFile, write_labelme
 from src.files import write_whole
 
-OPTION, CLASSES = "--polygons", "classes.txt"
+CLASSES = "classes.txt"
 
 
 class Outlines:
@@ -47,14 +46,6 @@ class Outlines:
         write_whole(self.folder / CLASSES, "".join(f"{name}\n" for name in self.labels.names).encode())
         if self.coco:
             self.coco.write(self.folder / "coco.json")
-
-
-def check_polygons(kind: str, sources) -> None:
-    """Say that videos get none. Raises InputError where there is nothing else."""
-    if kind != "none" and sources.videos:
-        if not sources.pictures:
-            raise InputError(f"{OPTION} {kind}: outlines are of pictures, and only videos are given; leave it out")
-        warn(f"{OPTION} {kind}: outlines are of pictures; the videos get none")
 
 
 def way_to(image: Path, folder: Path) -> str:

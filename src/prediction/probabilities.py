@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from src.console import InputError, RunError, warn
+from src.console import RunError
 from src.drawing.encoding import write_jpeg, write_picture
 from src.drawing.heat import heat_map
 from src.files import writing
@@ -19,17 +19,6 @@ FLOAT16 = np.dtype("<f2")
 PIECE = 1 << 24    # bytes that are packed at a time
 
 
-def check_options(config, sources) -> list:
-    """The keys of FILES that are asked for. Raises InputError if there are only videos, and warns if there are some."""
-    options = [name for name in FILES if getattr(config, name)]
-    if options and sources.videos:
-        said = f"{' and '.join(f'--{name}' for name in options)}: not for videos"
-        if not sources.pictures:
-            raise InputError(f"{said}; extract frames (ffmpeg -i VIDEO frame_%05d.png), or leave the option out")
-        warn(f"{said}, for the pictures only")
-    return options
-
-
 class Probabilities:
     """A `watch` of src.evaluation.inference.Segmenter: probabilities pass through it on their way to a class map.
 
@@ -37,7 +26,7 @@ class Probabilities:
     file: a strip of a large picture has all classes, and the array that is written has the class as its first axis.
 
     Args:
-        options: see check_options; empty keeps nothing.
+        options: those of FILES that are given; empty keeps nothing.
         folder: that of the results.
         names: of the classes.
         passes: how many probabilities of a pixel are summed; its classes sum to 1 after the division.

@@ -10,7 +10,7 @@ import numpy as np
 
 from src.claims import claim_folder
 from src.console import InputError
-from src.data.labels import Labels
+from src.data.labels import Labels, count_values
 from src.drawing.encoding import write_jpeg
 from src.drawing.fonts import drawable
 from src.drawing.legend import legend_entries
@@ -18,8 +18,8 @@ from src.drawing.overlay import overlay
 from src.drawing.palette import palette_png
 from src.drawing.panels import panels
 from src.drawing.style import percent
-from src.evaluation.metrics import COUNTED, ConfusionMatrix
-from src.files import check_folder, check_output, recognised, write_whole
+from src.evaluation.metrics import ConfusionMatrix
+from src.files import check_folder, check_output, identities, recognised, write_whole
 from src.prediction.polygons import Outlines
 from src.prediction.probabilities import Probabilities
 
@@ -53,8 +53,9 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
     taken = [path for path in paths if os.path.lexists(path)]
     if taken and not overwrite:
         raise InputError(f"{OPTION}: {taken[0]} exists; --overwrite replaces it, another {OPTION} keeps it")
+    inputs = identities(inputs) if taken else {}
     for path in paths:
-        check_output(path, OPTION, inputs=inputs if path in taken else ())
+        check_output(path, OPTION, inputs=inputs)
     for path in taken:
         if path.suffix == ".png" and not recognised(path, "drawn"):
             raise InputError(f"{OPTION} {folder}: {path} is not a class map of predict.py; it may be the truth of a "
@@ -66,9 +67,7 @@ def check_targets(paths, folder: Path, overwrite: bool, inputs=()) -> None:
 
 def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
     """Share of the picture that each class covers, (num_classes,) float64."""
-    parts = np.array_split(class_map, 1 + class_map.size // COUNTED)
-    counts = sum(np.bincount(part.reshape(-1), minlength=256) for part in parts)
-    return counts[:num_classes] / class_map.size
+    return count_values(class_map)[:num_classes] / class_map.size
 
 
 class Results:
@@ -107,8 +106,7 @@ class Results:
         """Note a picture; returns (coverage of each class, mean IoU or None where nothing is scored)."""
         shares, iou, scored = coverage(class_map, self.labels.num_classes), None, {}
         if truth is not None:
-            own = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
-            own.counts = self.matrix.update(truth, class_map)
+            own = self.matrix.update(truth, class_map)
             iou = own.mean_iou if own.counts.any() else None
             scored = {"mask": str(picture.mask), "mean_iou": iou}
         files = dict(zip(("class_map", "overlay"), self.files_of(picture))) | self.probabilities.files_of(picture)

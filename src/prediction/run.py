@@ -18,10 +18,9 @@ from src.evaluation.run import headline, settings_of, tiled
 from src.metadata import facts_in
 from src.models.model import open_model
 from src.models.model_file import with_facts
-from src.prediction.polygons import check_polygons
-from src.prediction.probabilities import Probabilities, check_options
+from src.prediction.probabilities import FILES, Probabilities
 from src.prediction.results import Results, check_targets, take_folder
-from src.prediction.sources import find_sources
+from src.prediction.sources import check_videos, find_sources
 from src.prediction.video import annotate, open_video
 from src.weights.checkpoint import digest
 
@@ -34,15 +33,15 @@ def run(config) -> None:
     """Predict all that was given, write it, and tell. Raises InputError, RunError."""
     limit_pixels(config.max_pixels)
     sources = find_sources(config.sources, config.data_root)    # before the model, which may take a while to load
-    check_polygons(config.polygons, sources)
-    kept = check_options(config, sources)
+    kept = [name for name in FILES if getattr(config, name)]
+    check_videos(kept + ["polygons"] * (config.polygons != "none"), sources)
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
     config = with_facts(config, config.model_file, "--model")
     model = open_model(config.model_file, config.engine, config.device_target, config.device_id,
                        config.engine_precision, "--model", config.allow_nonfinite, **facts_in(config))
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
-    settings = settings_of(config, model, config.predict_batch, len(sources.pictures) or FRAMES)
+    settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)
     folder = take_folder(config.output_dir)
     probabilities = Probabilities(kept, folder, labels.names, settings.passes)

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import cv2
 
-from src.console import InputError
-from src.data.folders import find_files
+from src.console import InputError, warn
+from src.data.folders import PICTURES, find_files
 from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".heic", ".heif", ".avif")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 RESULTS = ("masks", "overlays", "confidence", "heat_maps")    # folders of pictures that predict.py writes
@@ -78,6 +77,15 @@ def find_sources(sources: list, data_root: str) -> Sources:
     names = unique_names([image for image, _ in found])
     pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
     return Sources(pictures, list(zip(videos, unique_names(videos))))
+
+
+def check_videos(options: list, sources: Sources) -> None:
+    """Say that `options` do nothing for videos. Raises InputError where there is nothing else."""
+    if options and sources.videos:
+        said = f"{' and '.join(f'--{name}' for name in options)}: not for videos"
+        if not sources.pictures:
+            raise InputError(f"{said}; extract frames (ffmpeg -i VIDEO frame_%05d.png), or leave the option out")
+        warn(f"{said}, for the pictures only")
 
 
 def kind_of(source: str) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from src.drawing.encoding import encode, fit
 from src.drawing.overlay import overlay
 from src.evaluation.boundary import BoundaryScore
-from src.evaluation.metrics import ConfusionMatrix
 
 KEPT = 6    # best and worst pictures, each
 LONG_SIDE, QUALITY = 400, 85    # pixels, JPEG quality of a kept picture
@@ -19,39 +18,36 @@ class Gallery:
 
     Attributes:
         boundary: BoundaryScore of all pictures.
-        shown: the best and the worst pictures, dicts of "number", "image", "iou", "boundary", "classes" (number ->
+        shown: the best and the worst pictures, dicts of "image", "iou", "boundary", "classes" (number ->
             IoU of those in the picture) and "panels": picture, truth and prediction as JPEG in base64.
     """
 
     def __init__(self, labels, kept: int = KEPT):
         self.labels, self.kept = labels, kept
         self.boundary = BoundaryScore(labels.num_classes, labels.ignore_label)
-        self.shown, self.seen = [], 0
+        self.shown = []
 
-    def __call__(self, sample, image, mask, class_map) -> None:
-        self.seen += 1
+    def __call__(self, sample, image, mask, class_map, own) -> None:
         scores = self.boundary.update(mask, class_map)
-        matrix = ConfusionMatrix(self.labels.num_classes, self.labels.ignore_label)
-        matrix.update(mask, class_map)
-        iou = matrix.mean_iou
-        if np.isnan(iou) or not self.is_among_kept(iou):
+        entry = {"image": str(sample.image), "iou": own.mean_iou}
+        if np.isnan(entry["iou"]) or not self.is_among_kept(entry):
             return
         drawn = (image, overlay(image, mask, ignore_label=self.labels.ignore_label), overlay(image, class_map))
-        self.shown = self.shortened([*self.shown, {
-            "number": self.seen, "image": str(sample.image), "iou": iou,
+        self.shown = self.shortened([*self.shown, entry | {
             "boundary": sum(scores.values()) / len(scores),
-            "classes": {int(number): matrix.iou[number] for number in np.flatnonzero(~np.isnan(matrix.iou))},
+            "classes": {int(number): own.iou[number] for number in np.flatnonzero(~np.isnan(own.iou))},
             "panels": [small_jpeg(panel, sample.image) for panel in drawn]}])
 
-    def is_among_kept(self, iou: float) -> bool:
-        """Whether a picture of this IoU is among the best or the worst so far."""
+    def is_among_kept(self, entry: dict) -> bool:
+        """Whether a picture is among the best or the worst so far."""
         if len(self.shown) < 2 * self.kept:
             return True
-        return iou < self.shown[self.kept - 1]["iou"] or iou > self.shown[self.kept]["iou"]
+        worst, best = self.shown[self.kept - 1], self.shown[self.kept]
+        return place_of(entry) < place_of(worst) or place_of(entry) > place_of(best)
 
     def shortened(self, shown: list) -> list:
         """The worst and the best of them, the worst first."""
-        shown = sorted(shown, key=lambda entry: (entry["iou"], entry["number"]))
+        shown = sorted(shown, key=place_of)
         return shown if len(shown) <= 2 * self.kept else shown[:self.kept] + shown[-self.kept:]
 
     @property
@@ -75,6 +71,11 @@ class Gallery:
         self.shown = self.shortened([entry for part in parts for entry in part["shown"]])
         self.boundary.sums = sum(np.array(part["sums"], np.int64) for part in parts)
         self.boundary.pictures = sum(np.array(part["pictures"], np.int64) for part in parts)
+
+
+def place_of(entry: dict) -> tuple:
+    """What pictures are sorted by: their names decide between equal IoUs, whichever device saw them first."""
+    return entry["iou"], entry["image"]
 
 
 def small_jpeg(image: np.ndarray, name: str) -> str:

@@ -40,7 +40,7 @@ class OverlayWriter:
             check_output(path, OPTION, kind)
         self.paths = iter(paths)
 
-    def __call__(self, sample, image, mask, class_map) -> None:
+    def __call__(self, sample, image, mask, class_map, *_) -> None:
         path = next(self.paths, None)
         if path is None or self.error:
             return

@@ -112,7 +112,7 @@ def devices_row(place: Place) -> Row:
     """The devices and whether this user may open them."""
     if place.target == "CPU":
         there = f"; the Ascends {place.devices} are left alone" if place.devices else f", no {device.ASCEND_DEVICES}"
-        return Row(f"CPU, {len(os.sched_getaffinity(0))} cores{there}")
+        return Row(f"CPU, {device.cores()} cores{there}")
     if place.target == "GPU":
         return Row("GPU; mindspore.run_check below says whether this MindSpore can use it")
     if not place.devices:

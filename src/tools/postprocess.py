@@ -55,9 +55,9 @@ def main(argv=None):
                            config.crop_size)
         valid = letterbox_size(*mask.shape, config.crop_size)
         class_map = argmax_map(add_resized(None, probs, valid, mask.shape))
-        matrix.update(mask, class_map)
+        own = matrix.update(mask, class_map)
         if table:
-            table(pair, None, mask, class_map)
+            table(pair, None, mask, class_map, own)
     print(format_table(matrix, labels.names))
     write_figures(config, pairs, matrix, labels, table, {"images": len(pairs)})
     check_scored(matrix, labels.ignore_label)

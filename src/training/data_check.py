@@ -4,10 +4,10 @@ import numpy as np
 from src.console import InputError
 from src.data.facts import read_summary
 from src.data.findings import Summary, judge, judge_both, tell
-from src.data.labels import Labels
+from src.data.labels import Labels, count_values
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
-from src.data.survey import count_values, is_blended, survey_list
+from src.data.survey import is_blended, survey_list
 
 SAMPLE = 256    # masks that are checked if the MindRecord has no Summary
 

@@ -17,7 +17,6 @@ from src.data.annotations.item import (
     IGNORE,
     Annotations,
     Item,
-    check_name,
     class_list,
     find_picture,
     missing_picture,
@@ -27,6 +26,7 @@ from src.data.annotations.item import (
     to_size,
 )
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
+from src.data.labels import check_name
 
 
 def read_coco(path, images=None, content=None) -> Annotations:

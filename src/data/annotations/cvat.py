@@ -3,25 +3,22 @@
 Source: docs.cvat.ai, "XML annotation format" and "Segmentation Mask"; cvat/apps/dataset_manager/formats/cvat.py and
 mask.py. Polygons cover the same pixels as in CVAT's own mask export (through pycocotools).
 """
-import io
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import TreeBuilder
 from xml.parsers import expat
 
 import numpy as np
-from PIL import Image
 
 from src.console import InputError
+from src.data import mask_values
 from src.data.annotations.coco import check_runs
 from src.data.annotations.item import (
     Annotations,
     Item,
-    check_name,
     class_list,
     class_numbers,
     find_picture,
-    image_size,
     missing_picture,
     read_whole_text,
     shown,
@@ -29,10 +26,12 @@ from src.data.annotations.item import (
     to_size,
     visible,
 )
+from src.data.annotations.label_map import LabelMap
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 from src.data.folders import PICTURES
-from src.data.pictures import read_bytes
+from src.data.labels import check_name
 
+LABELMAP = "labelmap.txt"
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
 NO_SHAPES = ("tag", "attribute")    # elements of an image that are not shapes
 
@@ -176,7 +175,7 @@ def read_cvat_masks(path, images=None) -> Annotations:
     picture. Pictures without a mask are ignored.
     """
     path = Path(path)
-    colors = read_labelmap(path / "labelmap.txt")
+    colors = read_labelmap(path / LABELMAP)
     folders = [Path(images)] if images else [path / "JPEGImages", path / "images"]
     pictures = {file.relative_to(folder).with_suffix("").as_posix(): file for folder in reversed(folders)
                 for file in visible(folder, "*") if file.suffix.lower() in PICTURES}
@@ -189,7 +188,7 @@ def read_cvat_masks(path, images=None) -> Annotations:
         items.append(Item(pictures[name], name, partial(draw_colors, pictures[name], mask, colors)))
     if not items:
         raise InputError(f"{masks}: holds no masks (.png); choose 'Segmentation mask 1.1' when exporting")
-    return Annotations(class_list(colors.values(), str(path / "labelmap.txt")), items)
+    return Annotations(class_list(colors.values(), str(path / LABELMAP)), items)
 
 
 def read_labelmap(path: Path) -> dict:
@@ -219,22 +218,5 @@ def draw_colors(image: Path, mask: Path, colors: dict, classes, ignore_label: in
     if unknown:
         raise InputError(f"{mask}: the class {shown(unknown[0])} of labelmap.txt is not among those of the data set; "
                          "add it to --class_names")
-    try:
-        with Image.open(io.BytesIO(read_bytes(mask))) as picture:
-            size = picture.size
-            if size != image_size(image):
-                raise InputError(f"{mask}: {size[0]}x{size[1]} but its picture {image} has another size after "
-                                 "its EXIF rotation; take the picture that was annotated")
-            pixels = np.asarray(picture.convert("RGB")).astype(np.uint32)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{mask}: damaged mask ({error})") from None
-    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    table = np.full(1 << 24, -1, np.int16)
-    for (red, green, blue), name in colors.items():
-        table[red << 16 | green << 8 | blue] = names[name]
-    labels = table[codes]
-    if labels.min() < 0:
-        row, column = np.argwhere(labels < 0)[0]
-        raise InputError(f"{mask}: the colour {' '.join(map(str, pixels[row, column]))} at row {row}, column {column} "
-                         "is not in labelmap.txt; add it there")
-    return labels.astype(np.uint8)
+    numbers = {color: names[name] for color, name in colors.items()}
+    return mask_values.read_mask(image, mask, LabelMap({}, numbers, []), LABELMAP)

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Callable, NamedTuple, Union
@@ -16,14 +15,13 @@ from PIL import Image
 from src.console import InputError
 from src.data.lists import read_text
 from src.data.pictures import picture_size, read_bytes
-from src.foreign import shown
+from src.foreign import has_control, shown
 
 BACKGROUND, IGNORE = "background", "__ignore__"
 BACKGROUND_NAMES = (BACKGROUND, "_background_", "__background__")    # labelme's and torchvision's spellings
 MAX_FILE = 1 << 30       # bytes; instances_train2017.json of COCO has 0.45e9
 MAX_SIDE, MAX_PIXELS = 1 << 20, 1 << 30    # OpenCV's limits: larger pictures could not be read for training either
 MAX_COORDINATE = 1e6
-MAX_NAME = 200
 FOREIGN_BYTES = re.compile("[\udc80-\udcff]")    # of file names that are no UTF-8, as Python keeps them
 
 
@@ -94,22 +92,6 @@ def read_json(path):
         raise InputError(f"{path}, line {error.lineno}: is not JSON ({error.msg}); export it again") from None
     except ValueError as error:    # an integer of thousands of digits
         raise InputError(f"{path}: is not JSON of annotations ({error})") from None
-
-
-def has_control(text: str) -> bool:
-    """Whether `text` has a control character, a line end or a lone surrogate, which no line of a text file can hold."""
-    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
-
-
-def check_name(name, place: str) -> str:
-    """`name` stripped. Raises InputError if it is not a class name of 1 to MAX_NAME characters."""
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"{place}: has no class name (label); give it one, or delete it")
-    if len(name) > MAX_NAME:
-        raise InputError(f"{place}: its class name has {len(name)} characters, more than {MAX_NAME}; shorten it")
-    if has_control(name):
-        raise InputError(f"{place}: its class name {shown(name)} holds control characters; rename it")
-    return name.strip()
 
 
 def class_list(names, place: str) -> list:

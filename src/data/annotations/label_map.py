@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError
-from src.data.annotations.item import check_name, shown
+from src.data.labels import check_name
 from src.data.lists import read_text
+from src.foreign import shown
 
 FOLDER = Path(__file__).parent / "labels"
 LINE = "'value class name' or 'R G B class name', the class a number up to 255 or 'ignore'"
@@ -31,8 +32,8 @@ def known_label_maps() -> list:
     return sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 
-def read_label_map(name, ignore_label: int = 255) -> LabelMap:
-    """The label map of a published data set (one of known_label_maps) or of a file.
+def read_label_map(name, ignore_label: int = 255, option: str = "--labels") -> LabelMap:
+    """The label map of a published data set (one of known_label_maps) or of a file; `option` is its name in errors.
 
     Ignored pixels get the class `ignore_label`. Raises InputError with the line.
     """
@@ -41,20 +42,20 @@ def read_label_map(name, ignore_label: int = 255) -> LabelMap:
     elif Path(name).is_file():
         path = Path(name)
     else:
-        raise InputError(f"--labels {name}: neither a file nor one of {', '.join(known_label_maps())}")
-    tables, names = {1: {}, 3: {}}, {}
-    for number, line in enumerate(read_text(path, "label map").splitlines(), 1):
+        raise InputError(f"{option} {name}: neither a file nor one of {', '.join(known_label_maps())}")
+    tables, names, where = {1: {}, 3: {}}, {}, f"{option} {path}"
+    for number, line in enumerate(read_text(path, option).splitlines(), 1):
         fields = line.split("#")[0].split()
         if fields:
-            value, label, title = read_line(fields, f"{path}, line {number}")
-            add_line(tables[len(value)], names, value, label, title, f"{path}, line {number}")
+            value, label, title = read_line(fields, f"{where}, line {number}")
+            add_line(tables[len(value)], names, value, label, title, f"{where}, line {number}")
             tables[len(value)][value] = ignore_label if label is None else label
     if not tables[1] and not tables[3]:
-        raise InputError(f"{path}: has no line {LINE}")
+        raise InputError(f"{where}: has no line {LINE}")
     if names:    # of some classes; the others get one
         names = {**{label: f"class_{label}" for table in tables.values() for label in table.values()}, **names}
     names.pop(ignore_label, None)    # a file may write the number instead of the word
-    return LabelMap(tables[1], tables[3], name_classes(names, path))
+    return LabelMap(tables[1], tables[3], name_classes(names, where))
 
 
 def read_line(fields: list, place: str) -> tuple:
@@ -85,10 +86,10 @@ def add_line(table: dict, names: dict, value: tuple, label, title: str, place: s
                          "give both the same name")
 
 
-def name_classes(names: dict, path) -> list:
+def name_classes(names: dict, where: str) -> list:
     """Names by number, class_N for a class without; [] if the file has none. Raises InputError for a repeated name."""
     classes = [names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1)]
     twice = [name for number, name in enumerate(classes) if name in classes[:number]]
     if twice:
-        raise InputError(f"{path}: two classes have the name {shown(twice[0])}; rename one")
+        raise InputError(f"{where}: two classes have the name {shown(twice[0])}; rename one")
     return classes

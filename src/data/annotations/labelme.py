@@ -19,7 +19,6 @@ from src.data.annotations.item import (
     Annotations,
     Embedded,
     Item,
-    check_name,
     class_list,
     find_picture,
     missing_picture,
@@ -30,6 +29,7 @@ from src.data.annotations.item import (
     visible,
 )
 from src.data.annotations.raster import Png, Shape, draw_shapes
+from src.data.labels import check_name
 
 # shape_type -> kind of Shape, least and largest number of points; no shape_type (labelme 2) means polygon
 TYPES = {None: ("polygon", 3, None), "polygon": ("polygon", 3, None), "oriented_rectangle": ("polygon", 4, 4),

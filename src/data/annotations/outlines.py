@@ -13,6 +13,7 @@ import numpy as np
 from src.console import InputError
 from src.data.annotations.item import BACKGROUND_NAMES, IGNORE, class_numbers
 from src.data.annotations.raster import Bitmap, Shape, draw_on
+from src.data.labels import count_values
 from src.files import sealed, write_whole
 
 TOLERANCES = (1.0, 0.5, 0.25, 0.0)    # largest distance of a simplified outline from the true one, pixels
@@ -42,7 +43,7 @@ class Region(NamedTuple):
 
 def values_of(labels: np.ndarray) -> list:
     """The numbers in a class map, each once."""
-    return np.flatnonzero(cv2.calcHist([labels], [0], None, [256], [0, 256])).tolist()
+    return np.flatnonzero(count_values(labels)).tolist()
 
 
 def regions(labels: np.ndarray) -> list:
