@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
-from src.data.facts import check_names
+from src.data.labels import check_names
 from src.foreign import Unreadable, load_json, printable, read_bounded, reason, shown
 from src.nets.architecture import Architecture
 

@@ -166,7 +166,7 @@ def test_left_out_files_are_reported(tmp_path, lists):
 
 def test_a_colour_that_the_table_lacks_is_named(tmp_path):
     coloured(NUMBERS, "RGB").save(tmp_path / "m.png")
-    with pytest.raises(get_dataset_lst.InputError, match="m.png: value 0 128 255 at row 1, column 0: --colors has no"):
+    with pytest.raises(get_dataset_lst.InputError, match="m.png: value 0 128 255 at row 1, column 0: --labels has no"):
         class_map((tmp_path / "m.png").read_bytes(), tmp_path / "m.png",
                   LabelMap({}, {(0, 0, 0): 0, (255, 0, 0): 1}, []))
 

@@ -12,7 +12,7 @@ import yaml
 from src.config import believe
 from src.console import InputError
 from src.data.findings import Summary
-from src.data.labels import Labels, check_name, make_labels
+from src.data.labels import MOST_CLASSES, Labels, check_names, make_labels
 from src.data.lists import read_lines, write_list
 from src.files import write_whole
 from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
@@ -21,7 +21,6 @@ FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict, "lists": dict}
-MOST_CLASSES = 255
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
@@ -45,20 +44,6 @@ def check_facts(facts, source) -> dict:
     if "class_names" in facts:
         check_names(facts["class_names"], facts["num_classes"], source)
     return facts
-
-
-def check_names(names: list, num_classes: int, source) -> None:
-    """Raises InputError if `names` are not num_classes different names, see check_name."""
-    if not isinstance(names, (list, tuple)):
-        raise InputError(f"{source}: class_names takes a list, not {shown(names)}")
-    if len(names) > MOST_CLASSES:
-        raise InputError(f"{source}: {len(names)} class names; {MOST_CLASSES} at most")
-    if len(names) != num_classes:
-        raise InputError(f"{source}: {len(names)} names for num_classes {num_classes}")
-    for name in names:
-        check_name(name, source)
-        if names.count(name) > 1:
-            raise InputError(f"{source}: the class name {shown(name)} occurs twice")
 
 
 def read_facts(path) -> dict:

@@ -22,7 +22,7 @@ KINDS = {
     "picture": ("error", "pictures missing or damaged", "restore them, or take their lines out of the list"),
     "mask": ("error", "masks missing or damaged", "restore them, or take their lines out of the list"),
     "colour": ("error", "masks of colours or 16 bits where 8-bit class numbers are needed",
-               "get_dataset_lst.py --images DIR --masks DIR --colors FILE"),
+               "get_dataset_lst.py --images DIR --masks DIR --labels FILE"),
     "gray": ("error", "masks that hold the gray of VOC's colours, not class numbers",
              "they were saved from colours; write the palette's numbers, as get_dataset_lst.py does"),
     "value": ("error", "masks with values that are neither a class nor ignored",
@@ -170,7 +170,7 @@ def one_class_detail(present: list, summary: Summary, labels: Labels) -> str:
     if not summary.pixels[labels.ignore_label]:
         return held
     return (f"{held}, beside {labels.ignore_label}, which is ignored; if that is the object, make it class 1: "
-            "get_dataset_lst.py --images DIR --masks DIR --colors FILE, with the lines '0 0' and "
+            "get_dataset_lst.py --images DIR --masks DIR --labels FILE, with the lines '0 0' and "
             f"'{labels.ignore_label} 1' in FILE")
 
 

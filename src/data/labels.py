@@ -12,7 +12,7 @@ CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus"
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
 HINT = "correct the mask, or give --num_classes"
 EXACT = 1 << 24    # counts of float32
-MOST_LETTERS = 200    # of a class name
+MOST_CLASSES, MOST_LETTERS = 255, 200    # of a data set; of a class name
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise
 
 
@@ -55,17 +55,30 @@ def check_name(name, place) -> str:
     return name.strip()
 
 
+def check_names(names: list, num_classes: int, source) -> None:
+    """Raises InputError if `names` are not num_classes different names, see check_name."""
+    if not isinstance(names, (list, tuple)):
+        raise InputError(f"{source}: class_names takes a list, not {shown(names)}")
+    if len(names) > MOST_CLASSES:
+        raise InputError(f"{source}: {len(names)} class names; {MOST_CLASSES} at most")
+    if len(names) != num_classes:
+        raise InputError(f"{source}: {len(names)} names for num_classes {num_classes}")
+    for name in names:
+        check_name(name, source)
+        if names.count(name) > 1:
+            raise InputError(f"{source}: the class name {shown(name)} occurs twice")
+
+
 def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:
     """Labels with names from the lines of the text file `path`, else `known`, else VOC's for 21 classes,
     else class_0, ...
 
-    Raises InputError if the file has another number of names.
+    Raises InputError for names in the file that check_names refuses.
     """
     names = tuple(known)
     if path:
         names = tuple(read_lines(path, "--class_names"))
-        if len(names) != num_classes:
-            raise InputError(f"--class_names {path}: {len(names)} names for num_classes {num_classes}")
+        check_names(names, num_classes, f"--class_names {path}")
     if len(names) != num_classes:
         names = CLASSES if num_classes == len(CLASSES) else tuple(f"class_{n}" for n in range(num_classes))
     return Labels(num_classes, ignore_label, names)

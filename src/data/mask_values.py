@@ -24,7 +24,7 @@ def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndar
     return upright(np.asarray(mask).astype(np.int32), mask)
 
 
-def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--colors") -> np.ndarray:
+def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--labels") -> np.ndarray:
     """Encoded mask -> (H, W) uint8 class numbers by `table`, None: unchanged; `option` is its name in errors.
 
     Raises InputError with the first value that has no class, and its position.
@@ -41,7 +41,7 @@ def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--col
         row, column = np.unravel_index(np.argmax(labels < 0), labels.shape)
         value = int(values[row, column])
         shown = f"{value >> 16} {value >> 8 & 255} {value & 255}" if colors else value
-        hint = ("class numbers go up to 254; --colors FILE can map other values" if table is None
+        hint = ("class numbers go up to 254; --labels FILE can map other values" if table is None
                 else f"{option} has no line for it")
         raise InputError(f"{path}: value {shown} at row {row}, column {column}: {hint}")
     return labels.astype(np.uint8)

@@ -16,7 +16,7 @@ import numpy as np
 from src import metadata
 from src.config import read_options
 from src.console import InputError, RunError, first_line
-from src.data.facts import MOST_CLASSES
+from src.data.labels import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
 from src.models import onnx_file
 from src.models.model_file import kind_of, note_assumed, read_facts
