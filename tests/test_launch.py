@@ -223,6 +223,20 @@ def test_ranks_that_ignore_signals_are_killed_with_their_children(project, table
     wait_until(lambda: not alive(seconds), 5)
 
 
+def test_grace_bounds_the_time_to_save(project, table, tmp_path):
+    found = mark()
+    launcher = subprocess.Popen([sys.executable, ROOT / "src/tools/launch.py", "--rank_table", table, "--log_dir",
+                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=600",
+                                 found], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: all((tmp_path / f"logs/device{rank}/log").exists() for rank in (0, 1)), 20)
+    wait_until(lambda: alive(found), 20)
+    time.sleep(1)    # until the ranks ignore signals
+    start = time.monotonic()
+    launcher.send_signal(signal.SIGTERM)
+    launcher.wait(30)
+    assert 1 < time.monotonic() - start < 10 and not alive(found)
+
+
 def hear_signals(hangup=signal.SIG_DFL):
     """The default signal handlers of a terminal's child, however the tests were started."""
     def prepare():

@@ -26,7 +26,6 @@ from src.tools.get_multicards_json import read_table, servers_of
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
 MSRUN_PORT = 8118
 LAST_LINES = 15
-GRACE = 60    # seconds that ranks have to save after SIGTERM or Ctrl-C
 FAILURE_GRACE = 10    # seconds; ranks that wait for a dead one in MindSpore's code do not get signals in Python
 PR_SET_PDEATHSIG = 1
 
@@ -203,8 +202,8 @@ def describe(process: Process, code: int) -> str:
 class Watch:
     """Waits until all ranks have succeeded, one has failed, or this launcher gets a signal; then ends the others."""
 
-    def __init__(self, processes: list):
-        self.processes, self.children, self.asked, self.interrupts = processes, [], None, 0
+    def __init__(self, processes: list, grace: float):
+        self.processes, self.grace, self.children, self.asked, self.interrupts = processes, grace, [], None, 0
         on_signals(self.on_signal)
 
     def on_signal(self, signum, frame):
@@ -257,7 +256,7 @@ class Watch:
         ranks = [child for child, process in zip(self.children, self.processes) if process.name != "scheduler"]
         if any(child.poll() is None for child in ranks):
             send([child for child in ranks if child.poll() is None], self.asked or signal.SIGTERM)
-            limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else GRACE)
+            limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
             # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
             while time.monotonic() < limit and any(child.poll() is None for child in ranks) and (
                     self.asked is None or ranks[0].poll() is None):
@@ -279,6 +278,9 @@ def main(argv=None):
     parser.add_argument("--device_target", metavar="NAME", default="auto",
                         help="on a CPU the ranks of a table connect without HCCL (default: %(default)s)")
     parser.add_argument("--log_dir", metavar="DIR", required=True, help="rank N logs to DIR/deviceN/log")
+    parser.add_argument("--grace", metavar="SECONDS", type=float, default=60,
+                        help="time that ranks have to save after SIGTERM or Ctrl-C, less than what the cluster gives "
+                             "before it kills (default: %(default)g)")
     parser.add_argument("--bind_core", metavar="True|False", nargs="?", const="True", default="False",
                         choices=("True", "False"), help="each rank runs on its share of the cores only, neighbours, as "
                                                         "msrun's option does (default: %(default)s)")
@@ -295,7 +297,7 @@ def main(argv=None):
             print(*values, shlex.join([*bound, *process.command]), ">", shlex.quote(str(process.log)))
         return
     claim_folder(options.log_dir, "--log_dir")
-    sys.exit(Watch(processes).run())
+    sys.exit(Watch(processes, options.grace).run())
 
 
 if __name__ == "__main__":
