@@ -28,7 +28,7 @@ def point(job: Job, work: str, images: int = 160, side: int = 513, classes: int 
     folder = Path(job.folder, f"growth_{work}_{images}_{side}_{classes}_{workers}")
     root = resized(job, side)
     lines = [format_pair(Pair(f"{number % 20}.jpg", f"{number % 20}.png")) for number in range(images)]
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)    # another axis has the same point
     (folder / "list.txt").write_text("".join(lines))
     make = {"record": record, "input": training_input, "evaluation": evaluation}[work]
     return make(root, folder, side, classes, workers or os.cpu_count())
