@@ -1,4 +1,5 @@
 """What the pairs of a data set hold and what is wrong with them."""
+import contextlib
 import functools
 import hashlib
 from dataclasses import dataclass, field
@@ -70,17 +71,23 @@ class Look:
 
 def look_at(job: Job, labels: Labels, alike: bool = False) -> Look:
     """Decode a pair completely and record all its problems; with `alike`, also what a comparison with others needs."""
-    look = Look(job._replace(data=()))
-    names = job.image, job.mask
-    data = [or_problem(look, kind, names[n], lambda n=n: job.read(n)) for n, kind in enumerate(("picture", "mask"))]
+    look, names, data = Look(job._replace(data=())), (job.image, job.mask), [None, None]
+    image = mask = None
+    for which, kind in enumerate(("picture", "mask")):
+        with noted(look, kind, names[which]):
+            data[which] = job.read(which)
     if None not in data:
         look.file_key = file_key(data[0])
-        if or_problem(look, "size", job.mask, lambda: check_headers(data, names) or True) is None:
+        with noted(look, "size", job.mask):
+            check_headers(data, names)
+        if look.problems:    # not to be decoded: the mask may unpack to gigabytes
             return look
-    image = None if data[0] is None else or_problem(look, "picture", job.image,
-                                                    lambda: decode_image(data[0], job.image))
-    mask = None if data[1] is None else or_problem(look, "mask", job.mask,
-                                                   lambda: note_mask(look, data[1], job.mask, labels))
+    if data[0] is not None:
+        with noted(look, "picture", job.image):
+            image = decode_image(data[0], job.image)
+    if data[1] is not None:
+        with noted(look, "mask", job.mask):
+            mask = note_mask(look, data[1], job.mask, labels)
     if image is not None:
         look.size = size_text(image)
         if alike:
@@ -92,18 +99,18 @@ def look_at(job: Job, labels: Labels, alike: bool = False) -> Look:
         look.problems += value_problems(look.counts, labels)
         look.blended = is_blended(mask, look.counts)
     if image is not None and mask is not None:
-        or_problem(look, "size", job.mask, lambda: check_sizes(image, mask, *names))
+        with noted(look, "size", job.mask):
+            check_sizes(image, mask, *names)
     return look
 
 
-def or_problem(look: Look, kind: str, name, make):
-    """Result of `make()`, or None with its error recorded as a problem of `kind`."""
+@contextlib.contextmanager
+def noted(look: Look, kind: str, name):
+    """Record an InputError of the block as a problem of `kind`; `name` is the file's, which stands beside it."""
     try:
-        return make()
-    except InputError as error:    # the file is named beside it
-        text = str(error)
-        look.problems.append((kind, text.split(f"{Path(name).name}: ", 1)[-1]))
-        return None
+        yield
+    except InputError as error:
+        look.problems.append((kind, str(error).split(f"{Path(name).name}: ", 1)[-1]))
 
 
 def note_mask(look: Look, data: bytes, name, labels: Labels):
