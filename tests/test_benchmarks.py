@@ -234,6 +234,10 @@ def test_pages_have_the_figures_of_the_results(page):
     assert set(names) <= set(FIGURES)
 
 
+def test_figures_that_share_a_point_are_measured_in_one_run(tmp_path):
+    smallest(tmp_path, "growth_side_evaluation", "growth_classes_evaluation")
+
+
 def test_every_figure_is_on_a_page():
     prose = ("docs/recipe.md", "docs/export.md", "docs/data.md")
     text = "".join((ROOT / page).read_text() for page in (*tables.PAGES, *prose))
