@@ -78,7 +78,8 @@ def build(config) -> list:
     claim_file(dst_path, "--dst_path")
     pairs = read_list(config.data_lst, config.data_root)
     if config.num_shards > len(pairs):
-        raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of {config.data_lst}")
+        raise InputError(f"--num_shards {config.num_shards}: more than the {len(pairs)} pairs of "
+                         f"{config.data_lst}; give 1")
     inputs = [config.data_lst, config.class_names, *(Path(config.data_root, name) for pair in pairs for name in pair)]
     inputs = identities(inputs) if present else {}
     for path in present:

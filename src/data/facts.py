@@ -93,7 +93,7 @@ def labels_of(config, facts: dict, source) -> Labels:
     Raises InputError if an option contradicts it, or for a file with another number of names.
     """
     config = believe(config, {name: facts[name] for name in BINDING if name in facts}, source, BINDING,
-                     f"leave the option out, or give {source} other names (get_dataset_lst.py --class_names)")
+                     "leave the option out, or make the lists again (get_dataset_lst.py --class_names, --ignore_label)")
     return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
 
 
