@@ -3,7 +3,6 @@
 A checkpoint has them as JSON in an entry of its own, an ONNX file in its metadata, a MINDIR in a JSON file beside it.
 Files are not trusted: each fact is checked like the option that it sets.
 """
-import functools
 import json
 import re
 from pathlib import Path
@@ -63,12 +62,6 @@ def facts_in(config) -> dict:
             if hasattr(config, option)}
 
 
-@functools.lru_cache(maxsize=100)
-def warn_once(text: str) -> None:
-    """Warn only once about a file that is opened more than once."""
-    warn(text)
-
-
 def checked(facts: dict, source, settled=()) -> dict:
     """The facts that can be used; others are warned about. `source` is the file that says them.
 
@@ -93,7 +86,7 @@ def checked(facts: dict, source, settled=()) -> dict:
             line = f"{source}: says {printable(name)} is {said}, which cannot be used"
             if set(OPTIONS.get(name, ())) - set(settled):
                 raise InputError(f"{line}; give {spelled(name)}") from None
-            warn_once(f"{line} and is left out")
+            warn(f"{line} and is left out")
     return kept
 
 

@@ -6,7 +6,7 @@ from src.console import InputError
 from src.nets.architecture import architecture
 from src.nets.net_factory import InferenceNetwork, create_network
 from src.weights import checkpoint
-from src.weights.loading import load_pretrained, read_network
+from src.weights.loading import load_pretrained, network_of, open_checkpoint
 from tests.golden import save_checkpoint
 
 NAME = "deeplab_v3_tiny_s16"
@@ -24,7 +24,7 @@ def values(dtype=np.float32):
 
 
 def read(path):
-    return read_network(path, "--ckpt_path", NAME, (6, 12, 18))
+    return network_of(open_checkpoint(path, "--ckpt_path"), NAME, (6, 12, 18))
 
 
 def test_optimiser_state_is_not_loaded_and_float16_is_converted(cell, tmp_path):

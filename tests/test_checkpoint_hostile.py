@@ -8,10 +8,10 @@ import pytest
 import eval as evaluation
 from src.console import InputError
 from src.metadata import OPTIONS, beside
-from src.models.model_file import kind_of, read_facts
+from src.models.model_file import kind_of, read_model_file
 from src.nets.architecture import architecture
 from src.weights import checkpoint
-from src.weights.loading import read_network
+from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import as_varint, field
 from tests.foreign import value
 from tests.golden import golden_weights
@@ -138,8 +138,8 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
         path.write_bytes(damaged(data, rng))
         try:
             kind_of(path, "--ckpt_path")
-            read_facts(path, "--ckpt_path")
-            outcomes.append(len(read_network(path, "--ckpt_path", NAME, (6, 12, 18)).weights))
+            read_model_file(path, "--ckpt_path")
+            outcomes.append(len(network_of(open_checkpoint(path, "--ckpt_path"), NAME, (6, 12, 18)).weights))
         except InputError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
             outcomes.append(0)
@@ -159,7 +159,7 @@ ALL = sum(OPTIONS.values(), ())    # as if every option was given
 def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path, capsys):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", facts)
     start = time.perf_counter()
-    assert read_facts(tmp_path / "net.ckpt", "--ckpt_path", ALL) == kept | {"num_classes": 6}
+    assert read_model_file(tmp_path / "net.ckpt", "--ckpt_path", ALL).facts == kept | {"num_classes": 6}
     assert time.perf_counter() - start < 2
     said = capsys.readouterr().err
     assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
@@ -196,10 +196,10 @@ def test_invalid_facts_beside_a_mindir(text, tmp_path):
     path.write_bytes(b"\x0a\x05MindSpore")
     beside(path).write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="a.mindir.json: .*export.py writes it beside the MINDIR") as caught:
-        read_facts(path, "--model")
+        read_model_file(path, "--model")
     assert "\n" not in str(caught.value)
     beside(path).write_text(json.dumps({"crop_size": 65}))
-    assert read_facts(path, "--model") == {"crop_size": 65}
+    assert read_model_file(path, "--model").facts == {"crop_size": 65}
 
 
 def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
@@ -207,13 +207,13 @@ def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
     start, path = data.rfind(b"network"), tmp_path / "a.onnx"
     (tmp_path / "number.onnx").write_bytes(data + b"\x70\5")
     with pytest.raises(InputError, match="number.onnx: is not a complete ONNX file"):
-        read_facts(tmp_path / "number.onnx", "--model")
+        read_model_file(tmp_path / "number.onnx", "--model")
     for _ in range(300):
         tail = bytearray(data[start - 20:])
         for place in rng.integers(0, len(tail), rng.integers(1, 6)):
             tail[place] ^= 1 << rng.integers(8)
         path.write_bytes(data[:start - 20] + tail[:rng.integers(len(tail)) if rng.integers(4) == 0 else None])
         try:
-            read_facts(path, "--model")
+            read_model_file(path, "--model")
         except InputError as error:
             assert "\n" not in str(error)

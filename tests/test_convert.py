@@ -166,12 +166,12 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
 @pytest.mark.parametrize("model, size", [("deeplab_v3_tiny_s16", (65, 97)), ("deeplab_v3_tiny_s8", (60, 83))])
 def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, run, model, size):
     from src.nets.net_factory import create_inference
-    from src.weights.loading import read_network
+    from src.weights.loading import network_of, open_checkpoint
     source, target = trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "a.safetensors"
     result = run(convert_resnet101.main, "--src", source, "--dst", target, "--to", "torch", "--model", model,
                  "--atrous_rates", 2, 4, 6)
     assert result.code == 0, result.err
-    cell = create_inference(*read_network(source, "--src", model, (2, 4, 6)))
+    cell = create_inference(*network_of(open_checkpoint(source, "--src"), model, (2, 4, 6)))
     image = np.random.default_rng(1).standard_normal((2, 3, *size)).astype(np.float32)
     expected = cell.network(ms.Tensor(image)).asnumpy()
     network, notes = load_script(ROOT / "docs/deeplab_v3_torch.py").load(target)

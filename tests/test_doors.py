@@ -10,7 +10,7 @@ import export
 import predict
 from src.console import InputError
 from src.models.model import open_model
-from src.models.model_file import named_network, read_facts
+from src.models.model_file import named_network, read_model_file
 from src.nets.architecture import architecture
 from src.weights import checkpoint
 from tests.golden import golden_weights
@@ -46,13 +46,13 @@ def test_every_program_gives_the_same_result(files, data, drawn, run, tmp_path):
     found["eval_onnx.py"] = json.loads((tmp_path / "r.json").read_text())
     assert {round(answer["mean_iou"], 6) for answer in found.values()} == {round(found["eval.py ckpt"]["mean_iou"], 6)}
     assert {tuple(answer["class_names"]) for answer in found.values()} == {
-        tuple(read_facts(files["ckpt"], "")["class_names"])}
+        tuple(read_model_file(files["ckpt"], "").facts["class_names"])}
     assert {answer["settings"]["crop_size"] for answer in found.values()} == {65}
     assert len(found["eval_onnx.py"]["class_names"]) == 6 and found["eval_onnx.py"]["mean_iou"] > 0.1
 
 
 def test_facts_of_a_checkpoint_are_in_its_exports(files):
-    said = {kind: read_facts(path, "") for kind, path in files.items()}
+    said = {kind: read_model_file(path, "").facts for kind, path in files.items()}
     of_input = {name: said["onnx"].pop(name) for name in ("input_type", "input_format", "precision",
                                                           "checkpoint_sha256")}
     assert of_input == {"input_type": "float32", "input_format": "NCHW", "precision": "float32",
@@ -123,7 +123,7 @@ def test_a_stride_16_network_is_evaluated_at_stride_8_with_doubled_rates(trained
     result = run(export.main, "--ckpt_file", trained_file, "--file_format", "ONNX", "--file_name",
                  tmp_path / "s8", "--atrous_rates", 12, 24, 36, "--export_model", "deeplab_v3_tiny_s8")
     assert result.code == 0 and result.out.startswith("deeplab_v3_tiny_s8 exported to "), result
-    said = read_facts(tmp_path / "s8.onnx", "")
+    said = read_model_file(tmp_path / "s8.onnx", "").facts
     assert (said["output_stride"], said["atrous_rates"]) == (8, [12, 24, 36])
     assert run(eval_onnx.main, *data, "--file_name", tmp_path / "s8").code == 0
     assert json.loads((tmp_path / "r.json").read_text())["confusion_matrix"] == expected
@@ -139,7 +139,7 @@ def probabilities(path, **options):
 def test_the_published_name_is_used_where_the_file_has_no_facts(data, run, tmp_path):
     weights, path = golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt"
     checkpoint.write(weights, path)
-    assert read_facts(path, "") == {"network": "deeplab_v3_tiny_s8", "num_classes": 6}
+    assert read_model_file(path, "").facts == {"network": "deeplab_v3_tiny_s8", "num_classes": 6}
     checkpoint.write(weights, tmp_path / "other.ckpt", {"network": "deeplab_v3_tiny_s8"})
     assert np.array_equal(probabilities(path), probabilities(tmp_path / "other.ckpt"))
     assert not np.allclose(probabilities(path), probabilities(path, network=NAME), atol=1e-3)
@@ -151,7 +151,7 @@ def test_the_published_name_is_used_where_the_file_has_no_facts(data, run, tmp_p
 
 def test_facts_in_a_file_come_before_its_name(tmp_path):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", {"network": NAME})
-    assert read_facts(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "")["network"] == NAME
+    assert read_model_file(tmp_path / "deeplab_v3_tiny_s8-1_1.ckpt", "").facts["network"] == NAME
 
 
 def test_the_command_line_wins_where_that_makes_sense(trained_file, data, run, tmp_path):

@@ -63,12 +63,12 @@ def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trai
         needs_openvino()
     arrays = []
 
-    def read(*arguments, read_folded=models.read_folded):
-        network = read_folded(*arguments)
+    def read(*arguments, folded_network=models.folded_network):
+        network = folded_network(*arguments)
         arrays.extend(map(weakref.ref, network.weights.values()))
         return network
 
-    monkeypatch.setattr(models, "read_folded", read)
+    monkeypatch.setattr(models, "folded_network", read)
     model = open_model(trained_file, engine, "CPU")
     assert arrays and not [array for array in arrays if array() is not None]
     assert np.isfinite(model.predict(np.zeros((1, 3, 65, 65), np.float32))).all(), "the engine has its own"

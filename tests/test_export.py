@@ -52,7 +52,7 @@ def test_mindir_is_read_again_and_written_twice(options, trained_file, run, tmp_
     import mindspore as ms
 
     from src.nets.net_factory import create_inference
-    from src.weights.loading import read_network
+    from src.weights.loading import network_of, open_checkpoint
     for _ in range(2):    # MindSpore writes read-only files
         result = run(export.main, *options, "--file_format", "MINDIR", "--input_size", 65,
                      "--export_batch_size", shape[0], *extra)
@@ -64,7 +64,7 @@ def test_mindir_is_read_again_and_written_twice(options, trained_file, run, tmp_
     assert beside["network"] == "deeplab_v3_tiny_s16" and beside["num_classes"] == 6 and beside["crop_size"] == 65
     pixels = np.random.RandomState(0).randint(0, 255, shape)
     image = pixels.astype(np.uint8) if extra else (pixels / 64 - 2).astype(np.float32)
-    network = read_network(trained_file, "--ckpt_file", "deeplab_v3_tiny_s16", (6, 12, 18))
+    network = network_of(open_checkpoint(trained_file, "--ckpt_file"), "deeplab_v3_tiny_s16", (6, 12, 18))
     pixels_in = {"input_type": "uint8", "input_format": "NHWC", "mean": (103.53, 116.28, 123.675),
                  "std": (57.375, 57.120, 58.395)}
     cell = create_inference(*network, **(pixels_in if extra else {}))

@@ -11,10 +11,10 @@ import predict
 from src.console import InputError, RunError
 from src.models import mindir_file, onnx_file
 from src.models.model import open_model
-from src.models.model_file import kind_of
+from src.models.model_file import ModelFile, kind_of
 from src.nets.architecture import architecture
 from src.weights import checkpoint, formats, manifest, protobuf
-from src.weights.loading import read_network
+from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import field
 from tests.foreign import mindir, onnx, safetensors, tensor, value
 from tests.foreign import safetensors_entry as entry
@@ -93,7 +93,7 @@ def test_a_sha256_beside_a_file_is_compared(network, tmp_path, run):
     for text, part in (("0" * 64 + "  x", "has another SHA-256"), ("", "64 hexadecimal"), ("x" * 64, "64 hexadecimal")):
         beside.write_text(text)
         with pytest.raises(InputError, match=part):
-            read_network(path, "--ckpt_path", TINY, (6, 12, 18))
+            network_of(open_checkpoint(path, "--ckpt_path"), TINY, (6, 12, 18))
         assert run(convert_resnet101.main, "--src", path, "--dst", tmp_path / "b.ckpt", "--model", TINY).code == 2
     beside.unlink()
     entry = {"size": path.stat().st_size, "sha256": "0" * 64, "step": 2}
@@ -239,11 +239,11 @@ def test_messages_within_messages_end():
 
 def test_a_network_that_computes_something_else_is_named(tmp_path):
     """A file states (N, 6, S, S) but returns another shape."""
-    from src.models.model import Loaded, Source, assemble, defaults
-    source = Source(tmp_path / "a.onnx", "--model", "onnx", "a", defaults(), None)
+    from src.models.model import Loaded, assemble, defaults
+    file = ModelFile(tmp_path / "a.onnx", "--model", "onnx", {})
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
     with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
-        assemble(source, "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
+        assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
         with pytest.raises(InputError, match="is not a segmentation network"):
-            assemble(source, "onnxruntime", loaded._replace(shape=shape, num_classes=classes), False)
+            assemble(file, defaults(), "onnxruntime", loaded._replace(shape=shape, num_classes=classes), False)

@@ -26,7 +26,7 @@ from src.models.model import open_model
 from src.nets.net_factory import create_inference
 from src.tools import postprocess
 from src.weights.folding import fold
-from src.weights.loading import read_network
+from src.weights.loading import network_of, open_checkpoint
 from tests.conftest import ROOT
 from tests.fuzz_infer_cpp import fuzz, fuzz_facts, fuzz_models
 
@@ -47,7 +47,8 @@ def program():
 
 def folded_cell(trained):
     """The trained tiny network without BatchNorm, as in export.py."""
-    shape, weights = read_network(trained / "deeplab_v3_tiny_s16-2_3.ckpt", "", "deeplab_v3_tiny_s16", (6, 12, 18))
+    opened = open_checkpoint(trained / "deeplab_v3_tiny_s16-2_3.ckpt", "")
+    shape, weights = network_of(opened, "deeplab_v3_tiny_s16", (6, 12, 18))
     return create_inference(shape.folded(), fold(shape, weights))
 
 

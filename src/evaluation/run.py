@@ -23,9 +23,7 @@ from src.evaluation.results import (
     write_figures,
 )
 from src.evaluation.tiles import Tile
-from src.metadata import facts_in
-from src.models.model import open_model
-from src.models.model_file import with_facts
+from src.models.model import open_with
 from src.report.gallery import Gallery
 from src.report.overlays import OverlayWriter
 from src.report.page import prepare_report, write_report
@@ -37,14 +35,13 @@ def run(config, path, option: str) -> None:
     limit_pixels(config.max_pixels)
     pairs = read_list(config.data_lst, config.data_root)
     check_files(pairs, config.data_root, config.data_lst)
-    config = believe_ignore_label(with_facts(config, path, option), config.data_lst, config.data_root)
     inputs = [path, config.data_lst, config.class_names,
               *(Path(config.data_root, name) for pair in pairs for name in pair)]
     is_distributed = getattr(config, "is_distributed", False)
     device = open_device(config.device_target, config.device_id, True) if is_distributed else Device(
         resolve_target(config.device_target), 0, 1)
-    model = open_model(path, config.engine, config.device_target, config.device_id, config.engine_precision, option,
-                       config.allow_nonfinite, **facts_in(config))
+    config, model = open_with(config, path, option)
+    config = believe_ignore_label(config, config.data_lst, config.data_root)
     settings = settings_of(config, model, config.batch_size, len(pairs))
     if device.rank == 0:
         prepare_result(config, inputs)

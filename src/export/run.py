@@ -8,9 +8,9 @@ from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import check_output, write_whole, writing
-from src.metadata import beside, describe, settled_by
-from src.models.model import import_optional, read_folded
-from src.models.model_file import read_facts, with_facts
+from src.metadata import beside, describe
+from src.models.model import folded_network, import_optional
+from src.models.model_file import with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
 
@@ -22,15 +22,15 @@ WRITERS = {"ONNX": ("src.export.onnx_file", "onnx onnxruntime"), "MINDIR": MINDS
 def run(config) -> None:
     """Write the file and print a summary."""
     check_options(config)
-    config = with_facts(config, config.ckpt_file, "--ckpt_file")
+    config, file = with_facts(config, config.ckpt_file, "--ckpt_file")
     path, kind = target_path(config), "" if config.overwrite else config.file_format.lower()
     inputs = [config.ckpt_file, config.class_names, config.data_lst]
     check_output(path, "--file_name", kind, inputs)    # before the work
     if config.file_format == "MINDIR":
         check_output(beside(path), "--file_name", "" if config.overwrite else "facts", inputs)
     claim_file(path, "--file_name")
-    facts = facts_of(config)
-    network = read_folded(config.ckpt_file, "--ckpt_file", facts, config.allow_nonfinite)
+    facts = facts_of(config, file.facts)
+    network = folded_network(file, facts, config.allow_nonfinite)
     if config.file_format != "ONNX":
         prepare_environment()    # before MindSpore is imported
     module, packages = WRITERS[config.file_format]
@@ -67,9 +67,8 @@ def target_path(config) -> Path:
     return Path(config.file_name if config.file_name.endswith(suffix) else config.file_name + suffix)
 
 
-def facts_of(config) -> dict:
-    """What the exported file will say: what the checkpoint says, the options, and the form of the input."""
-    said = read_facts(config.ckpt_file, "--ckpt_file", settled_by(config))
+def facts_of(config, said: dict) -> dict:
+    """What the exported file will say: what the checkpoint `said`, the options, and the form of the input."""
     num_classes = said.get("num_classes", config.num_classes)
     labels = make_labels(num_classes, config.ignore_label, config.class_names, said.get("class_names", ()))
     network = architecture(config.export_model, num_classes, config.atrous_rates)

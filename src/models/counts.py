@@ -1,14 +1,14 @@
 """What a model file is in numbers, without running it: its parameters, and the multiply-adds of a picture."""
 import math
-from pathlib import Path
 from typing import NamedTuple, Optional
 
 from src.console import InputError, warn
 from src.models import mindir_file
 from src.models.model import import_optional
+from src.models.model_file import ModelFile
 from src.nets.architecture import NETWORKS, architecture, multiply_adds
 from src.weights import protobuf
-from src.weights.loading import check_fit, translated
+from src.weights.loading import check_fit
 from src.weights.names import CLASSIFIER, misfits
 
 FLOATS = (1, 10, 11, 16)    # types of a MINDIR's tensors: float32, float16, float64, bfloat16
@@ -24,26 +24,25 @@ class Counts(NamedTuple):
     network: str = ""    # of NETWORKS, "" where it is not known
 
 
-def count(path: Path, kind: str, option: str, facts: dict, side: int) -> Counts:
-    """The numbers of a file of that kind (see src.models.model_file.kind_of).
+def count(file: ModelFile, facts: dict, side: int) -> Counts:
+    """The numbers of a model file.
 
     Args:
-        option: what errors call the file.
         facts: what is known of it; network, num_classes and atrous_rates count.
         side: of the picture in pixels, where the file leaves it free.
 
     Raises InputError for a damaged file, and for a checkpoint that is not of its network.
     """
-    if kind == "onnx":
-        onnx_counts = import_optional("src.models.onnx_counts", f"{option} {path}", "onnx")
-        return Counts(*onnx_counts.count(path, option, side), facts.get("network", ""))
-    return (of_checkpoint if kind == "checkpoint" else of_mindir)(path, option, facts, side)
+    if file.kind == "onnx":
+        onnx_counts = import_optional("src.models.onnx_counts", file.where, "onnx")
+        return Counts(*onnx_counts.count(file.path, file.option, side), facts.get("network", ""))
+    return (of_checkpoint if file.kind == "checkpoint" else of_mindir)(file, facts, side)
 
 
-def of_checkpoint(path: Path, option: str, facts: dict, side: int) -> Counts:
+def of_checkpoint(file: ModelFile, facts: dict, side: int) -> Counts:
     """The numbers of a checkpoint, of another project's too; of a backbone alone without the multiply-adds."""
-    found, translation = translated(path, option)
-    weights, where = translation.weights, f"{option} {path}"
+    where, found, translation = file.checkpoint
+    weights = translation.weights
     contents = f"{translation.source.title}, {' and '.join(sorted({str(value.dtype) for value in weights.values()}))}"
     contents += ", with momenta" * any(name.startswith("moments.") for name in found.arrays)
     learned = sum(value.size for name, value in weights.items() if "moving_" not in name)
@@ -64,11 +63,11 @@ def fitting(where: str, weights: dict, rest: tuple) -> str:
     return names[0]
 
 
-def of_mindir(path: Path, option: str, facts: dict, side: int) -> Counts:
+def of_mindir(file: ModelFile, facts: dict, side: int) -> Counts:
     """The numbers of a MINDIR; the multiply-adds are those of the network that the facts beside it name."""
-    shape, classes, _ = mindir_file.read_signature(path, option)
+    shape, classes, _ = mindir_file.read_signature(file.path, file.option)
     side = max((length for length in shape[1:] if length > 3), default=side)
-    learned = mindir_file.with_bytes(path, option, mindir_parameters)
+    learned = mindir_file.with_bytes(file.path, file.option, mindir_parameters)
     if "network" not in facts:
         return Counts("a graph", learned, None, side)
     network = architecture(facts["network"], classes or facts["num_classes"], facts["atrous_rates"])

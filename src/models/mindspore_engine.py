@@ -10,23 +10,25 @@ from src.device import resolve_target, use_device
 from src.files import temporary_folder
 from src.foreign import printable
 from src.models import mindir_file
-from src.models.model import Loaded, Source
+from src.models.model import Loaded
+from src.models.model_file import ModelFile
 from src.nets.net_factory import create_inference
+from src.weights.loading import Network
 
 
-def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
-    """Load the source on that device. Raises InputError for a file or device that cannot be used."""
+def load(file: ModelFile, network: Network, device: str, device_id: int, precision: str) -> Loaded:
+    """Load the file, or the network of a checkpoint. Raises InputError for a file or device that cannot be used."""
     if precision != "float32":
         raise InputError(f"--precision {precision}: MindSpore computes in float32 here; give --engine openvino")
     target = resolve_target(device)
     use_device(target, device_id)
-    if source.kind == "checkpoint":
-        cell = create_inference(*source.network)
-        classes = source.network.architecture.num_classes
-        return Loaded(steady(cell_runner(cell, source.path)), (None, 3, None, None), classes, False, target)
-    mindir_file.check(source.path, source.option)
-    shape, classes, is_uint8 = mindir_file.read_signature(source.path, source.option)
-    return Loaded(cell_runner(load_mindir(source), source.path), shape, classes, is_uint8, target)
+    if file.kind == "checkpoint":
+        cell = create_inference(*network)
+        classes = network.architecture.num_classes
+        return Loaded(steady(cell_runner(cell, file.path)), (None, 3, None, None), classes, False, target)
+    mindir_file.check(file.path, file.option)
+    shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.option)
+    return Loaded(cell_runner(load_mindir(file), file.path), shape, classes, is_uint8, target)
 
 
 def cell_runner(cell, name):
@@ -54,12 +56,12 @@ def steady(run):
     return predict
 
 
-def load_mindir(source: Source) -> nn.Cell:
+def load_mindir(file: ModelFile) -> nn.Cell:
     with temporary_folder() as folder:
         named = Path(folder, "network.mindir")    # MindSpore takes no other ending, and no blanks
-        named.symlink_to(source.path.absolute())
+        named.symlink_to(file.path.absolute())
         try:
             return nn.GraphCell(ms.load(str(named)))
         except Exception as error:    # MindSpore raises many kinds for a damaged graph
-            raise InputError(f"{source.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
+            raise InputError(f"{file.where}: cannot be loaded by MindSpore {ms.__version__} ({first_line(error)})"
                              ) from None

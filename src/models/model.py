@@ -15,15 +15,14 @@ import numpy as np
 
 from src import metadata
 from src.config import read_options
-from src.console import InputError, RunError, first_line
+from src.console import InputError, RunError, first_line, warn
 from src.data.labels import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
 from src.models import onnx_file
-from src.models.model_file import kind_of, note_assumed, read_facts
+from src.models.model_file import ModelFile, note_assumed, read_model_file, with_facts
 from src.nets.architecture import NETWORKS
 from src.weights.folding import fold
-from src.weights.loading import Network, check_finite, read_network
-from src.weights.manifest import check_sha256
+from src.weights.loading import Network, check_finite, network_of
 
 # Engine -> (its module, the kinds of files that it runs, the package that it needs).
 ENGINES = {
@@ -35,23 +34,8 @@ LARGEST_SIDE = 1 << 14    # of a fixed input, in pixels
 TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
 
-class Source(NamedTuple):
-    """A file to open, with its known facts."""
-
-    path: Path
-    option: str    # its name in errors
-    kind: str    # checkpoint, onnx or mindir
-    name: str    # of the network, for tables
-    facts: dict
-    network: Network    # of a checkpoint, folded; else None
-
-    @property
-    def where(self) -> str:
-        return f"{self.option} {self.path}".strip()
-
-
 class Loaded(NamedTuple):
-    """A Source loaded by an engine."""
+    """A model file loaded by an engine."""
 
     run: object    # inputs in the file's format -> probabilities (N, C, H, W) float32
     shape: tuple    # of the input, None for free lengths
@@ -115,26 +99,37 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
         InputError: the file is missing, damaged, of another kind, or differs from the SHA-256 beside it; the engine or
             the device cannot be used.
     """
-    kind = kind_of(path, option)
-    check_sha256(path, option)
-    engine = choose(engine, kind, resolve_target(device))
-    module, kinds, package = ENGINES[engine]
-    if kind not in kinds:
-        raise InputError(f"--engine {engine}: does not run {TITLES[kind]} files; leave the option out")
     settled = {"num_classes", *(name for fact in known for name in metadata.OPTIONS.get(fact, ()))}
-    said = read_facts(path, option, settled)
-    facts = defaults() | said | known
-    note_assumed(path, said | known, facts["network"], "network=NAME")
-    network = read_folded(path, option, facts, allow_nonfinite) if kind == "checkpoint" else None
-    if kind == "onnx":
-        onnx_file.check_external_data(path, option)
-    name = facts["network"] if kind == "checkpoint" else said.get("network", Path(path).stem)
-    source = Source(Path(path), option, kind, name, facts, network)
+    file = read_model_file(path, option, settled)
+    if "network" not in known:
+        note_assumed(file, defaults()["network"], "network=NAME")
+    return load(file, known, engine, device, device_id, precision, allow_nonfinite)
+
+
+def open_with(config, path, option: str) -> tuple:
+    """(the options of a program with the facts of the file in place of defaults, the Model). Raises InputError."""
+    config, file = with_facts(config, path, option)
+    return config, load(file, metadata.facts_in(config), config.engine, config.device_target, config.device_id,
+                        config.engine_precision, config.allow_nonfinite)
+
+
+def load(file: ModelFile, known: dict, engine: str, device: str, device_id: int, precision: str, allow_nonfinite: bool
+         ) -> Model:
+    """Load a file into an engine; the arguments are those of open_model."""
+    engine = choose(engine, file.kind, resolve_target(device))
+    module, kinds, package = ENGINES[engine]
+    if file.kind not in kinds:
+        raise InputError(f"--engine {engine}: does not run {TITLES[file.kind]} files; leave the option out")
+    facts = defaults() | file.facts | known
+    network = folded_network(file, facts, allow_nonfinite) if file.kind == "checkpoint" else None
+    file.checkpoint = None    # unmaps the file, whose pages count as memory of this process
+    if file.kind == "onnx":
+        onnx_file.check_external_data(file.path, file.option)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     backend = import_optional(module, f"--engine {engine}", package)
-    model = assemble(source, engine, backend.load(source, device, device_id, precision), allow_nonfinite)
-    del source, network    # the engine has its own copy of the weights
+    model = assemble(file, facts, engine, backend.load(file, network, device, device_id, precision), allow_nonfinite)
+    del network    # the engine has its own copy of the weights
     release_memory()
     return model
 
@@ -154,11 +149,11 @@ def import_optional(module: str, option: str, package: str):
         raise InputError(f"{option}: cannot be used here ({first_line(error)}); pip install {package}") from None
 
 
-def read_folded(path, option: str, facts: dict, allow_nonfinite: bool = False) -> Network:
-    """The network of a checkpoint without its BatchNorm. Raises InputError, see read_network."""
-    shape, weights = read_network(path, option, facts["network"], facts["atrous_rates"], allow_nonfinite)
+def folded_network(file: ModelFile, facts: dict, allow_nonfinite: bool = False) -> Network:
+    """The network of a checkpoint without its BatchNorm. Raises InputError, see network_of."""
+    shape, weights = network_of(file.checkpoint, facts["network"], facts["atrous_rates"], allow_nonfinite)
     folded = fold(shape, weights)
-    check_finite(f"{option} {path}: without BatchNorm", folded, allow_nonfinite)    # a negative variance, an overflow
+    check_finite(f"{file.where}: without BatchNorm", folded, allow_nonfinite)    # a negative variance, an overflow
     return Network(shape.folded(), folded)
 
 
@@ -168,19 +163,19 @@ def defaults() -> dict:
     return {name: options[names[0]].default for name, names in metadata.OPTIONS.items()}
 
 
-def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool) -> Model:
+def assemble(file: ModelFile, facts: dict, engine: str, loaded: Loaded, allow_nonfinite: bool) -> Model:
     """The Model of a loaded file. Raises InputError for a file that is not a segmentation network."""
-    batch, side, channels_last = layout(source, loaded)
-    where = source.where    # `predict` must not keep the source's weights alive
-    facts = source.facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
+    batch, side, channels_last = layout(file, loaded)
+    where = file.where
+    name = facts["network"] if file.kind == "checkpoint" else file.facts.get("network", file.path.stem)
+    facts = facts | {"num_classes": loaded.num_classes} | ({"crop_size": side} if side else {})
     names = facts.pop("class_names", ())
     if len(names) == loaded.num_classes:
         facts["class_names"] = names
     elif names:
-        metadata.warn_once(f"{where}: has {len(names)} class names but {loaded.num_classes} classes; the names "
-                           "are ignored")
-    if source.name in NETWORKS:    # a foreign file may be any network
-        facts["output_stride"] = NETWORKS[source.name][0]
+        warn(f"{where}: has {len(names)} class names but {loaded.num_classes} classes; the names are ignored")
+    if name in NETWORKS:    # a foreign file may be any network
+        facts["output_stride"] = NETWORKS[name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
 
     def run(inputs):
@@ -194,12 +189,12 @@ def assemble(source: Source, engine: str, loaded: Loaded, allow_nonfinite: bool)
             raise RunError(f"{where}: computes NaN or infinity; use another file (--allow_nonfinite goes on)")
         return found
 
-    title = source.name if source.kind == "checkpoint" else f"{source.name} ({TITLES[source.kind]})"
-    return Model(source.path, title, facts, loaded.num_classes, facts["crop_size"], mean, std, side, where,
+    title = name if file.kind == "checkpoint" else f"{name} ({TITLES[file.kind]})"
+    return Model(file.path, title, facts, loaded.num_classes, facts["crop_size"], mean, std, side, where,
                  engine, loaded.device, in_batches(run, batch))
 
 
-def layout(source: Source, loaded: Loaded) -> tuple:
+def layout(file: ModelFile, loaded: Loaded) -> tuple:
     """(batch, side, whether the channels come last) of the input; None for free lengths."""
     shape = loaded.shape
     if len(shape) == 4 and 3 in (shape[1], shape[3]) and isinstance(loaded.num_classes, int) and (
@@ -208,7 +203,7 @@ def layout(source: Source, loaded: Loaded) -> tuple:
         height, width = shape[1:3] if channels_last else shape[2:]
         if height == width and (height or 0) <= LARGEST_SIDE:
             return shape[0], height, channels_last
-    raise InputError(f"{source.where}: is not a segmentation network: one square input (N, 3, S, S) or (N, S, S, 3) of "
+    raise InputError(f"{file.where}: is not a segmentation network: one square input (N, 3, S, S) or (N, S, S, 3) of "
                      f"float32 or uint8 and one output (N, classes, S, S) of 2 to {MOST_CLASSES} classes are expected")
 
 

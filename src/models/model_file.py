@@ -1,15 +1,32 @@
-"""The kind and the facts of a model file, read before the file is loaded."""
+"""What a model file is, read before an engine loads it: its kind, its facts, and the weights of a checkpoint."""
+import dataclasses
 import re
 from pathlib import Path
 
 from src import metadata
-from src.console import InputError
+from src.console import InputError, warn
 from src.files import check_input
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
 from src.weights import checkpoint
-from src.weights.loading import translated
+from src.weights.loading import Opened, open_checkpoint
+from src.weights.manifest import check_sha256
 from src.weights.names import CLASSIFIER
+
+
+@dataclasses.dataclass
+class ModelFile:
+    """A model file."""
+
+    path: Path
+    option: str    # its name in errors
+    kind: str    # checkpoint, onnx or mindir
+    facts: dict    # what it says of its network, see src.metadata; every value is checked
+    checkpoint: Opened = None    # of that kind alone
+
+    @property
+    def where(self) -> str:
+        return f"{self.option} {self.path}".strip()
 
 
 def kind_of(path, option: str) -> str:
@@ -39,23 +56,29 @@ def kind_of(path, option: str) -> str:
     raise InputError(f"{option} {path}: {what}")
 
 
-def read_facts(path, option: str, settled=()) -> dict:
-    """What a file says of its network, every value checked; empty where it says nothing.
+def read_model_file(path, option: str, settled=()) -> ModelFile:
+    """Read a model file, but for the weights of an exported one.
 
-    `settled` as metadata.checked takes it; what the network is like, an exported file need not say.
+    Args:
+        option: its name in errors.
+        settled: see metadata.checked; what the network is like, an exported file need not say.
+
+    Raises InputError for a missing, damaged or foreign file, and for one that differs from the SHA-256 beside it.
     """
-    kind = kind_of(path, option)
+    path, kind = Path(path), kind_of(path, option)
     if kind == "checkpoint":
-        return checkpoint_facts(Path(path), option, settled)
+        opened = open_checkpoint(path, option)
+        return ModelFile(path, option, kind, checkpoint_facts(path, opened, settled), opened)
+    check_sha256(path, option)
+    said = metadata.read_beside(path) if kind == "mindir" else metadata.from_texts(
+        onnx_file.read_metadata(path, option))
     settled = {*settled, *metadata.OPTIONS["network"], *metadata.OPTIONS["atrous_rates"]}
-    if kind == "mindir":
-        return metadata.checked(metadata.read_beside(path), path, settled)
-    return metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path, settled)
+    return ModelFile(path, option, kind, metadata.checked(said, path, settled))
 
 
-def checkpoint_facts(path: Path, option: str, settled=()) -> dict:
+def checkpoint_facts(path: Path, opened: Opened, settled=()) -> dict:
     """The facts in a checkpoint; the network of its name, if it does not say it; the number of classes."""
-    found, translation = translated(path, option)
+    _, found, translation = opened
     facts = metadata.checked(found.facts, path, settled)
     named = named_network(path.name)
     if named and "network" not in found.facts:
@@ -74,17 +97,17 @@ def named_network(name: str):
     return next(filter(name.startswith, NETWORKS), published and f"deeplab_v3_{published[1]}")
 
 
-def note_assumed(path, facts: dict, network: str, option: str) -> None:
+def note_assumed(file: ModelFile, network: str, option: str) -> None:
     """Warn of a checkpoint that does not say which network it holds: another stride would give wrong results. `option`
     is how to name it."""
-    if "network" not in facts and kind_of(path, "") == "checkpoint":
-        metadata.warn_once(f"{path}: does not say which network it holds; {network} is assumed; {option} names another")
+    if file.kind == "checkpoint" and "network" not in file.facts:
+        warn(f"{file.path}: does not say which network it holds; {network} is assumed; {option} names another")
 
 
-def with_facts(config, path, option: str):
-    """The options with what the file at `path` says in place of defaults; see metadata.believe_facts."""
-    facts = read_facts(path, option, metadata.settled_by(config))
+def with_facts(config, path, option: str) -> tuple:
+    """(the options with what the file at `path` says in place of defaults, see metadata.believe_facts; ModelFile)."""
+    file = read_model_file(path, option, metadata.settled_by(config))
     for name in metadata.OPTIONS["network"]:
         if hasattr(config, name) and name not in config.given:
-            note_assumed(path, facts, getattr(config, name), config.spelled[name])
-    return metadata.believe_facts(config, facts, path)
+            note_assumed(file, getattr(config, name), config.spelled[name])
+    return metadata.believe_facts(config, file.facts, path), file

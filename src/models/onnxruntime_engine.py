@@ -6,8 +6,10 @@ import onnxruntime
 from src.console import InputError, RunError, first_line
 from src.device import resolve_target
 from src.foreign import printable
-from src.models.model import Loaded, Source
+from src.models.model import Loaded
+from src.models.model_file import ModelFile
 from src.nets.onnx_graph import build_skeleton
+from src.weights.loading import Network
 
 PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider", "Ascend": "CANNExecutionProvider"}
 NEEDED = {"GPU": "an NVIDIA driver, CUDA, cuDNN and the package onnxruntime-gpu",
@@ -16,13 +18,14 @@ SILENT = 4    # ONNX Runtime's severity for fatal errors alone; its exceptions a
 TYPES = {"tensor(float)": False, "tensor(uint8)": True}    # type of the input -> whether it is uint8
 
 
-def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
-    """Load the source in a session on that device alone. Raises InputError for a file or device that cannot be used."""
+def load(file: ModelFile, network: Network, device: str, device_id: int, precision: str) -> Loaded:
+    """Load the file, or the network of a checkpoint, in a session on that device alone. Raises InputError for a file or
+    device that cannot be used."""
     if precision != "float32":
         raise InputError(f"--precision {precision}: ONNX Runtime uses that of the file; give --engine openvino")
     target = "GPU" if device == "auto" and resolve_target(device) == "CPU" and has_cuda() else resolve_target(device)
-    path, weights = source.path, {}    # the session copies the weights: `run` must not keep the source alive
-    session = open_session(source, target, device_id, weights)
+    weights = {}    # that the session copies
+    session = open_session(file, network, target, device_id, weights)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     is_plain = len(inputs) == len(outputs) == 1 and inputs[0].type in TYPES and (
         len(outputs[0].shape) == 4 and outputs[0].type == "tensor(float)")
@@ -31,15 +34,15 @@ def load(source: Source, device: str, device_id: int, precision: str) -> Loaded:
         try:
             return session.run(None, {inputs[0].name: batch})[0]
         except Exception as error:    # see open_session
-            raise RunError(f"{path}: ONNX Runtime failed on an input of {batch.shape}: "
+            raise RunError(f"{file.path}: ONNX Runtime failed on an input of {batch.shape}: "
                            f"{printable(first_line(error), 200)}") from None
 
     lengths = [length if isinstance(length, int) else None for length in inputs[0].shape] if is_plain else []
     return Loaded(run, tuple(lengths), outputs[0].shape[1] if is_plain else None, TYPES.get(inputs[0].type), target)
 
 
-def open_session(source: Source, target: str, device_id: int, weights: dict):
-    """onnxruntime.InferenceSession of the source; `weights` gets the arrays that it uses without a copy."""
+def open_session(file: ModelFile, network: Network, target: str, device_id: int, weights: dict):
+    """onnxruntime.InferenceSession of the file; `weights` gets the arrays that it uses without a copy."""
     provider = PROVIDERS[target]
     if provider not in onnxruntime.get_available_providers():
         raise unusable(target)
@@ -49,21 +52,21 @@ def open_session(source: Source, target: str, device_id: int, weights: dict):
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles it
     settings = {} if target == "CPU" else {"device_id": device_id}
     try:
-        session = onnxruntime.InferenceSession(model_of(source, options, weights), options, [(provider, settings)],
-                                               enable_fallback=0)    # else it prints a banner and tries the same again
+        session = onnxruntime.InferenceSession(model_of(file, network, options, weights), options,
+                                               [(provider, settings)], enable_fallback=0)    # else it prints a banner
     except Exception as error:    # the only common class of ONNX Runtime's exceptions
-        raise InputError(f"{source.where}: ONNX Runtime cannot read this model ({printable(first_line(error), 200)})"
+        raise InputError(f"{file.where}: ONNX Runtime cannot read this model ({printable(first_line(error), 200)})"
                          ) from None
     if session.get_providers()[0] != provider:
         raise unusable(target)
     return session
 
 
-def model_of(source: Source, options, weights: dict):
+def model_of(file: ModelFile, network: Network, options, weights: dict):
     """The file's path, or the bytes of a graph whose weights are passed through `options`."""
-    if source.kind == "onnx":
-        return str(source.path)
-    model, constants = build_skeleton(*source.network)
+    if file.kind == "onnx":
+        return str(file.path)
+    model, constants = build_skeleton(*network)
     weights.update({name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()})
     options.add_external_initializers(list(weights), list(weights.values()))
     return model.SerializeToString()

@@ -15,9 +15,7 @@ from src.drawing.style import percent
 from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
 from src.evaluation.run import headline, settings_of, tiled
-from src.metadata import facts_in
-from src.models.model import open_model
-from src.models.model_file import with_facts
+from src.models.model import open_with
 from src.prediction.probabilities import FILES, Probabilities
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import check_videos, find_sources
@@ -37,9 +35,7 @@ def run(config) -> None:
     check_videos(kept + ["polygons"] * (config.polygons != "none"), sources)
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
-    config = with_facts(config, config.model_file, "--model")
-    model = open_model(config.model_file, config.engine, config.device_target, config.device_id,
-                       config.engine_precision, "--model", config.allow_nonfinite, **facts_in(config))
+    config, model = open_with(config, config.model_file, "--model")
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
     settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)

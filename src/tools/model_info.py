@@ -38,11 +38,11 @@ def main(argv=None):
     given = parse(argv)
     from src.models import counts, model, model_file  # here, so that --help answers at once
     from src.weights.checkpoint import digest
-    path, kind = Path(given.file), model_file.kind_of(given.file, OPTION)
-    said = model_file.read_facts(path, OPTION)
+    file = model_file.read_model_file(given.file, OPTION)
+    path, kind, said = file.path, file.kind, file.facts
     known = {name: value for name, value in model.defaults().items() if name not in ("network", "num_classes")} | said
     known |= {"network": given.net} if given.net else {}
-    found = counts.count(path, kind, OPTION, known, given.crop_size or known["crop_size"])
+    found = counts.count(file, known, given.crop_size or known["crop_size"])
     show("file", f"{path}, {path.stat().st_size / 1e6:.1f} MB")
     show("kind", f"{model.TITLES[kind]}: {found.contents}")
     show("SHA-256", digest(path))

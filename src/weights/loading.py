@@ -7,10 +7,18 @@ from src.console import InputError
 from src.nets.architecture import PREFIX, Architecture, architecture
 from src.weights import checkpoint
 from src.weights.manifest import check_sha256
-from src.weights.names import BACKBONE, CLASSIFIER, misfits, shorten, translate
+from src.weights.names import BACKBONE, CLASSIFIER, Translation, misfits, shorten, translate
 
 RGB_STEM = ("; its stem expects red green blue but gets blue green red, as in the published recipe "
             "(convert_resnet101.py swaps its input channels)")
+
+
+class Opened(NamedTuple):
+    """A checkpoint that was read."""
+
+    where: str    # its name in errors
+    found: checkpoint.Checkpoint
+    translation: Translation    # to this network's names
 
 
 class Network(NamedTuple):
@@ -20,18 +28,22 @@ class Network(NamedTuple):
     weights: dict    # name in a checkpoint -> array
 
 
-def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bool = False) -> Network:
-    """The network `name` with the weights of a checkpoint of train.py, the zoo or MindCV.
+def open_checkpoint(path, option: str) -> Opened:
+    """Read a checkpoint of train.py, the zoo, MindCV or a backbone. Raises InputError, with `option` as its name."""
+    found = checkpoint.read(path, option)
+    check_sha256(path, option)
+    return Opened(f"{option} {path}", found, translate(found.arrays, f"{option} {path}"))
+
+
+def network_of(opened: Opened, name: str, atrous_rates, allow_nonfinite: bool = False) -> Network:
+    """The network `name` with the weights of a checkpoint.
 
     Args:
-        option: the file's name in errors.
         allow_nonfinite: accept NaN and infinity.
 
-    Raises InputError for a file that is not a checkpoint, and for parameters that are missing, unknown or of another
-    shape.
+    Raises InputError for a backbone alone, and for parameters that are missing, unknown or of another shape.
     """
-    where = f"{option} {path}"
-    found, translation = translated(path, option)
+    where, found, translation = opened
     if said_order(found) == "rgb":
         raise InputError(f"{where}: was converted for red green blue pictures, but they are read as blue green red; "
                          "convert it with --channel_order bgr")
@@ -43,13 +55,6 @@ def read_network(path, option: str, name: str, atrous_rates, allow_nonfinite: bo
     check_fit(where, translation.weights, shape.shapes())
     check_finite(where, translation.weights, allow_nonfinite)
     return Network(shape, translation.weights)
-
-
-def translated(path, option: str) -> tuple:
-    """(Checkpoint, Translation to this network's names) of a file. Raises InputError."""
-    found = checkpoint.read(path, option)
-    check_sha256(path, option)
-    return found, translate(found.arrays, f"{option} {path}")
 
 
 def said_order(found: checkpoint.Checkpoint) -> str:
@@ -93,9 +98,7 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
     Raises:
         InputError: a name or shape does not fit; then nothing has been loaded.
     """
-    where = f"--ckpt_pre_trained {path}"
-    found, translation = translated(path, "--ckpt_pre_trained")
-    source, weights, _ = translation
+    where, found, (source, weights, _) = open_checkpoint(path, "--ckpt_pre_trained")
     left_out = CLASSIFIER if filter_weight else ()
     weights = {name: value for name, value in weights.items() if name not in left_out}
     own = {name: value for name, value in cell.parameters_and_names() if name.startswith(PREFIX)}
