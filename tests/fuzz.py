@@ -32,11 +32,12 @@ from src.config import own_options, read_recipe
 from src.console import InputError, RunError
 from src.data.annotations.label_map import LabelMap, read_label_map
 from src.data.annotations.reader import read_annotations
-from src.data.facts import FILE, read_facts, read_labels
+from src.data.facts import FILE, read_facts
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.mask_values import class_map
 from src.data.pictures import limit_pixels, read_bytes, read_pair
+from src.data.record_header import facts_in_record
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
 from src.weights import checkpoint, formats
@@ -184,7 +185,7 @@ def text_kinds(folder: Path) -> dict:
         "list": Kind(["a b.png\nä\tö ü.png\n\n".encode(), b"\xef\xbb\xbfa b\r\n"], folder / "l.txt", read_list),
         "label map": Kind([b"0 0 background\n1 1 cat\n# x\n255 ignore\n", b"0 0 0 0 a\n1 2 3 1 b\n",
                            b"0 0 0 0\n255 0 1 3 # x\n", b"0 0\n7 1\n"], folder / "m.txt", read_label_map),
-        "mindrecord": Kind([good_mindrecord()], folder / "a.mindrecord0", read_labels),
+        "mindrecord": Kind([good_mindrecord()], folder / "a.mindrecord0", facts_in_record),
         "zip": Kind([good_zip()], folder / "a.zip", lambda path: unzip(path, folder / "unpacked")),
     }
 

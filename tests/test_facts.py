@@ -12,7 +12,8 @@ from PIL import Image
 from src.config import parse_args
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
-from src.data.facts import FILE, labels_beside, labels_of, read_facts, read_labels
+from src.data.facts import FILE, facts_beside, labels_of, read_facts
+from src.data.record_header import facts_in_record
 from src.data.sample import CLASSES
 
 GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_label": 255, "source": "x"}
@@ -123,12 +124,12 @@ def test_a_file_that_is_not_utf8_is_named(pairs, run):
 
 def test_the_file_beside_the_list_comes_before_the_one_in_data_root(tmp_path):
     (tmp_path / "lists").mkdir()
-    assert labels_beside(tmp_path / "lists/a.txt", tmp_path) == ({}, None)
+    assert facts_beside(tmp_path / "lists/a.txt", tmp_path) == ({}, None)
     say(tmp_path)
-    assert labels_beside(tmp_path / "lists/a.txt", tmp_path) == (GOOD, tmp_path / FILE)
-    assert labels_beside(tmp_path / "lists/a.txt") == ({}, None)
+    assert facts_beside(tmp_path / "lists/a.txt", tmp_path) == (GOOD, tmp_path / FILE)
+    assert facts_beside(tmp_path / "lists/a.txt") == ({}, None)
     say(tmp_path / "lists", ignore_label=0)
-    assert labels_beside(tmp_path / "lists/a.txt", tmp_path)[0]["ignore_label"] == 0
+    assert facts_beside(tmp_path / "lists/a.txt", tmp_path)[0]["ignore_label"] == 0
 
 
 @pytest.mark.parametrize("options, names", [
@@ -158,18 +159,18 @@ def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path)
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):
     say(pairs)
     assert build(run, pairs, shards=2).code == 0
-    facts = [read_labels(pairs / f"x.mindrecord{shard}") for shard in range(2)]
+    facts = [facts_in_record(pairs / f"x.mindrecord{shard}") for shard in range(2)]
     assert facts[0] == facts[1] and {**facts[0], "build": ""} == {**GOOD, "build": ""} and len(facts[0]["build"]) == 32
     assert ds.MindDataset(str(pairs / "x.mindrecord0")).get_dataset_size() == 5
     assert build(run, pairs, name="y.mindrecord").code == 0
-    assert read_labels(pairs / "y.mindrecord")["build"] != facts[0]["build"]
+    assert facts_in_record(pairs / "y.mindrecord")["build"] != facts[0]["build"]
 
 
 def test_given_facts_are_kept_and_defaults_are_not(pairs, run):
     assert build(run, pairs, "--num_classes", 4, name="typed").code == 0
-    assert read_labels(pairs / "typed")["class_names"] == ["class_0", "class_1", "class_2", "class_3"]
+    assert facts_in_record(pairs / "typed")["class_names"] == ["class_0", "class_1", "class_2", "class_3"]
     assert build(run, pairs, name="default").code == 0
-    assert read_labels(pairs / "default") == {}
+    assert facts_in_record(pairs / "default") == {}
 
 
 def test_names_that_could_not_be_read_again_are_refused(pairs, run):
@@ -182,14 +183,14 @@ def test_a_list_whose_name_is_not_utf8(pairs, run):
     name = os.fsdecode(b"l\xffst.txt")
     (pairs / name).write_text((pairs / "list.txt").read_text())
     assert build(run, pairs, "--num_classes", 3, list_file=name).code == 0
-    assert read_labels(pairs / "x.mindrecord")["source"].endswith("l?st.txt")
+    assert facts_in_record(pairs / "x.mindrecord")["source"].endswith("l?st.txt")
 
 
 def test_255_long_names_fit(pairs, run):
     names = [f"{number:03d}" + "𠮷" * 197 for number in range(255)]
     say(pairs, num_classes=255, class_names=names)
     assert build(run, pairs, shards=2).code == 0
-    assert read_labels(pairs / "x.mindrecord1")["class_names"] == names
+    assert facts_in_record(pairs / "x.mindrecord1")["class_names"] == names
 
 
 def test_records_of_other_programs_have_no_facts(pairs, tmp_path):
@@ -199,13 +200,13 @@ def test_records_of_other_programs_have_no_facts(pairs, tmp_path):
         writer.add_schema({"data": {"type": "bytes"}}, description)
         writer.write_raw_data([{"data": b"x"}])
         writer.commit()
-        assert read_labels(tmp_path / f"old{number}") == {}
+        assert facts_in_record(tmp_path / f"old{number}") == {}
     (tmp_path / "text").write_text("no MindRecord at all")
     for header in (b"", b"[1]", b"{", b'{"schema": 1}', b'{"schema": [1], "shard_addresses": 2}', b"[" * 100000):
         (tmp_path / "text").write_bytes(len(header).to_bytes(8, "little") + header)
-        assert read_labels(tmp_path / "text") == {}
+        assert facts_in_record(tmp_path / "text") == {}
     for path in (tmp_path / "missing", tmp_path, ""):
-        assert read_labels(path) == {}
+        assert facts_in_record(path) == {}
 
 
 def test_damaged_facts_in_a_record_are_named(tmp_path):
@@ -213,7 +214,7 @@ def test_damaged_facts_in_a_record_are_named(tmp_path):
     header = json.dumps({"schema": [{"desc": json.dumps(facts)}], "shard_addresses": ["../../r"]}).encode()
     (tmp_path / "r").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(InputError, match="r: the class name .* holds a control character"):
-        read_labels(tmp_path / "r")
+        facts_in_record(tmp_path / "r")
 
 
 def test_shards_of_two_builds_are_not_mixed(pairs, run):
@@ -223,13 +224,13 @@ def test_shards_of_two_builds_are_not_mixed(pairs, run):
         assert build(run, pairs, name=f"{name}/x", shards=2).code == 0
     os.replace(pairs / "b/x1", pairs / "a/x1")
     with pytest.raises(InputError, match="x1 is of another build; build all shards again"):
-        read_labels(pairs / "a/x0")
+        facts_in_record(pairs / "a/x0")
 
 
 def test_after_the_lists_no_program_needs_the_classes(val_list, drawn, run, tmp_path):
     result = run(build_seg_data.main, *val_list, "--dst_path", tmp_path / "v", "--num_shards", 1)
     assert result.code == 0 and "6 classes" in result.out, result.err
-    assert read_labels(tmp_path / "v")["class_names"] == list(CLASSES)
+    assert facts_in_record(tmp_path / "v")["class_names"] == list(CLASSES)
     for source in (["--data_lst", drawn / "voc_val_lst.txt"], ["--data_file", tmp_path / "v"]):
         result = run(check_data.main, *source, "--data_root", drawn, "--check_dir", tmp_path / "c")
         assert result.code == 0 and "5 ring" in result.out and "absent" not in result.err

@@ -7,9 +7,9 @@ from PIL import Image
 import train
 from src.console import InputError
 from src.data import build_seg_data, check_data
-from src.data.facts import read_summary
 from src.data.findings import Summary, cores, judge, judge_both, judge_names, tell
 from src.data.labels import Labels, count_values, make_labels
+from src.data.record_header import summary_in_record
 from src.data.survey import is_blended, look_at, survey_list
 
 SIZE = (80, 96)
@@ -75,7 +75,7 @@ def test_good_masks_have_no_findings(tmp_path, run):
     result = run(build_seg_data.main, "--data_root", tmp_path, "--data_lst", path, "--num_classes", 3,
                  "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord")
     assert result.code == 0 and result.err == ""
-    summary = read_summary(tmp_path / "x.mindrecord")
+    summary = summary_in_record(tmp_path / "x.mindrecord")
     assert summary.pixels.tolist() == sum(np.bincount(mask.ravel(), minlength=256) for mask in good()).tolist()
     assert summary.masks == 6 and len(summary.keys) == 6 and summary.holding[:4].tolist() == [6, 6, 6, 0]
 
@@ -139,7 +139,7 @@ def test_training_reports_findings_of_its_mindrecord(tmp_path, run):
 
 def test_records_without_a_summary_are_checked(tmp_path, run, monkeypatch):
     data_file = build(run, tmp_path / "train", [disc(n, 255) for n in range(4)], 2, "--ignore_findings")
-    monkeypatch.setattr("src.training.data_check.read_summary", lambda path: None)
+    monkeypatch.setattr("src.training.data_check.summary_in_record", lambda path: None)
     result = run(train.main, *TRAIN, "--data_file", data_file, "--train_dir", tmp_path / "ckpt")
     assert result.code == 2 and "beside 255, which is ignored" in result.err
     assert "classes that no mask" not in result.err, "a part of the set says nothing about missing classes"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, RunError, first_line, number_of, run_program
-from src.data.facts import check_facts, facts_of, labels_beside, labels_of
+from src.data.facts import check_facts, facts_beside, facts_of, labels_of
 from src.data.findings import Summary, tell
 from src.data.labels import Labels
 from src.data.lists import read_list
@@ -56,7 +56,7 @@ def shard_names(dst_path: Path, num_shards: int) -> list:
 def known_labels(config) -> tuple:
     """(Labels, facts for the header), from the options and the dataset.yaml beside the list. The facts are {} where
     neither gives the number of classes: a default is not written as a fact."""
-    known, path = labels_beside(config.data_lst, config.data_root)
+    known, path = facts_beside(config.data_lst, config.data_root)
     labels = labels_of(config, known, path)
     if not (known or {"num_classes", "class_names"} & set(config.given)):
         return labels, {}

@@ -12,12 +12,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, number_of, progress, run_program, styled
-from src.data.facts import labels_beside, labels_of, read_labels
+from src.data.facts import facts_beside, labels_of
 from src.data.findings import KINDS, Finding, Summary, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures
 from src.data.lists import escaped, read_list
 from src.data.pictures import decode_image, decode_mask, limit_pixels
+from src.data.record_header import facts_in_record
 from src.data.survey import Job, jobs_of, look_at
 from src.data.workers import in_threads
 from src.drawing.encoding import fit
@@ -58,8 +59,8 @@ def read_known_labels(config) -> Labels:
         raise InputError("give one of --data_lst and --data_file: the list or MindRecord to check; "
                          "--eval_data_lst is the list to compare it with")
     if config.data_file:
-        return labels_of(config, read_labels(config.data_file), config.data_file)
-    return labels_of(config, *labels_beside(config.data_lst, config.data_root))
+        return labels_of(config, facts_in_record(config.data_file), config.data_file)
+    return labels_of(config, *facts_beside(config.data_lst, config.data_root))
 
 
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:

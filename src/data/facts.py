@@ -1,9 +1,8 @@
-"""Facts about a data set's masks, in dataset.yaml beside its lists and in the header of a MindRecord.
+"""Facts about a data set's masks, in dataset.yaml beside its lists: the number of classes, their names, the ignored
+value and where the data came from, so that nobody types them twice.
 
-Both hold the number of classes, their names, the ignored value and where the data came from, so that nobody types
-them twice. Nothing here needs MindSpore.
+A MindRecord has the same facts, see record_header.py.
 """
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import yaml
 
 from src.config import believe
 from src.console import InputError
-from src.data.findings import Summary
 from src.data.labels import MOST_CLASSES, Labels, check_names, make_labels
 from src.data.lists import read_lines, write_list
 from src.files import write_whole
@@ -21,7 +19,6 @@ FILE = "dataset.yaml"
 BINDING = ("num_classes", "ignore_label")    # other values would train or score nonsense
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict, "lists": dict}
-HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
         "# Names may be changed here; get_dataset_lst.py keeps them.\n")
 
@@ -56,7 +53,7 @@ def read_facts(path) -> dict:
 
 def lists_written(root: Path) -> dict:
     """Name -> SHA-256 of each list file that get_dataset_lst.py wrote into the folder `root`, as it left it."""
-    return labels_beside(root / FILE)[0].get("lists", {})
+    return facts_beside(root / FILE)[0].get("lists", {})
 
 
 def write_facts(root: Path, facts: dict, lists=None) -> None:
@@ -77,7 +74,7 @@ def write_facts(root: Path, facts: dict, lists=None) -> None:
     print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
 
 
-def labels_beside(list_file, data_root="") -> tuple:
+def facts_beside(list_file, data_root="") -> tuple:
     """(facts, path) of the dataset.yaml beside a list file, else in data_root; ({}, None) where there is none."""
     folders = [Path(list_file).parent] + ([Path(data_root)] if str(data_root) else [])
     for path in (folder / FILE for folder in folders):
@@ -98,9 +95,9 @@ def labels_of(config, facts: dict, source) -> Labels:
 
 
 def check_classes(list_file, data_root, num_classes: int, source) -> tuple:
-    """The dataset.yaml of a list, as labels_beside gives it. Raises InputError if it has another number of classes than
+    """The dataset.yaml of a list, as facts_beside gives it. Raises InputError if it has another number of classes than
     `source`."""
-    facts, path = labels_beside(list_file, data_root)
+    facts, path = facts_beside(list_file, data_root)
     if facts.get("num_classes", num_classes) != num_classes:
         raise InputError(f"{source}: has {num_classes} classes, but {path} says {facts['num_classes']}; take the data "
                          "that it was trained on, or correct that file")
@@ -115,7 +112,7 @@ def facts_of(labels: Labels, source: str) -> dict:
 def believe_ignore_label(config, list_file, data_root=""):
     """`config` with the ignore_label of the dataset.yaml of a list, if there is one: how masks are read, their data
     says. Raises InputError if another one was given."""
-    facts, path = labels_beside(list_file, data_root)
+    facts, path = facts_beside(list_file, data_root)
     return believe(config, {"ignore_label": facts["ignore_label"]} if "ignore_label" in facts else {}, path,
                    ("ignore_label",))
 
@@ -159,46 +156,3 @@ def read_class_names(path) -> dict:
 def unnamed(num_classes: int) -> list:
     """Names for classes that have none."""
     return [f"class_{number}" for number in range(num_classes)]
-
-
-def read_header(path) -> dict:
-    """The header of a MindRecord shard, {} for another file: its length (8 bytes, little endian), then JSON."""
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if 0 < length <= HEADER_BYTES else {}
-    except (OSError, ValueError, RecursionError):    # the reader of the samples will report the error
-        return {}
-    return header if isinstance(header, dict) else {}
-
-
-def described(path) -> tuple:
-    """(facts, shard names) that build_seg_data.py left in the header: the facts are JSON, in the description of the
-    schema, which MindSpore carries and never reads. ({}, []) for records of other programs."""
-    header = read_header(path)
-    try:
-        facts = json.loads(header["schema"][0]["desc"])
-        build, names = facts["build"], list(header["shard_addresses"])
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError):    # a plain description, or none
-        return {}, []
-    shards = [Path(path).parent / Path(str(name)).name for name in names]
-    return (facts, shards) if type(build) is str else ({}, [])
-
-
-def read_labels(data_file) -> dict:
-    """The facts in a MindRecord, given any of its shards, as in dataset.yaml; {} if it has none (built without them, by
-    an older version or by another program).
-
-    Raises InputError if its facts are damaged, or its shards come from different builds.
-    """
-    facts, shards = described(data_file)
-    for shard in shards:
-        if shard.is_file() and described(shard)[0].get("build") != facts["build"]:
-            raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
-    facts.pop("seen", None)
-    return check_facts(facts, data_file) if "num_classes" in facts else {}
-
-
-def read_summary(data_file):
-    """The findings.Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
-    return Summary.from_json(described(data_file)[0].get("seen"))

@@ -16,9 +16,9 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
+    facts_beside,
     facts_of,
     facts_of_lists,
-    labels_beside,
     lists_written,
     read_class_names,
     write_facts,
@@ -240,7 +240,7 @@ def make_own_lists(config) -> None:
     source = "; ".join(", ".join(f"{kind} of {path}" for kind, path in zip(kinds, place[1:]) if path)
                        for place in places)
     source += "".join(f", {table}" for table in (config.labels, config.colors) if table)
-    known = labels_beside(root / FILE)[0]
+    known = facts_beside(root / FILE)[0]
     known = known.get("class_names", []) if known.get("source") == source else []
     jobs, classes = (jobs_of_annotations(places, config, known) if config.annotations else
                      jobs_of_masks(places, config))

@@ -7,7 +7,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.facts import labels_beside, labels_of
+from src.data.facts import facts_beside, labels_of
 from src.data.lists import Pair, read_list
 from src.data.pictures import check_headers, decode_mask, read_bytes
 from src.evaluation.letterbox import letterbox_size
@@ -45,7 +45,7 @@ def main(argv=None):
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
     pairs = read_list(config.data_lst, config.data_root)
     prepare_result(config, [config.data_lst, config.class_names])
-    facts, source = labels_beside(config.data_lst, config.data_root)
+    facts, source = facts_beside(config.data_lst, config.data_root)
     labels = labels_of(config, facts, source)
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     table = PerImage(labels) if config.per_image_file else None

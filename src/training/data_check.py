@@ -2,11 +2,11 @@
 import numpy as np
 
 from src.console import InputError
-from src.data.facts import read_summary
 from src.data.findings import Summary, judge, judge_both, tell
 from src.data.labels import Labels, count_values
 from src.data.mindrecord import count_samples, read_records
 from src.data.pictures import decode_mask
+from src.data.record_header import summary_in_record
 from src.data.survey import is_blended, survey_list
 
 SAMPLE = 256    # masks that are checked if the MindRecord has no Summary
@@ -19,7 +19,7 @@ def check_data(config, labels: Labels, pairs: list) -> None:
         InputError: a validation pair that would stop the evaluation, or findings that would spoil the run, unless
             --ignore_findings is given.
     """
-    train = read_summary(config.data_file)
+    train = summary_in_record(config.data_file)
     whole = train is not None
     if not whole:
         train = summary_of_sample(config.data_file)

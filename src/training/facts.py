@@ -4,8 +4,9 @@ from pathlib import Path
 
 from src.config import read_options
 from src.console import InputError
-from src.data.facts import check_classes, labels_of, read_labels
+from src.data.facts import check_classes, labels_of
 from src.data.labels import Labels
+from src.data.record_header import facts_in_record
 from src.metadata import describe
 
 # Options that shape the result: those of these groups of default_config.yaml, and three that other programs have too.
@@ -18,7 +19,7 @@ def believe_data(config) -> tuple:
 
     Raises InputError where the user gave another number of classes or another ignore_label than the data has.
     """
-    labels = labels_of(config, read_labels(config.data_file), config.data_file)
+    labels = labels_of(config, facts_in_record(config.data_file), config.data_file)
     return dataclasses.replace(config, num_classes=labels.num_classes, ignore_label=labels.ignore_label), labels
 
 
