@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, number_of, progress, run_program, styled
-from src.data.facts import facts_beside, labels_of
+from src.data.facts import check_classes, facts_beside, labels_of
 from src.data.findings import KINDS, Finding, Summary, judge, judge_both, judge_names, summary_of
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures
@@ -58,9 +58,13 @@ def read_known_labels(config) -> Labels:
     if bool(config.data_lst) == bool(config.data_file):
         raise InputError("give one of --data_lst and --data_file: the list or MindRecord to check; "
                          "--eval_data_lst is the list to compare it with")
-    if config.data_file:
-        return labels_of(config, facts_in_record(config.data_file), config.data_file)
-    return labels_of(config, *facts_beside(config.data_lst, config.data_root))
+    facts, source = ((facts_in_record(config.data_file), config.data_file) if config.data_file else
+                     facts_beside(config.data_lst, config.data_root))
+    labels = labels_of(config, facts, source)
+    if config.eval_data_lst:
+        names = () if config.class_names else facts.get("class_names", ())
+        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, names, config.data_file or source)
+    return labels
 
 
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from src.config import believe
-from src.console import InputError
+from src.console import InputError, warn
 from src.data.labels import MOST_CLASSES, Labels, check_names, make_labels
 from src.data.lists import read_lines, write_list
 from src.files import write_whole
@@ -20,7 +20,7 @@ BINDING = ("num_classes", "ignore_label")    # other values would train or score
 KEYS = {"num_classes": int, "class_names": list, "ignore_label": int, "source": str, "build": str,
         "seen": dict, "lists": dict}
 HEAD = ("# What the numbers in the masks mean, for every program that reads the lists beside this file.\n"
-        "# Names may be changed here; get_dataset_lst.py keeps them.\n")
+        "# Names may be changed here, unless annotation files or --labels give them; get_dataset_lst.py keeps them.\n")
 
 
 def check_facts(facts, source) -> dict:
@@ -94,14 +94,32 @@ def labels_of(config, facts: dict, source) -> Labels:
     return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
 
 
-def check_classes(list_file, data_root, num_classes: int, source) -> tuple:
+def check_classes(list_file, data_root, num_classes: int, names, source) -> tuple:
     """The dataset.yaml of a list, as facts_beside gives it. Raises InputError if it has another number of classes than
-    `source`."""
+    `source`, or the same names in another order; `names` are those of `source`, empty if it has none."""
     facts, path = facts_beside(list_file, data_root)
     if facts.get("num_classes", num_classes) != num_classes:
         raise InputError(f"{source}: has {num_classes} classes, but {path} says {facts['num_classes']}; take the data "
                          "that it was trained on, or correct that file")
+    check_order(names, source, facts.get("class_names", ()), path)
     return facts, path
+
+
+def check_order(names, source, others, other_source) -> None:
+    """Raises InputError if two files give a class of one name different numbers; warns of numbers with different names.
+    """
+    if any(list(some) in ([], unnamed(len(some))) for some in (names, others)):
+        return    # at least one file has no names
+    for number, name in enumerate(names):
+        if name in others and others.index(name) != number:
+            raise InputError(f"{source}: class {number} is {shown(name)}, but in {other_source} it is class "
+                             f"{others.index(name)}; number the classes alike (get_dataset_lst.py --class_names FILE), "
+                             "and make again what was made of the other numbers")
+    different = [(name, other) for name, other in zip(names, others) if name != other]
+    if different:
+        name, other = different[0]
+        warn(f"{source}: {shown(name)} is called {shown(other)} in {other_source}" + (
+            f", and {len(different) - 1} more" if different[1:] else "") + "; they are taken to be the same")
 
 
 def facts_of(labels: Labels, source: str) -> dict:

@@ -49,7 +49,9 @@ KINDS = {
     "ignored_class": ("warning", "classes that --ignore_label takes out", "fine where it is meant"),
     "empty": ("warning", "masks of background only", "fine where it is meant"),
     "unlearnt": ("warning", "classes of validation that training does not hold", "their IoU will be 0"),
-    "absent": ("warning", "classes that no mask of a set holds", "fine where --num_classes is as meant"),
+    "unmeasured": ("warning", "classes of training that validation does not hold",
+                   "their IoU cannot be measured; another --seed or --split divides the pictures otherwise"),
+    "absent": ("warning", "classes that no mask holds", "fine if these pictures show none"),
 }
 SILENT = ("empty", "near", "repeat")    # of use in a report of check_data.py alone
 MOST_KEYS = 500_000    # pictures whose digests a header holds; MindSpore's headers end at 16 MB

@@ -16,6 +16,7 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
+    check_order,
     facts_beside,
     facts_of,
     facts_of_lists,
@@ -23,8 +24,8 @@ from src.data.facts import (
     read_class_names,
     write_facts,
 )
-from src.data.findings import file_key, judge, judge_both, summary_of, tell
-from src.data.folders import PICTURES, find_files
+from src.data.findings import Finding, file_key, judge, judge_both, summary_of, tell
+from src.data.folders import GRAY, PICTURES, find_files
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
 from src.data.mask_values import read_mask
@@ -33,10 +34,10 @@ from src.data.splits import split_names
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
 from src.files import write_whole
-from src.foreign import printable
+from src.foreign import printable, shown
 
 MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # lossless formats: JPEG would change class numbers
-GRAY, EMBEDDED = "masks_gray", "masks_gray_pictures"    # folders for masks, and for pictures from labelme's files
+EMBEDDED = f"{GRAY}_pictures"    # folder for the pictures in labelme's files
 LISTS = ("train_lst.txt", "val_lst.txt")
 EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats with another extension
 
@@ -191,17 +192,32 @@ def jobs_of_masks(places: list, config) -> tuple:
     return jobs, table.classes if table else []
 
 
-def jobs_of_annotations(places: list, config, known: list) -> tuple:
-    """(jobs, names of the classes): those of --class_names, else of the annotations, in the order of `known` if it has
-    the same names."""
+def in_known_order(found: list, known: list, path: Path, overwrite: bool) -> list:
+    """The classes `found` in annotations, numbered as in the dataset.yaml at `path` with the names `known`: another
+    order would give masks of an earlier run, and what was trained on them, other classes. New ones come last.
+
+    Raises InputError if some are new and others gone, as where a name was changed; `overwrite` numbers them from 0
+    again if any is gone.
+    """
+    new, gone = ([name for name in one if name not in other] for one, other in ((found, known), (known, found)))
+    if gone and overwrite:
+        return found
+    if gone and new:
+        raise InputError(f"{path}: has a class {shown(gone[0])}, and the annotations have {shown(new[0])} in its "
+                         "place; --class_names FILE gives the names in order, --overwrite numbers them from 0 again")
+    return [*known, *new]
+
+
+def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
+    """(jobs, names of the classes): those of --class_names, else of the annotations, see in_known_order."""
     if config.labels or config.colors:
         raise InputError("--labels and --colors are for --masks; annotation files name their classes")
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
     classes = list(dict.fromkeys(name for one in found for name in one.classes))
     if config.class_names:
         classes = read_class_names(config.class_names)["class_names"]
-    elif sorted(known) == sorted(classes):
-        classes = known
+    else:
+        classes = in_known_order(classes, known, path, config.overwrite)
     jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",
                 partial(item.draw, classes, config.ignore_label))
             for (prefix, *_, annotations), one in zip(places, found) for item in one.items]
@@ -240,10 +256,11 @@ def make_own_lists(config) -> None:
     source = "; ".join(", ".join(f"{kind} of {path}" for kind, path in zip(kinds, place[1:]) if path)
                        for place in places)
     source += "".join(f", {table}" for table in (config.labels, config.colors) if table)
-    known = facts_beside(root / FILE)[0]
-    known = known.get("class_names", []) if known.get("source") == source else []
-    jobs, classes = (jobs_of_annotations(places, config, known) if config.annotations else
+    known = facts_beside(root / FILE)[0].get("class_names", [])
+    jobs, classes = (jobs_of_annotations(places, config, known, root / FILE) if config.annotations else
                      jobs_of_masks(places, config))
+    if not (config.class_names or config.overwrite):
+        check_order(classes, config.labels or config.colors, known, root / FILE)
     sides = split_names([job.name for job in jobs], config)
     check_targets(jobs, root, config.overwrite)
     claim_file(root / FILE)
@@ -256,5 +273,8 @@ def make_own_lists(config) -> None:
     labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
     report(whole.pixels, labels)
     given = str(config.masks or config.annotations)
-    tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given), config.ignore_findings)
+    unmeasured = [Finding("unmeasured", "val", name, f"class {number}") for number, name in enumerate(labels.names)
+                  if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
+    tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured,
+         config.ignore_findings)
     write_facts(root, facts, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

@@ -27,5 +27,5 @@ def split_names(names: list, config) -> tuple:
         return sides
     if len(names) < 2:
         raise InputError(f"{config.images or config.annotations}: one picture cannot be split into training and "
-                         "validation")
+                         "validation; add pictures, or give others with --val_images or --val_annotations")
     return split(names, config.split, config.seed)

@@ -20,6 +20,7 @@ from src.evaluation.results import (
     format_table,
     kind_to_replace,
     prepare_result,
+    warn_of_unpredicted,
     write_figures,
 )
 from src.evaluation.tiles import Tile
@@ -46,8 +47,11 @@ def run(config, path, option: str) -> None:
     if device.rank == 0:
         prepare_result(config, inputs)
     model.check(settings)
-    check_classes(config.data_lst, config.data_root, model.num_classes, model.where)
-    labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
+    names = model.facts.get("class_names", ())
+    of_data, _ = check_classes(config.data_lst, config.data_root, model.num_classes,
+                               () if config.class_names else names, model.where)
+    labels = make_labels(model.num_classes, config.ignore_label, config.class_names,
+                         names or of_data.get("class_names", ()))
     if device.rank == 0:
         print(headline(model, settings), flush=True)
         tell(survey_list(pairs, config.data_root, config.data_lst, labels)[1], config.ignore_findings)
@@ -118,6 +122,7 @@ def write_all(config, pairs: list, model, settings: Settings, labels, device: De
               ) -> None:
     """Print the table of the classes, write the result and, where they were kept, the pictures' table and report."""
     print(format_table(matrix, labels.names))
+    warn_of_unpredicted(matrix, labels.names)
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
              "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
              "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),

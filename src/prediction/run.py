@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, number_of, progress, warn
+from src.data.facts import check_classes
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
 from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
@@ -36,7 +37,10 @@ def run(config) -> None:
     if sources.count == len(sources.videos) == 1:
         open_video(sources.videos[0][0]).release()
     config, model = open_with(config, config.model_file, "--model")
-    labels = make_labels(model.num_classes, config.ignore_label, config.class_names, model.facts.get("class_names", ()))
+    names = model.facts.get("class_names", ())
+    for path in sources.lists if any(picture.mask for picture in sources.pictures) else ():
+        check_classes(path, config.data_root, model.num_classes, () if config.class_names else names, model.where)
+    labels = make_labels(model.num_classes, config.ignore_label, config.class_names, names)
     settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)
     folder = take_folder(config.output_dir)

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import cv2
 
 from src.console import InputError, warn
-from src.data.folders import PICTURES, find_files
+from src.data.facts import FILE
+from src.data.folders import GRAY, PICTURES, find_files
 from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
-RESULTS = ("masks", "overlays", "confidence", "heat_maps")    # folders of pictures that predict.py writes
+# Folder of pictures that our programs write -> the file that then stands beside it.
+WRITTEN = {**dict.fromkeys(("masks", "overlays", "confidence", "heat_maps"), "coverage.json"), GRAY: FILE}
 
 
 class Picture(NamedTuple):
@@ -30,6 +32,7 @@ class Sources(NamedTuple):
 
     pictures: list    # of Picture
     videos: list      # (path, name) pairs
+    lists: list       # list files
 
     @property
     def count(self) -> int:
@@ -44,7 +47,7 @@ class Sources(NamedTuple):
     @property
     def kinds(self) -> str:
         """"pictures", "videos" or both, for messages."""
-        return " and ".join(kind for kind, some in zip(self._fields, self) if some)
+        return " and ".join(kind for kind, some in zip(self._fields, self[:2]) if some)
 
 
 def find_sources(sources: list, data_root: str) -> Sources:
@@ -57,7 +60,7 @@ def find_sources(sources: list, data_root: str) -> Sources:
     Raises:
         InputError: an argument is missing, does not exist, is empty or of an unknown kind.
     """
-    found, videos = [], []
+    found, videos, lists = [], [], []
     if not any(sources):
         raise InputError("no pictures are given: predict.py IMAGE, FOLDER, LIST, VIDEO or - for a list on standard "
                          "input (see --help)")
@@ -73,10 +76,11 @@ def find_sources(sources: list, data_root: str) -> Sources:
         else:
             text = (decode_names(sys.stdin.buffer.read(), "standard input") if source == "-"
                     else read_names(path, "list file"))
+            lists.append(path)
             found += read_pictures(lines_of(text), source, roots(data_root, path))
     names = unique_names([image for image, _ in found])
     pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
-    return Sources(pictures, list(zip(videos, unique_names(videos))))
+    return Sources(pictures, list(zip(videos, unique_names(videos))), lists)
 
 
 def check_videos(options: list, sources: Sources) -> None:
@@ -115,18 +119,20 @@ def is_text(path: Path) -> bool:
 def pictures_in(folder: Path) -> list:
     """(picture, None) pairs of all pictures in a folder and its subfolders, in order of their names.
 
-    Results of predict.py in subfolders are left out, so that it can be run on the working folder again.
+    What predict.py and get_dataset_lst.py wrote in subfolders is left out, so that a working folder can be given again.
     """
-    found = [path for path in find_files(folder, PICTURES) if not is_result(path, folder)]
+    found = [path for path in find_files(folder, PICTURES) if not is_written(path, folder)]
     if not found:
         raise InputError(f"{folder}: contains no pictures ({' '.join(PICTURES)})")
     return [(path, None) for path in found]
 
 
-def is_result(path: Path, folder: Path) -> bool:
-    """Whether predict.py wrote the picture: it is in one of RESULTS in `folder`, beside a coverage.json."""
+def is_written(path: Path, folder: Path) -> bool:
+    """Whether one of our programs wrote the picture: one of its folders in `folder` is in WRITTEN, and so is the file
+    beside that."""
     within = path.relative_to(folder).parents
-    return any(parent.name in RESULTS and (folder / parent).with_name("coverage.json").is_file() for parent in within)
+    return any(parent.name in WRITTEN and (folder / parent).with_name(WRITTEN[parent.name]).is_file()
+               for parent in within)
 
 
 def roots(data_root: str, list_file: Path) -> list:

@@ -24,10 +24,11 @@ def believe_data(config) -> tuple:
 
 
 def check_evaluation_data(config, labels: Labels) -> None:
-    """Raises InputError if the dataset.yaml of --eval_data_lst says another number of classes, or another ignored
-    value, than `labels`, by which the masks of both sets are read."""
+    """Raises InputError if the dataset.yaml of --eval_data_lst says other classes, or another ignored value, than the
+    training data and `labels`, by which the masks of both sets are read."""
     train = f"--data_file {config.data_file}"
-    facts, path = check_classes(config.eval_data_lst, config.data_root, labels.num_classes, train)
+    names = () if config.class_names else facts_in_record(config.data_file).get("class_names", ())
+    facts, path = check_classes(config.eval_data_lst, config.data_root, labels.num_classes, names, train)
     if facts.get("ignore_label", labels.ignore_label) != labels.ignore_label:
         said = config.given.get("ignore_label", f"{train}: ignores {labels.ignore_label}")
         raise InputError(f"{said}, but {path} says {facts['ignore_label']} for --eval_data_lst; the masks of both need "

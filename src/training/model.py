@@ -47,7 +47,8 @@ def build_model(config, labels: Labels, device, rates: np.ndarray) -> Trainee:
         use_unkeyed_dropout(network)
     training = TrainingNetwork(network, make_loss(config, labels), config.image_mean, config.image_std)
     if config.ckpt_pre_trained:
-        print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight, config.allow_nonfinite))
+        print(load_pretrained(training, config.ckpt_pre_trained, config.filter_weight, config.allow_nonfinite,
+                              labels.names))
     amp.mixed_precision(training, config.amp_level, device.target)
     optimizer = make_optimizer(config, training, network.architecture.classifier.name, rates)
     return Trainee(amp.make_model(training, optimizer, config, device.target), network)

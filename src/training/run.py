@@ -36,7 +36,7 @@ def train(config) -> None:
     model, network = build_model(config, labels, device, rates)
     note_unaligned_crop(config.crop_size, network.architecture.output_stride)
     if checkpoint:
-        state.restore(model.train_network, checkpoint, done)
+        state.restore(model.train_network, checkpoint, done, labels.names)
         print(f"resumed from {checkpoint}: {done} of {schedule.total} steps are done")
     if device.rank == 0:
         prepare_folder(Path(config.train_dir), config, keep=checkpoint is not None)

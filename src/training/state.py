@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
+from src.data.facts import check_order
 from src.training import amp
 from src.weights import checkpoint
 from src.weights.loading import set_parameters
@@ -91,12 +92,14 @@ def find_checkpoint(resume: str, train_dir):
     return None, 0
 
 
-def restore(cell, path, steps: int) -> None:
+def restore(cell, path, steps: int, class_names) -> None:
     """Set every parameter of the training cell, including momenta and step count, from a checkpoint of the same run.
 
-    Raises InputError if names or shapes differ, or the step count is not `steps`.
+    Raises InputError if names or shapes differ, the step count is not `steps`, or the data has the classes in another
+    order.
     """
-    values = checkpoint.read(path, "--resume").arrays
+    values, _, facts = checkpoint.read(path, "--resume")
+    check_order(facts.get("class_names", ()), f"--resume {path}", class_names, "the data of this run")
     own = {parameter.name: parameter for _, parameter in cell.parameters_and_names()}
     if amp.DROPPED in values and amp.DROPPED not in own:
         raise InputError(f"--resume {path}: was trained with another --loss_scale_type or --drop_overflow_update")

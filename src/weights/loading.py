@@ -9,6 +9,7 @@ from src.weights import checkpoint
 from src.weights.manifest import check_sha256
 from src.weights.names import BACKBONE, CLASSIFIER, Translation, misfits, shorten, translate
 
+OTHER_CLASSES = "; its classifier is of other classes, or of another order (--filter_weight leaves it out)"
 RGB_STEM = ("; its stem expects red green blue but gets blue green red, as in the published recipe "
             "(convert_resnet101.py swaps its input channels)")
 
@@ -82,7 +83,7 @@ def check_finite(where: str, weights: dict, allowed: bool) -> None:
                                  "an earlier checkpoint (--allow_nonfinite accepts it)")
 
 
-def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = False) -> str:
+def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = False, class_names=()) -> str:
     """Load a ResNet-101 backbone or a complete network, distinguished by their names, into a training cell.
 
     The stem is loaded unchanged, as in the published recipe; convert_resnet101.py can swap its input channels.
@@ -91,9 +92,10 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
         cell: MindSpore cell whose parameters have the names of a checkpoint.
         filter_weight: do not load the classifier of a complete network, so that num_classes may differ.
         allow_nonfinite: accept NaN and infinity.
+        class_names: of the training data, for the summary.
 
     Returns:
-        A summary for the console.
+        A summary for the console, with what may be wrong.
 
     Raises:
         InputError: a name or shape does not fit; then nothing has been loaded.
@@ -110,6 +112,9 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
     left = set(own) - set(wanted)
     rest = "the new classifier" if left == set(CLASSIFIER) else f"{len(left)} left"
     said = f"{path}: {source.title}, {len(wanted)} parameters loaded, {rest} as initialised"
+    theirs = list(found.facts.get("class_names", class_names))
+    if source.whole and not filter_weight and class_names and theirs != list(class_names):
+        said += OTHER_CLASSES
     return said + (RGB_STEM if (said_order(found) or source.channels) == "rgb" else "")
 
 
