@@ -1,5 +1,6 @@
 """The engines compared on real pictures, the errors of each, and the three lines of Python."""
 import importlib.util
+import re
 import sys
 import weakref
 
@@ -80,6 +81,9 @@ def test_three_lines_of_python(pictures, trained_file, exported):
         class_map = segment(model, pictures[0])
         assert class_map.shape == pictures[0].shape[:2] and class_map.dtype == np.uint8
         assert class_map.max() < model.num_classes == len(model.facts["class_names"]) == 6
+    for wrong, what in ((None, "NoneType"), (pictures[0][..., 0], "uint8 (")):
+        with pytest.raises(InputError, match=re.escape(f"segment: a picture is a (H, W, 3) uint8 array, not {what}")):
+            segment(model, wrong)
     inputs = np.random.default_rng(0).standard_normal((2, 3, 65, 65)).astype(np.float32)
     probs = model.predict(inputs)
     assert probs.shape == (2, 6, 65, 65) and probs.dtype == np.float32 and np.allclose(probs.sum(1), 1, atol=1e-5)

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import eval as evaluation
+from src.evaluation.metrics import ConfusionMatrix
+from src.evaluation.results import warn_of_unpredicted
 from src.weights.checkpoint import read, write
 from tests.conftest import ROOT, TINY, entries
 
@@ -148,3 +150,13 @@ def test_default_result_file_is_in_the_working_folder(options, shell, tmp_path):
 def test_a_result_that_cannot_be_written(options, run):
     result = run(evaluation.main, *options, "--result_file", "/dev/null/r.json")
     assert result.code == 2 and "/dev/null/r.json: cannot be written: /dev/null is not a folder" in result.err
+
+
+def test_classes_that_are_never_predicted_are_told(capfd):
+    matrix = ConfusionMatrix(3, 255)
+    matrix.counts[:] = [[5, 0, 0], [2, 0, 0], [1, 0, 0]]
+    warn_of_unpredicted(matrix, ("ground", "cat", "dog"))
+    assert "never predicted: cat, dog (2 of the 3 classes in the masks)" in capfd.readouterr().err
+    matrix.counts[:] = [[5, 0, 1], [0, 1, 0], [0, 0, 0]]
+    warn_of_unpredicted(matrix, ("ground", "cat", "dog"))
+    assert capfd.readouterr().err == "", "what no mask holds is not missed"

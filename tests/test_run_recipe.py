@@ -17,7 +17,7 @@ from tests.test_launch import alive, hear_signals
 SMALL = "num_classes: 6\ncrop_size: 65\nbatch_size: 4\ndevice_target: CPU\n"
 STAGES = {"s16_r1": ("s16_aug_train", "deeplab_v3_tiny_s16"), "s8_r1": ("s8_aug_train", "deeplab_v3_tiny_s8"),
           "s8_r2": ("s8_voc_train", "deeplab_v3_tiny_s8")}
-EVALUATIONS = {"s16_eval": 77.37, "s8_eval": 78.84, "s8_multiscale_eval": 79.70, "s8_multiscale_flip_eval": 79.89}
+EVALUATIONS = ("s16_eval", "s8_eval", "s8_multiscale_eval", "s8_multiscale_flip_eval")
 
 
 def small(source, folder):
@@ -70,11 +70,12 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
     for stage, before in (("s8_r1", "s16_aug_train/ckpt/deeplab_v3_tiny_s16"),
                           ("s8_r2", "s8_aug_train/ckpt/deeplab_v3_tiny_s8")):
         assert f"{tmp_path / before}-1_3.ckpt: complete network" in logs[stage], "the last checkpoint is handed over"
-    table = result.out[result.out.index("beside the published"):]
+    table = result.out[result.out.index("== mIoU in percent"):]
+    assert "published" in table
     rows = [line for line in table.splitlines() if line.startswith("deeplab_v3_tiny")]
-    for (folder, published), row in zip(EVALUATIONS.items(), rows):
+    for folder, row in zip(EVALUATIONS, rows):
         found = json.loads((tmp_path / folder / "eval_result.json").read_text())
-        assert f"{100 * found['mean_iou']:.2f}" in row and f"{published:.2f}" in row
+        assert f"{100 * found['mean_iou']:.2f}" in row
     assert len(rows) == 4
     for folder, stage in (("s16_eval", "s16_aug_train"), ("s8_eval", "s8_voc_train")):
         found = json.loads((tmp_path / folder / "eval_result.json").read_text())
@@ -82,7 +83,7 @@ def test_three_stages_the_evaluations_that_are_missing_and_the_table(command, re
 
     again = shell(*command, **environment)
     assert again.code == 0 and again.out.count(" is finished: ") == 7, again
-    assert again.out[again.out.index("beside the published"):] == table
+    assert again.out[again.out.index("== mIoU in percent"):] == table
     (tmp_path / "s8_eval/eval_result.json").unlink()
     rest = shell(*command, "--dry-run", **environment)
     assert rest.out.count(" is finished: ") == 6 and "scripts/run_eval_s8.sh" in rest.out
@@ -114,7 +115,7 @@ def test_the_recipe_of_atlas_a2_has_two_stages(drawn, evaluated, shell, tmp_path
                    drawn / "voc_val_lst.txt", DEVICE_TARGET="CPU", RANK_SIZE="2", RECIPES=str(folder),
                    RANK_TABLE_FILE="")
     assert result.code == 0, result.out[-3000:] + result.err
-    assert not (tmp_path / "s8_voc_train").exists()
+    assert not (tmp_path / "s8_voc_train").exists() and "--published" not in result.out
     for stage, scale in (("s16_aug_train", 3072), ("s8_aug_train", 2048)):
         options = yaml.safe_load((tmp_path / stage / "ckpt/config.yaml").read_text())
         assert (options["amp_level"], options["jit_level"], options["loss_scale"]) == ("O2", "O2", scale)

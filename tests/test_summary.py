@@ -3,10 +3,11 @@ import json
 
 import pytest
 
+from src.data.labels import CLASSES
 from src.tools import summary
 
 RESULT = {"network": "deeplab_v3_s8", "output_stride": 8, "engine": "onnxruntime",
-          "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
+          "class_names": list(CLASSES), "settings": {"scales": [0.5, 0.75, 1.0, 1.25, 1.75], "flip": True},
           "mean_iou": 0.5, "pixel_accuracy": None, "images_per_s": 1.5}
 
 
@@ -16,6 +17,8 @@ def test_rows_and_published_figures(tmp_path, run):
     assert result.code == 0 and result.out.splitlines()[2].split() == [
         "deeplab_v3_s8", "onnxruntime", "5", "yes", "50.00", "79.89", "-", "1.50"]
     assert "79.89" not in run(summary.main, tmp_path / "a.json").out
+    (tmp_path / "a.json").write_text(json.dumps(RESULT | {"class_names": ["road", "other"]}))
+    assert "79.89" not in run(summary.main, "--published", tmp_path / "a.json").out, "of other pictures"
 
 
 @pytest.mark.parametrize("text, part", [

@@ -13,7 +13,7 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from src.console import RunError, progress
+from src.console import InputError, RunError, progress
 from src.device import cores
 from src.evaluation.letterbox import Settings, letterbox, letterbox_size, normalise
 from src.evaluation.metrics import ConfusionMatrix
@@ -187,7 +187,13 @@ def segment(model, image: np.ndarray, tile: Optional[Tile] = None) -> np.ndarray
     Args:
         model: of src.models.model.open_model.
         tile: src.evaluation.tiles.Tile() for a large picture in windows, at full resolution.
+
+    Raises InputError for anything else than a picture, such as the None of cv2.imread for a missing file.
     """
+    if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"segment: a picture is a (H, W, 3) uint8 array, not {what}; cv2.imread returns None for a "
+                         "file that is missing or no picture")
     settings = Settings(model.crop_size, batch_size=1, mean=model.mean, std=model.std, tile=tile)
     return next(Segmenter(model.predict, settings).run([image], lambda image: (image, None))).maps[0]
 

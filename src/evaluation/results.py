@@ -4,10 +4,13 @@ import math
 import os
 import time
 
+import numpy as np
+
 from src.claims import claim_file
-from src.console import InputError, RunError, progress, styled
+from src.console import InputError, RunError, number_of, progress, styled, warn
 from src.evaluation.metrics import FIGURES
 from src.files import check_output, write_whole
+from src.foreign import printable
 
 OPTION = "--result_file"
 
@@ -70,6 +73,15 @@ def write_figures(config, pairs: list, matrix, labels, table, about: dict) -> No
     if table:
         table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))
         print(f"figures of each picture written to {config.per_image_file}")
+
+
+def warn_of_unpredicted(matrix, names) -> None:
+    """Warn of classes of the truth that are nowhere predicted, as where a network has not learnt anything yet."""
+    missed = [name for name, truth, found in zip(names, matrix.truth, matrix.found) if truth and not found]
+    if missed:
+        held = number_of(np.count_nonzero(matrix.truth), "class")
+        warn(f"never predicted: {printable(', '.join(missed), 300)} ({len(missed)} of the {held} in the masks); "
+             "docs/troubleshooting.md says what to try if the network learns nothing")
 
 
 def check_scored(matrix, ignore_label: int) -> None:

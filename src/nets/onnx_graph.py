@@ -6,7 +6,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from src.nets.architecture import PREFIX, Architecture, Block, Conv
 
-OPSET, IR_VERSION = 18, 9    # from 18 on Resize has axes, so that only height and width need a size
+OPSET, IR_VERSION = 13, 7    # the lowest whose Resize needs no other input than the size; old converters read no higher
 DTYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
 
 
@@ -104,24 +104,30 @@ def head(graph: Graph, x: str, architecture: Architecture) -> str:
     return convolve(graph, x, architecture.classifier, relu=False)
 
 
+def size_of_output(graph: Graph, logits: str, height_axis: int) -> str:
+    """(N, C, H, W) int64: N and C of the logits, H and W of the input, where they begin at `height_axis`."""
+    ends = [graph.constant(f"axis_{axis}", np.array([axis], np.int64)) for axis in (0, 2, height_axis, height_axis + 2)]
+    maps = graph.node("Slice", [graph.node("Shape", [logits], "logits_shape"), *ends[:2]], "maps")
+    area = graph.node("Slice", [graph.node("Shape", ["image"], "image_shape"), *ends[2:]], "area")
+    return graph.node("Concat", [maps, area], "size", axis=0)
+
+
 def probabilities(graph: Graph, logits: str, size: str) -> str:
-    """Logits (N, C, h, w) -> probabilities (N, C, H, W) at the `size` (H, W): bilinear with aligned corners, softmax.
+    """Logits (N, C, h, w) -> probabilities at the `size` (N, C, H, W): bilinear with aligned corners, softmax.
 
     Softmax is written as single nodes: for axis 1 ONNX Runtime's operator transposes there and back, which takes 150 ms
     with the resizing for a 513x513 picture on two cores; these six nodes take 21.
     """
     axis = graph.constant("class_axis", np.array([1], np.int64))
-    x = graph.node("Resize", [logits, "", "", size], "logits", mode="linear", axes=[2, 3],
+    x = graph.node("Resize", [logits, "", "", size], "logits", mode="linear",
                    coordinate_transformation_mode="align_corners")
-    x = graph.node("Sub", [x, graph.node("ReduceMax", [x, axis], "highest", keepdims=1)], "below_highest")
+    x = graph.node("Sub", [x, graph.node("ReduceMax", [x], "highest", axes=[1], keepdims=1)], "below_highest")
     x = graph.node("Exp", [x], "exp")
     return graph.node("Div", [x, graph.node("ReduceSum", [x, axis], "sum", keepdims=1)], "probs")
 
 
-def prepare(graph: Graph, x: str, input_type: str, input_format: str, mean, std) -> tuple:
-    """The input as normalised float32 NCHW, and the name of its size (H, W) int64."""
-    first = 2 if input_format == "NCHW" else 1
-    size = graph.node("Shape", [x], "size", start=first, end=first + 2)
+def prepare(graph: Graph, x: str, input_type: str, input_format: str, mean, std) -> str:
+    """The input as normalised float32 NCHW."""
     if input_format == "NHWC":
         x = graph.node("Transpose", [x], "nchw", perm=[0, 3, 1, 2])
     if input_type == "uint8":
@@ -130,7 +136,7 @@ def prepare(graph: Graph, x: str, input_type: str, input_format: str, mean, std)
         x = graph.node("Sub", [x, graph.constant("mean", np.float32(mean).reshape(shape))], "centred")
         factor = (1 / np.asarray(std, np.float64)).astype(np.float32).reshape(shape)
         x = graph.node("Mul", [x, graph.constant("factor", factor)], "normalised")
-    return x, size
+    return x
 
 
 def build_graph(architecture: Architecture, weights: dict, input_type="float32", input_format="NCHW", batch=None,
@@ -146,12 +152,14 @@ def build_graph(architecture: Architecture, weights: dict, input_type="float32",
         half: float16 from the normalised picture to the logits; resizing and softmax stay float32.
     """
     graph = Graph(weights, np.float16 if half else np.float32)
-    x, size = prepare(graph, "image", input_type, input_format, mean, std)
+    x = prepare(graph, "image", input_type, input_format, mean, std)
     if half:
         x = graph.node("Cast", [x], "half", to=TensorProto.FLOAT16)
     x = head(graph, backbone(graph, x, architecture, side), architecture)
     if half:
         x = graph.node("Cast", [x], "whole", to=TensorProto.FLOAT)
+    size = (graph.constant("size", np.array([batch, architecture.num_classes, side, side], np.int64)) if batch and side
+            else size_of_output(graph, x, input_format.index("H")))
     probabilities(graph, x, size)
     area = [side or "height", side or "width"]
     shape = [3, *area] if input_format == "NCHW" else [*area, 3]

@@ -9,6 +9,7 @@ from src.console import InputError, run_program
 from src.drawing.style import percent
 
 # The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
+VOC_CLASSES = 21
 PUBLISHED = {(16, 1, False): 77.37, (8, 1, False): 78.84, (8, 5, False): 79.70, (8, 5, True): 79.89}
 
 
@@ -34,7 +35,8 @@ def format_summary(results: list, published: bool = False) -> str:
         settings, network = result["settings"], result["network"]
         scales = "tiled" if result.get("tiled") else len(settings["scales"])
         mode = (result.get("output_stride"), scales, settings["flip"])
-        zoo = [f"{PUBLISHED[mode]:.2f}" if mode in PUBLISHED else "-"] if published else []
+        is_published = mode in PUBLISHED and len(result.get("class_names", ())) == VOC_CLASSES
+        zoo = [f"{PUBLISHED[mode]:.2f}" if is_published else "-"] if published else []
         rows.append((network, result.get("engine", "-"), str(mode[1]), "yes" if mode[2] else "no",
                      percent(result["mean_iou"]), *zoo, percent(result["pixel_accuracy"]),
                      f"{result['images_per_s']:.2f}"))
