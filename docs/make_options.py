@@ -12,8 +12,9 @@ HEAD = """# Options
 Every option in `default_config.yaml`, from which `python docs/make_options.py` generates this page. A recipe
 (`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set, a
 checkpoint or an exported file replaces a default too. On the command line you may override stored values, except the
-number of classes, the data set's ignored label and the network: a difference there is an error. The programs in
-`src/tools` and the C++ program have a few more options. `python train.py --help` prints the options of one program.
+number of classes, the data set's ignored label and the network: a difference there is an error. Every program also takes
+`--debug`, which shows the traceback of an error. The programs in `src/tools` and the C++ program have a few more
+options. `python train.py --help` prints the options of one program.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
 give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
@@ -48,11 +49,11 @@ def limits(option) -> str:
 
 def row(option) -> str:
     default = " ".join(map(str, option.default)) if option.is_list else str(option.default)
-    typed = {program: option.spelled(program) for program in option.programs if program != "all"}
+    typed = {program: option.spelled(program) for program in option.programs}
     title = next(iter(typed.values()), f"--{option.name}")
     programs = ", ".join(program if name == title else f"{program} (`{name}`)" for program, name in typed.items())
     rule = limits(option)
-    cells = [f"`{title}`", f"`{default}`" if default else "", programs or "all",
+    cells = [f"`{title}`", f"`{default}`" if default else "", programs,
              option.help.replace("|", "\\|") + (f" ({rule})" if rule else "")]
     return "| " + " | ".join(cells) + " |"
 

@@ -10,16 +10,12 @@ EPILOG = ("Defaults are those of default_config.yaml; a recipe replaces them, th
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser with one-line errors; --help is as wide as the terminal, at most 100 columns, 80 without a terminal.
+    """Parser with one-line errors; --help is as wide as the terminal, at most 100 columns, 80 without a terminal."""
 
-    Args:
-        adds_debug: False where --debug is among the options that the caller adds.
-    """
-
-    def __init__(self, *args, adds_debug: bool = True, **kwargs):
+    def __init__(self, *args, **kwargs):
         super().__init__(*args, allow_abbrev=False, formatter_class=help_layout, **kwargs)
-        if adds_debug:    # src.console looks at it
-            self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        self.add_argument("--debug", action="store_const", const=True, default=argparse.SUPPRESS,
+                          help="show the traceback of an error")    # src.console looks at it
 
     def error(self, message):
         raise InputError(f"{self.prog}: {printable(message, 400)} (see --help)")
@@ -35,7 +31,7 @@ def make_parser(program: str, description: str, options: list) -> Parser:
     typed = [option.spelled(program) for option in options]
     usage = "".join(f"{name} ... " for name in typed if not name.startswith("--")) + "[--option value ...]"
     parser = Parser(program + ".py", usage="%(prog)s " + usage, description=description, epilog=EPILOG,
-                    argument_default=argparse.SUPPRESS, adds_debug=False)
+                    argument_default=argparse.SUPPRESS)
     parser.add_argument("--config_path", metavar="FILE", action="append",
                         help="recipe: YAML file of options that replace the defaults; of several the last one wins")
     groups = {}

@@ -143,7 +143,7 @@ def nearest(name: str, names) -> str:
 
 def own_options(program: str) -> dict:
     """The options that `program` takes, by name."""
-    return {name: option for name, option in read_options().items() if {program, "all"} & set(option.programs)}
+    return {name: option for name, option in read_options().items() if program in option.programs}
 
 
 def parse_args(program: str, description: str, argv=None):
@@ -179,7 +179,7 @@ def parse_args(program: str, description: str, argv=None):
             if name in own:    # a recipe may serve several programs
                 values[name], given[name] = value, f"{name} {as_text(value)} of {path}"
     for name, value in vars(typed).items():
-        if name != "config_path":
+        if name in own:
             spelled = own[name].spelled(program)
             values[name] = check_value(dataclasses.replace(own[name], name=spelled.lstrip("-")), value, spelled)
             given[name] = f"{spelled} {as_text(values[name])}"

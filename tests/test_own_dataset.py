@@ -21,6 +21,7 @@ QUICKER = {
     "convert_resnet101.py": TINY_NET,
     "run_standalone_train.sh": f"{TINY_NET} --crop_size 65 --train_epochs 1 --batch_size 4",
     "run_eval_s16.sh": f"{TINY_NET} --batch_size 2",
+    "train.py": "--crop_size 65 --train_epochs 1 --batch_size 4", "eval.py": "",
     "export.py": "",
     "predict.py": "",
 }
@@ -99,7 +100,9 @@ def test_every_command(tmp_path, shell):
             make_foreign_network(work / "deeplab_v3_s16.ckpt")
         line = re.sub("(?<= )/data/", shlex.quote(f"{tmp_path}/data/"), command)
         line = line.replace("python ", f"{sys.executable} {ROOT}/")
-        line = line.replace("scripts/", f"{ROOT}/scripts/").replace("s16-200_10", "tiny_s16-1_1")
+        line = line.replace("scripts/", f"{ROOT}/scripts/").replace("deeplab_v3_s16-200_10",
+                                                                                  "deeplab_v3_tiny_s16-1_1")
+        line = line.replace("tiny_s16-200_10", "tiny_s16-1_1")
         result = shell("bash", "-c", f"{line} {QUICKER[program]}", cwd=work, timeout=300)
         assert result.code == 0, (command, result)
         seen.append(program)

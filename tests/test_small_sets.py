@@ -176,10 +176,9 @@ def test_evaluations_since_the_best_decide(tmp_path, capsys, scores, since):
 
 
 def test_losses_with_dice_are_chosen_by_the_option():
-    from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss, WithDice
+    from src.loss.loss import SoftmaxCrossEntropyLoss, WithDice
     from src.training.model import make_loss
-    for more, kind in (([], SoftmaxCrossEntropyLoss), (["--ohem", "0.7"], BalancedCrossEntropyLoss)):
-        assert type(make_loss(parse_args("train", "", more), Labels(6, 255, ()))) is kind
-        loss = make_loss(parse_args("train", "", [*more, "--dice", "0.3"]), Labels(6, 9, ()))
-        assert type(loss) is WithDice and type(loss.cross_entropy) is kind and loss.weight == 0.3
-        assert loss.dice.ignore_label == loss.cross_entropy.ignore_label == 9
+    assert type(make_loss(parse_args("train", "", []), Labels(6, 255, ()))) is SoftmaxCrossEntropyLoss
+    loss = make_loss(parse_args("train", "", ["--ohem", "0.7", "--dice", "0.3"]), Labels(6, 9, ()))
+    assert type(loss) is WithDice and loss.weight == 0.3 and loss.cross_entropy.hard_above
+    assert loss.dice.ignore_label == loss.cross_entropy.ignore_label == 9

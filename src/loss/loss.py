@@ -16,26 +16,8 @@ def log_probabilities(logits):
 class SoftmaxCrossEntropyLoss(nn.Cell):
     """Mean cross entropy of logits (N, C, H, W) float and labels (N, H, W) integer -> float32 scalar.
 
-    Pixels labelled ignore_label are left out of both sum and count; a batch with no other pixels gives 0.
-    Log-softmax and negative log-likelihood use class numbers, so no one-hot array of N * C * H * W values is made.
-    """
-
-    def __init__(self, ignore_label=255):
-        super().__init__()
-        self.ignore_label = ignore_label
-
-    def construct(self, logits, labels):
-        labels = ops.cast(labels, mstype.int32).reshape(-1)    # (N * H * W,)
-        total = ops.nll_loss(log_probabilities(logits), labels, ignore_index=self.ignore_label, reduction="sum")
-        counted = ops.cast(labels != self.ignore_label, mstype.float32).sum()
-        return total / ops.maximum(counted, 1.0)
-
-
-class BalancedCrossEntropyLoss(nn.Cell):
-    """Cross entropy with a weight for each class, over all pixels or the hard ones; shapes as above.
-
-    The mean is a weighted one, sum(weight * loss) / sum(weight), as in PyTorch, so weights change the classes'
-    shares and not the size of the loss.
+    sum(weight * loss) / sum(weight) as in PyTorch, over the pixels that count; a batch without any gives 0. No one-hot
+    array of N * C * H * W values is made.
 
     Args:
         ignore_label: label of pixels that do not count.
@@ -52,23 +34,22 @@ class BalancedCrossEntropyLoss(nn.Cell):
         self.weights = None if class_weights is None else Tensor(np.asarray(class_weights, np.float32))
 
     def construct(self, logits, labels):
-        labels = ops.cast(labels, mstype.int32).reshape(-1, 1)    # (N * H * W, 1)
+        scores, labels = log_probabilities(logits), ops.cast(labels, mstype.int32).reshape(-1)    # (N * H * W,)
+        if self.hard_above is not None:
+            labels = self.hard(ops.stop_gradient(scores), labels)
         counted = labels != self.ignore_label
-        labels = ops.select(counted, labels, ops.zeros_like(labels))
-        loss = -ops.gather_elements(log_probabilities(logits), 1, labels)    # (N * H * W, 1)
         share = ops.cast(counted, mstype.float32)
         if self.weights is not None:
-            share = share * ops.gather(self.weights, labels, 0)
-        if self.hard_above is not None:
-            share = share * self.hard(ops.stop_gradient(loss), counted)
-        return (loss * share).sum() / ops.maximum(share.sum(), 1e-6)
+            share = share * ops.gather(self.weights, ops.select(counted, labels, ops.zeros_like(labels)), 0)
+        total = ops.nll_loss(scores, labels, self.weights, self.ignore_label, "sum")
+        return total / ops.maximum(share.sum(), 1e-6)
 
-    def hard(self, loss, counted):
-        """1.0 for the pixels that count, else 0.0; (N * H * W, 1) float32."""
-        ranked = ops.select(counted, loss, ops.fill(mstype.float32, loss.shape, -1.0)).reshape(-1)
-        hardest, _ = ops.topk(ranked, min(self.min_kept, ranked.shape[0]))
+    def hard(self, scores, labels):
+        """The labels; ignore_label at the pixels that are too easy."""
+        loss = ops.nll_loss(scores, labels, None, self.ignore_label, "none")    # 0 where ignored
+        hardest, _ = ops.topk(loss, min(self.min_kept, loss.shape[0]))
         least = ops.minimum(hardest[-1], self.hard_above)    # the easiest pixel that still counts
-        return ops.cast(loss >= least, mstype.float32)
+        return ops.select(loss >= least, labels, ops.full_like(labels, self.ignore_label))
 
 
 class DiceLoss(nn.Cell):

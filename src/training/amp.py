@@ -2,7 +2,7 @@
 
 As published for Ascend: float16 throughout but for the loss (O3), a fixed scale, and a step that overflows trains like
 any other. The Ascend 910 saturates, so one overflow is harmless there; Atlas A2 and GPUs compute inf and NaN, which the
-optimizer would write into the weights. LossScaledStep leaves such steps out.
+optimizer would write into the weights. With drop_overflow_update such steps are skipped.
 """
 import math
 
@@ -49,8 +49,8 @@ def drops(config) -> bool:
 
 
 def optimizer_scale(config) -> float:
-    """The optimizer's divisor of the gradients: the scale with MindSpore's plain step; 1 with LossScaledStep, which
-    divides itself."""
+    """The optimizer's divisor of the gradients: the scale with MindSpore's plain step; 1 where steps can be skipped,
+    for that cell divides itself."""
     return 1.0 if drops(config) else config.loss_scale
 
 

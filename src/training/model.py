@@ -7,7 +7,7 @@ from mindspore import nn
 
 from src.data.class_weights import class_weights
 from src.data.labels import Labels
-from src.loss.loss import BalancedCrossEntropyLoss, SoftmaxCrossEntropyLoss, WithDice
+from src.loss.loss import SoftmaxCrossEntropyLoss, WithDice
 from src.nets.architecture import PREFIX
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
 from src.nets.net_factory import (
@@ -81,16 +81,9 @@ def parameter_groups(parameters: list, prefix: str, rates: np.ndarray) -> list:
 
 
 def make_loss(config, labels: Labels):
-    """The loss of the options: cross entropy, plain or balanced, and the Dice loss beside it."""
-    loss = make_cross_entropy(config, labels)
-    return WithDice(loss, config.dice, labels.ignore_label) if config.dice else loss
-
-
-def make_cross_entropy(config, labels: Labels):
-    """Plain cross entropy, or the balanced one; says the weights."""
+    """The loss of the options: cross entropy, and the Dice loss beside it; says the class weights."""
     weights = class_weights(config.class_weights, config.data_file, labels)
-    if weights is None and not config.ohem:
-        return SoftmaxCrossEntropyLoss(labels.ignore_label)
     if weights is not None:
         print("class weights: " + " ".join(f"{weight:.4g}" for weight in weights))
-    return BalancedCrossEntropyLoss(labels.ignore_label, weights, config.ohem, config.ohem_min_kept)
+    loss = SoftmaxCrossEntropyLoss(labels.ignore_label, weights, config.ohem, config.ohem_min_kept)
+    return WithDice(loss, config.dice, labels.ignore_label) if config.dice else loss
