@@ -12,9 +12,10 @@ HEAD = """# Options
 Every option in `default_config.yaml`, from which `python docs/make_options.py` generates this page. A recipe
 (`--config_path FILE`) replaces defaults, and the command line replaces both. A value stored with a data set, a
 checkpoint or an exported file replaces a default too. On the command line you may override stored values, except the
-number of classes, the data set's ignored label and the network: a difference there is an error. Every program also takes
-`--debug`, which shows the traceback of an error. The programs in `src/tools` and the C++ program have a few more
-options. `python train.py --help` prints the options of one program.
+number of classes, the data set's ignored label and the network: a difference there is an error.
+
+Every program also takes `--debug`, which shows the traceback of an error. The programs in `src/tools` and the C++
+program have a few more options. `python train.py --help` prints the options of one program.
 
 A flag may stand alone or be followed by True or False. For a list, repeat the option (`--scales=0.5 --scales=0.75`) or
 give several values (`--scales 0.5 0.75`). An unknown option is an error that suggests the nearest one, or the
