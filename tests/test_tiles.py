@@ -33,8 +33,13 @@ def window_probs(windows, side=33):
     return np.stack(found)
 
 
+def weight_of(place, length, side):
+    """Of a window's pixel along an axis: its distance to the nearer border of the window."""
+    return min(place + 1, side - place) if length > side else 1
+
+
 def plain_average(image, side, overlap):
-    """The average over all windows, (C, H, W), of loops as mmsegmentation's slide mode has them."""
+    """The weighted average over all windows, (C, H, W), of loops as mmsegmentation's slide mode has them."""
     height, width = image.shape[:2]
     stride = max(1, round(side * (1 - overlap)))
     sums, count = np.zeros((CLASSES, height, width)), np.zeros((height, width))
@@ -43,8 +48,10 @@ def plain_average(image, side, overlap):
             bottom, right = min(row * stride + side, height), min(column * stride + side, width)
             top, left = max(bottom - side, 0), max(right - side, 0)
             probs = window_probs([image[top:bottom, left:right]], side)[0]
-            sums[:, top:bottom, left:right] += probs[:, :bottom - top, :right - left]
-            count[top:bottom, left:right] += 1
+            weight = np.outer([weight_of(place, height, side) for place in range(bottom - top)],
+                              [weight_of(place, width, side) for place in range(right - left)])
+            sums[:, top:bottom, left:right] += probs[:, :bottom - top, :right - left] * weight
+            count[top:bottom, left:right] += weight
     return sums / count
 
 

@@ -1,7 +1,8 @@
 """Large pictures in windows of the crop size: where the windows lie, and their probabilities averaged in strips.
 
-The windows are those of mmsegmentation's slide mode: equal steps, the last one shifted inwards. It sums the
-probabilities of the complete picture; here only those of a strip are in memory, as wide as one row of windows.
+The windows are those of mmsegmentation's slide mode: equal steps, the last one shifted inwards. It averages them and
+sums the probabilities of the complete picture. Here a window counts most in its middle, as in nnU-Net (Isensee et al.
+2021), or straight edges would show where windows meet; and only a strip is in memory, as wide as one row of windows.
 """
 import math
 from dataclasses import dataclass
@@ -38,12 +39,19 @@ def starts(length: int, side: int, overlap: float) -> list:
     return [*range(0, length - side, step), max(0, length - side)]
 
 
-def cover(firsts: list, side: int, length: int) -> np.ndarray:
-    """How many of the windows cover each pixel, (length,) float32."""
-    counts = np.zeros(length, np.float32)
+def fade(firsts: list, side: int) -> np.ndarray:
+    """Weight of each pixel of a window along an axis, (side,) float32: its distance to the nearer border of the window;
+    1 where there is only one window."""
+    rising = np.arange(1, side + 1, dtype=np.float32)
+    return np.minimum(rising, rising[::-1]) / side if len(firsts) > 1 else np.ones(side, np.float32)
+
+
+def cover(firsts: list, weight: np.ndarray, length: int) -> np.ndarray:
+    """Sum of the weights of the windows that cover each pixel, (length,) float32."""
+    total = np.zeros(length, np.float32)
     for first in firsts:
-        counts[first:first + side] += 1
-    return counts
+        total[first:first + len(weight)] += weight[:length - first]
+    return total
 
 
 def strips(image: np.ndarray, predict, side: int, tile: Tile, most: int):
@@ -81,7 +89,9 @@ def averaged(image: np.ndarray, predict, side: int, overlap: float, most: int):
     the windows that cover them. The array is valid until the next one is asked for."""
     height, width = image.shape[:2]
     tops, lefts = starts(height, side, overlap), starts(width, side, overlap)
-    down, across, sums = cover(tops, side, height), cover(lefts, side, width), None
+    fades = fade(tops, side), fade(lefts, side)
+    down, across, sums = cover(tops, fades[0], height), cover(lefts, fades[1], width), None
+    weight = np.outer(*fades)
     for top, below in zip(tops, [*tops[1:], height]):
         for number in range(0, len(lefts), most):
             some = lefts[number:number + most]
@@ -90,7 +100,9 @@ def averaged(image: np.ndarray, predict, side: int, overlap: float, most: int):
                 sums = np.zeros((probs.shape[1], min(side, height), width), np.float32)
             for left, one in zip(some, probs):
                 window = sums[:, :, left:left + side]
-                window += one[:, :window.shape[1], :window.shape[2]]
+                rows, columns = window.shape[1:]
+                for plane, probability in zip(window, one):
+                    plane += probability[:rows, :columns] * weight[:rows, :columns]
         step = below - top
         done = sums[:, :step]
         done /= np.outer(down[top:below], across)
