@@ -2,7 +2,6 @@
 
 A run goes on when its console closes: see outlive_console and src/signals.py.
 """
-import contextlib
 import errno
 import io
 import os
@@ -11,10 +10,9 @@ import sys
 
 from tqdm import tqdm
 
-from src.signals import INTERRUPTED, Stopped, hear_signals, ignore_signals
+from src.signals import ENDING, INTERRUPTED, Stopped, hear_signals, ignore_signals
 
 OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)    # no bug, and they may name no file
-ENDING = contextlib.ExitStack()    # what a run gives back when it ends, however it does; see src/claims.py
 STYLES = {"error": "1;31", "warning": "1;33", "strong": "1"}    # red, yellow, bold
 
 

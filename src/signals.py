@@ -3,11 +3,13 @@
 MindSpore handles SIGINT itself while a graph runs, and turns it into SIGTERM. So SIGINT is blocked before any other
 thread starts (threads inherit this), and one thread only waits for it.
 """
+import contextlib
 import os
 import signal
 import sys
 import threading
 
+ENDING = contextlib.ExitStack()    # what a run gives back when it ends, however it does; see src/claims.py
 INTERRUPTED = 130    # exit code after Ctrl-C, as shells give it
 RELAY = getattr(signal, "SIGRTMIN", None)    # carries SIGINT from that thread to the main one
 
@@ -31,12 +33,37 @@ def hear_signals() -> None:
             signal.signal(signum, stop)
     if RELAY and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        signal.signal(RELAY, lambda _, frame: signal.getsignal(signal.SIGINT)(signal.SIGINT, frame))
+        signal.signal(RELAY, interrupt)
         threading.Thread(target=wait_for_ctrl_c, args=[threading.get_ident()], daemon=True).start()
 
 
-def stop(signum, _) -> None:
+def stop(signum, frame) -> None:
+    if is_importing(frame):
+        end_now(f"ended by {signal.Signals(signum).name}", 128 + signum)
     raise Stopped(signum)
+
+
+def interrupt(_, frame) -> None:
+    if is_importing(frame):
+        end_now("interrupted", INTERRUPTED)
+    signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
+
+
+def is_importing(frame) -> bool:
+    """Whether a module is being imported. An exception raised there is taken for a failed import, or leaves half a C
+    extension, at which Python hangs when it ends."""
+    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+def end_now(text: str, code: int) -> None:
+    """End the process without returning to what it does."""
+    ENDING.close()
+    with contextlib.suppress(OSError, RuntimeError):    # a closed console; print may be what the signal interrupts
+        os.write(2, f"{text}\n".encode())
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def wait_for_ctrl_c(main_thread: int) -> None:

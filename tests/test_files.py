@@ -170,7 +170,7 @@ def test_overlays_that_cannot_be_written_do_not_lose_the_result(evaluation, run,
         raise RunError("--overlay_dir: cannot be written (No space left on device)")
     monkeypatch.setattr(overlays, "write_picture", full)
     result = run(*evaluation, "--result_file", tmp_path / "r.json", "--overlay_dir", tmp_path / "drawn")
-    assert result.code == 1 and result.err.count("\n") == 1 and "No space left" in result.err
+    assert result.code == 1 and result.err.count("error: ") == 1 and "No space left" in result.err
     assert json.loads((tmp_path / "r.json").read_text())["images"] == 6
 
 

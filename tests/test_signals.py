@@ -31,6 +31,16 @@ def main(argv):
             aside.write_text("half")
             print("waiting", flush=True)
             time.sleep(60)
+    elif what == "import":
+        sys.path.insert(0, os.getcwd())
+        try:
+            import slow
+        except BaseException as error:    # as C extensions do
+            raise ImportError("initialization failed") from error
+    elif what == "pool":
+        from src.data.workers import in_processes
+        for _ in in_processes(time.sleep, [0.01] * 8 + [0.02] * 5000, 2):
+            print("waiting", flush=True)
     elif what == "deaf":
         signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))    # print may be what it interrupts
         print("waiting", flush=True)
@@ -71,6 +81,26 @@ def test_the_table_of_exit_codes_is_what_programs_do(tmp_path):
     assert set(found.values()) == set(table)
     assert found == {"done": 0, "run": 1, "input": 2, "saved": 75, "SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}
     assert "Ctrl-C" in table[130] and "--resume auto" in table[75]
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_during_an_import_is_no_failed_import(signum, code, tmp_path):
+    (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
+    process = program("import", tmp_path)
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.count("\n")) == (code, 1), err
+
+
+@pytest.mark.parametrize("signum, code", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_the_group_ends_the_workers_too(signum, code, tmp_path):
+    """As `timeout`, a scheduler or a closing terminal sends it."""
+    process = program("pool", tmp_path, start_new_session=True)
+    assert process.stdout.readline() == "waiting\n"
+    os.killpg(process.pid, signum)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err.count("\n")) == (code, 1), err
 
 
 def test_ignored_signals_stay_ignored(tmp_path):
