@@ -1,4 +1,7 @@
-"""List files: a line "image mask" for each pair, paths relative to data_root."""
+"""List files: a line "image mask" for each pair, paths relative to data_root.
+
+Names in them may be anything, so os.path looks for the files: Path.exists raises for names that are too long.
+"""
 import hashlib
 import os
 import re
@@ -124,7 +127,7 @@ def without_slashes(pairs: list, data_root, path) -> list:
 
     def relative(name: str) -> str:
         bare = name.lstrip("/")
-        if name == bare or os.path.exists(name) or not Path(data_root, bare).exists():
+        if name == bare or os.path.exists(name) or not os.path.exists(Path(data_root, bare)):
             return name
         taken.append(name)
         return bare
@@ -139,21 +142,21 @@ def check_encoding(pairs: list, data_root, path) -> None:
     """Raises InputError where a name finds a file only when its bytes are read in another encoding. GBK text may be
     valid UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
-        if not name.isascii() and not Path(data_root, name).exists():
+        if not name.isascii() and not os.path.exists(Path(data_root, name)):
             data = os.fsencode(name)
             for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
-                if Path(data_root, data.decode(code, "replace")).exists():
+                if os.path.exists(Path(data_root, data.decode(code, "replace"))):
                     raise InputError(f"list file {path}: is {code.upper()} text, and the files have names in UTF-8; "
                                      f"save it as UTF-8 (iconv -f {code.upper()} -t UTF-8)")
 
 
 def check_files(pairs: list, data_root, data_lst) -> None:
     """Raises InputError with the first missing file of `pairs` and the number of missing files."""
-    missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
+    missing = [path for pair in pairs for path in pair if not os.path.isfile(Path(data_root, path))]
     if not missing:
         return
     path = Path(data_root, missing[0])
-    if path.exists():
+    if os.path.exists(path):
         raise InputError(f"{path}: is {kind_of_file(path.stat().st_mode)}, not a file, though {data_lst} lists it")
     root = "begins with a slash, so --data_root is not used" if path.is_absolute() and missing[0][:1] == "/" else (
         "paths are relative to --data_root")
@@ -196,7 +199,7 @@ def write_list(root: Path, name: str, pairs: list) -> str:
     for pair in pairs:
         for path in pair:
             check_name(path)
-        if not (root / pair.image).is_file():
+        if not os.path.isfile(root / pair.image):
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
     content = "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape")
     write_whole(root / name, content)

@@ -118,7 +118,7 @@ def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
                          "folder, --overwrite replaces it")
     for mask, owner in owners.items():
         image = images.get(mask)
-        if (isinstance(image, Path) and not owner.startswith(EMBEDDED) and Path(root, owner).is_file()
+        if (isinstance(image, Path) and not owner.startswith(EMBEDDED) and os.path.isfile(root / owner)
                 and owner != listed(image, root)):
             raise InputError(f"{root / mask}: is the mask of {owner} from an earlier run; --val_images and --val_masks "
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")

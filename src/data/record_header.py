@@ -3,6 +3,7 @@
 The header is read without MindSpore.
 """
 import json
+import os
 from pathlib import Path
 
 from src.console import InputError
@@ -44,7 +45,7 @@ def facts_in_record(data_file) -> dict:
     """
     facts, shards = read_description(data_file)
     for shard in shards:
-        if shard.is_file() and read_description(shard)[0].get("build") != facts["build"]:
+        if os.path.isfile(shard) and read_description(shard)[0].get("build") != facts["build"]:
             raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
     facts.pop("seen", None)
     return check_facts(facts, data_file) if "num_classes" in facts else {}
