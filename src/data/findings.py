@@ -144,8 +144,7 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     wrong = [int(n) for n in np.flatnonzero(summary.pixels) if n >= labels.num_classes and n != labels.ignore_label]
     hidden = summary.pixels[labels.ignore_label] / max(summary.pixels.sum(), 1)
     if wrong:
-        found.append(Finding("value", name, source, f"value {wrong[0]} is neither a class (0 to "
-                             f"{labels.num_classes - 1}) nor ignore_label {labels.ignore_label}"))
+        found.append(Finding("value", name, source, labels.no_class(wrong[0])))
     if len(present) < 2:
         found.append(Finding("one_class", name, source, one_class_detail(present, summary, labels)))
     if are_grays(present):

@@ -29,8 +29,11 @@ class Labels(NamedTuple):
         wrong = ((low, ignored - 1), (max(low, ignored + 1), 255))    # inclusive ranges
         if any(first <= last and cv2.countNonZero(cv2.inRange(mask, first, last)) for first, last in wrong):
             value = mask[(mask >= low) & (mask != ignored)].min()
-            raise InputError(f"{name}: mask value {value} is neither a class (0 to {low - 1}) nor "
-                             f"ignore_label {ignored}; {hint}")
+            raise InputError(f"{name}: mask {self.no_class(value)}; {hint}")
+
+    def no_class(self, value: int) -> str:
+        """Error text for a value that is neither a class nor ignore_label."""
+        return f"value {value} is neither a class (0 to {self.num_classes - 1}) nor ignore_label {self.ignore_label}"
 
 
 def count_values(mask: np.ndarray) -> np.ndarray:

@@ -202,10 +202,15 @@ def decode_mask(data: bytes, name) -> np.ndarray:
     without an error). Raises InputError for colour or 16-bit masks and for damaged files.
     """
     with open_mask(data, name) as mask:
-        if mask.mode not in CLASS_MODES:
-            raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
-                             "src/data/get_dataset_lst.py --images --masks writes such")
-        return upright(np.array(mask), mask)
+        return numbers_of(mask, name)
+
+
+def numbers_of(mask: Image.Image, name) -> np.ndarray:
+    """The pixels of an opened mask as decode_mask returns them. Raises InputError where they are no 8-bit numbers."""
+    if mask.mode not in CLASS_MODES:
+        raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
+                         "src/data/get_dataset_lst.py --images --masks writes such")
+    return upright(np.array(mask), mask)
 
 
 def open_mask(data: bytes, name) -> Image.Image:
