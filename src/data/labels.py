@@ -72,6 +72,11 @@ def check_names(names: list, num_classes: int, source) -> None:
             raise InputError(f"{source}: the class name {shown(name)} occurs twice")
 
 
+def unnamed(num_classes: int) -> list:
+    """Names for classes that have none."""
+    return [f"class_{number}" for number in range(num_classes)]
+
+
 def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:
     """Labels with names from the lines of the text file `path`, else `known`, else VOC's for 21 classes,
     else class_0, ...
@@ -83,5 +88,5 @@ def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Label
         names = tuple(read_lines(path, "--class_names"))
         check_names(names, num_classes, f"--class_names {path}")
     if len(names) != num_classes:
-        names = CLASSES if num_classes == len(CLASSES) else tuple(f"class_{n}" for n in range(num_classes))
+        names = CLASSES if num_classes == len(CLASSES) else tuple(unnamed(num_classes))
     return Labels(num_classes, ignore_label, names)
