@@ -133,8 +133,8 @@ def read_shape(element, number: int, labels: list, image: str) -> Shape:
     if element.tag not in READERS:
         raise InputError(f"{place}: a shape of type {shown(element.tag)} has no area to learn; known types are "
                          f"{', '.join(READERS)}; delete it, or draw a polygon")
-    kind, data = READERS[element.tag](element, place)
-    return Shape(kind, label, data, name)
+    kind, part = READERS[element.tag](element, place)
+    return Shape(kind, label, [part], name)
 
 
 def read_polygon(element, place: str) -> tuple:
@@ -142,7 +142,7 @@ def read_polygon(element, place: str) -> tuple:
         points = [[float(side) for side in point.split(",")] for point in element.get("points", "").split(";") if point]
     except ValueError:
         raise InputError(f"{place}: its points are not pairs of numbers; draw it again") from None
-    return "parts", [to_points(points, place, 3)]
+    return "area", to_points(points, place, 3)
 
 
 def read_box(element, place: str) -> tuple:
@@ -153,7 +153,7 @@ def read_box(element, place: str) -> tuple:
     angle = np.radians(to_points([[*degrees, 0]], place, 1)[0, 0])
     centre = corners.mean(0)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])    # y points down
-    return "parts", [to_points((corners - centre) @ turn + centre, place, 4)]
+    return "area", to_points((corners - centre) @ turn + centre, place, 4)
 
 
 def read_mask(element, place: str) -> tuple:

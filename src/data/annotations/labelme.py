@@ -98,8 +98,8 @@ def read_shape(shape, number: int, file: str) -> Shape:
     points = to_points(shape.get("points"), f"{file}, {place}", least)
     if most and len(points) > most:
         raise InputError(f"{file}, {place}: {len(points)} points, but a {kind_of} has {most}; draw it again")
-    data = read_mask(shape.get("mask"), points, f"{file}, {place}") if kind == "png" else points
-    return Shape(kind, label, data, place)
+    part = read_mask(shape.get("mask"), points, f"{file}, {place}") if kind == "png" else points
+    return Shape(kind, label, [part], place)
 
 
 def read_mask(text, points: np.ndarray, place: str) -> Png:
