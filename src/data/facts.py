@@ -70,8 +70,8 @@ def write_facts(root: Path, facts: dict, lists=None) -> None:
     lists = {**lists_written(root), **written}
     text = yaml.safe_dump({**facts, **({"lists": lists} if lists else {})}, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
-    shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
-    print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
+    names = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
+    print(f"{root / FILE}: {facts['num_classes']} classes ({names}), {facts['ignore_label']} is ignored")
 
 
 def facts_beside(list_file, data_root="") -> tuple:
