@@ -13,7 +13,8 @@ import pytest
 from src.console import InputError
 from src.data import jpeg, pictures
 from src.data.labels import Labels
-from src.data.pictures import decode_image, decode_mask, decode_pair, header_size, limit_pixels, read_bytes
+from src.data.pictures import decode_image, decode_mask, decode_pair, header_size, limit_pixels
+from src.files import read_bytes
 from tests import foreign
 
 LABELS = Labels(21, 255, ())

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, number_of, warn
-from src.files import check_input, check_output, kind_of_file, write_whole
-from src.foreign import reason
+from src.files import check_output, kind_of_file, read_bytes, write_whole
 
 BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
@@ -25,7 +24,7 @@ class Pair(NamedTuple):
 
 def read_text(path, what: str) -> str:
     """A text file in UTF-8. Raises InputError for a missing file, and for another encoding, with its name."""
-    data = read_plain(path, what)
+    data = read_bytes(path, what)
     try:
         return data.decode("utf-8-sig")    # some editors write a byte order mark
     except UnicodeDecodeError:
@@ -40,7 +39,7 @@ def read_lines(path, what: str) -> list:
 def read_names(path, what: str) -> str:
     """A file of file names, like read_text. Names need not be UTF-8: other bytes become Python's surrogates, which
     open() understands. Raises InputError for a file that is not text."""
-    return decode_names(read_plain(path, what), f"{what} {path}")
+    return decode_names(read_bytes(path, what), f"{what} {path}")
 
 
 def decode_names(data: bytes, where: str) -> str:
@@ -48,15 +47,6 @@ def decode_names(data: bytes, where: str) -> str:
     if b"\0" in data or data[:2] in UTF16:
         raise InputError(f"{where}: {encoding_hint(data)}")
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-
-
-def read_plain(path, what: str) -> bytes:
-    """The content of a regular file. Raises InputError."""
-    check_input(path, what)
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{what} {path}: {reason(error)}") from None
 
 
 def encoding_hint(data: bytes) -> str:
@@ -187,7 +177,7 @@ def check_lists(paths, written: dict, overwrite: bool) -> None:
     """
     for path in paths:
         check_output(path)
-        content = read_plain(path, "list file") if path.exists() and not overwrite else b""
+        content = read_bytes(path, "list file") if path.exists() and not overwrite else b""
         if content and hashlib.sha256(content).hexdigest() != written.get(path.name):
             raise InputError(f"{path}: exists, and is not as this program wrote it (edited, another's or "
                              "damaged); --overwrite replaces it, or move it away")

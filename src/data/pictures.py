@@ -11,8 +11,7 @@ from src.console import InputError
 from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
-from src.files import check_input
-from src.foreign import reason
+from src.files import read_bytes
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
@@ -40,17 +39,6 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def size_text(array: np.ndarray) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
-
-
-def read_bytes(path) -> bytes:
-    """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
-    check_input(path)
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {reason(error)}") from None
-    except MemoryError:
-        raise InputError(f"{path}: too large for the free memory") from None
 
 
 def header_size(data: bytes):

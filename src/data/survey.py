@@ -12,9 +12,10 @@ import numpy as np
 from src.console import InputError, progress
 from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names
 from src.data.labels import HINT, Labels, count_values
-from src.data.pictures import check_headers, check_sizes, decode_image, numbers_of, open_mask, read_bytes, size_text
+from src.data.pictures import check_headers, check_sizes, decode_image, numbers_of, open_mask, size_text
 from src.data.workers import in_threads
 from src.drawing.palette import palette
+from src.files import read_bytes
 
 THUMB = 32    # side of the gray thumbnails that are compared
 SQUARE = np.ones((3, 3), np.uint8)
