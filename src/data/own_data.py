@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from src.claims import claim_file
-from src.console import InputError, number_of, progress, warn
+from src.console import InputError, number_of, progress
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
@@ -24,20 +24,20 @@ from src.data.facts import (
     read_class_names,
     write_facts,
 )
-from src.data.findings import Finding, file_key, judge, judge_both, summary_of, tell
-from src.data.folders import GRAY, PICTURES, find_files
+from src.data.findings import Finding, judge, judge_both, tell
+from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
 from src.data.mask_values import read_mask
+from src.data.matching import contains, files_of, listed, match
 from src.data.pictures import check_sizes, decode_image, png_bytes
 from src.data.splits import split_names
+from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable, shown
 
-MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # lossless formats: JPEG would change class numbers
-EMBEDDED = f"{GRAY}_pictures"    # folder for the pictures in labelme's files
 LISTS = ("train_lst.txt", "val_lst.txt")
 EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats with another extension
 
@@ -49,58 +49,6 @@ class Job(NamedTuple):
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
-
-
-def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
-    """Relative path without `suffix` and extension -> file, sorted. Files without the suffix are ignored, those whose
-    real paths are in `others`, and what an earlier run wrote in the folder.
-
-    Raises InputError for two files of one name, and if no file has the suffix.
-    """
-    if not Path(folder).is_dir():
-        raise InputError(f"--{option} {folder}: no such folder")
-    files = {}
-    for path in find_files(folder, endings):
-        place = path.relative_to(folder)
-        name = place.with_suffix("").as_posix()
-        if (not name.endswith(suffix) or place.parts[0] in (GRAY, EMBEDDED)
-                or others and os.path.realpath(path) in others):
-            continue
-        name = name[:len(name) - len(suffix)]
-        if name in files:
-            raise InputError(f"--{option}: {files[name]} and {path} have the same name")
-        files[name] = path
-    if suffix and not files:
-        raise InputError(f"--{option} {folder}: no file name (without extension) ends in '{suffix}'")
-    return files
-
-
-def contains(folder, other) -> bool:
-    """Whether `other` is the folder itself or lies inside it."""
-    folder = os.path.realpath(folder)
-    return os.path.commonpath([folder, os.path.realpath(other)]) == folder
-
-
-def match(images: dict, masks: dict, folders: tuple) -> list:
-    """Names that have a picture and a mask; warns of the others. Raises InputError if none has both."""
-    names = [name for name in images if name in masks]
-    if not names:
-        first = next(iter(masks), "")
-        suffix = next((first[len(name):] for name in images if first.startswith(name)), "")
-        hint = f"; here with --mask_suffix {suffix}" if suffix else ""
-        raise InputError(f"--masks {folders[1]}: no mask ({' '.join(MASKS)}) has the name of a picture in "
-                         f"{folders[0]}; a mask has the name of its picture; the extension may differ{hint}")
-    for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
-        left = [path for name, path in one.items() if name not in other]
-        if left:
-            warn(f"{len(left)} {what} left out, such as {left[0]}")
-    return names
-
-
-def listed(path, root: Path) -> str:
-    """A path for the lists in `root`: relative if it is inside `root`, else absolute."""
-    path = os.path.abspath(path)
-    return os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
 
 
 def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
@@ -128,7 +76,7 @@ def convert(job: Job, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
-    Returns (Pair of paths, absolute for a picture outside `root`, Look with what findings.summary_of needs).
+    Returns (Pair of paths, absolute for a picture outside `root`, Look with what summary_of needs).
     """
     data = image_bytes(job.image)
     name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from src.console import InputError
 from src.data.facts import check_facts
-from src.data.findings import Summary
+from src.data.summary import Summary
 
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 
@@ -52,5 +52,5 @@ def facts_in_record(data_file) -> dict:
 
 
 def summary_in_record(data_file):
-    """The findings.Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
+    """The Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
     return Summary.from_json(read_description(data_file)[0].get("seen"))
