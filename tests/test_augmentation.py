@@ -208,7 +208,7 @@ def test_published_draws_stay(data_file, monkeypatch, options):
 
 
 def test_without_the_options_samples_are_what_the_published_draws_make(data_file):
-    from src.data.pictures import decode_pair
+    from src.data.masks import decode_pair
     transform = TrainingTransform(3, LABELS, AUGMENTATION)
     for record in list(SampleOrder(data_file, 3))[:6]:
         place = np.empty((3, 65, 65), np.uint8), np.empty((65, 65), np.uint8), np.empty(1, np.int32)

@@ -6,7 +6,7 @@ from src.console import InputError
 from src.data.annotations.outlines import CocoFile, write_labelme
 from src.data.annotations.reader import read_annotations
 from src.data.labels import CLASSES
-from src.data.pictures import decode_mask
+from src.data.masks import decode_mask
 from tests.annotation_files import only_mask, picture, rectangle
 
 

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data.pictures import decode_image, decode_mask
+from src.data.masks import decode_mask
+from src.data.pictures import decode_image
 from src.data.transforms import Draw, draw_transform, resize_mask_window, resize_window, scaled_size, train_transform
 from tests.conftest import SHARED, empty_pair
 

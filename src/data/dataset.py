@@ -11,8 +11,8 @@ import numpy as np
 from src.console import InputError
 from src.data.augmentation import augment, draw_extra
 from src.data.labels import Labels
+from src.data.masks import decode_pair
 from src.data.mindrecord import count_samples, read_records
-from src.data.pictures import decode_pair
 from src.data.transforms import draw_transform, train_transform
 from src.device import cores
 

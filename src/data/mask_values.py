@@ -7,7 +7,8 @@ from PIL import Image
 
 from src.console import InputError
 from src.data.annotations.label_map import LabelMap
-from src.data.pictures import check_headers, open_mask, upright
+from src.data.masks import check_headers, open_mask
+from src.data.pictures import upright
 from src.files import read_bytes
 
 NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numbers

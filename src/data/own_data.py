@@ -29,8 +29,9 @@ from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
 from src.data.mask_values import read_mask
+from src.data.masks import check_sizes
 from src.data.matching import contains, files_of, listed, match
-from src.data.pictures import check_sizes, decode_image, png_bytes
+from src.data.pictures import decode_image, png_bytes
 from src.data.splits import split_names
 from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended

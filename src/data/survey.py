@@ -12,7 +12,8 @@ import numpy as np
 from src.console import InputError, progress
 from src.data.findings import KINDS, Finding, gray_levels, judge, judge_names
 from src.data.labels import HINT, Labels, count_values
-from src.data.pictures import check_headers, check_sizes, decode_image, numbers_of, open_mask, size_text
+from src.data.masks import check_headers, check_sizes, numbers_of, open_mask
+from src.data.pictures import decode_image, size_text
 from src.data.summary import Summary, file_key
 from src.data.workers import in_threads
 from src.drawing.palette import palette

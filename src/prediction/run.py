@@ -11,7 +11,8 @@ from src.console import InputError, number_of, progress, warn
 from src.data.facts import check_classes
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
-from src.data.pictures import decode_image, limit_pixels, read_pair
+from src.data.masks import read_pair
+from src.data.pictures import decode_image, limit_pixels
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings

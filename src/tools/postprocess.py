@@ -9,7 +9,7 @@ from src.config import parse_args
 from src.console import InputError, counted, run_program
 from src.data.facts import facts_beside, labels_of
 from src.data.lists import Pair, read_list
-from src.data.pictures import check_headers, decode_mask
+from src.data.masks import check_headers, decode_mask
 from src.evaluation.letterbox import letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
