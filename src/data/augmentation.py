@@ -52,18 +52,18 @@ def recolour(image: np.ndarray, extra: Extra) -> np.ndarray:
     return image
 
 
-def blend(image: np.ndarray, level: float, factor: float) -> np.ndarray:
+def mix(image: np.ndarray, level: float, factor: float) -> np.ndarray:
     """factor * image + (1 - factor) * level, looked up."""
     table = np.rint(np.clip(factor * LEVELS + (1 - factor) * level, 0, 255))
     return cv2.LUT(image, table.astype(np.uint8))
 
 
 def adjust_brightness(image, factor):
-    return blend(image, 0, factor)
+    return mix(image, 0, factor)
 
 
 def adjust_contrast(image, factor):
-    return blend(image, cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0], factor)
+    return mix(image, cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0], factor)
 
 
 def adjust_saturation(image, factor):

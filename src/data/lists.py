@@ -159,7 +159,7 @@ def format_pair(pair: Pair) -> str:
     return separator.join(pair) + "\n"
 
 
-def check_name(path) -> None:
+def check_list_name(path) -> None:
     """Raises InputError for a path that a line of a list file cannot hold: with a tab, a line end, or a blank at either
     end."""
     text = str(path)
@@ -188,7 +188,7 @@ def write_list(root: Path, name: str, pairs: list) -> str:
     Returns its SHA-256."""
     for pair in pairs:
         for path in pair:
-            check_name(path)
+            check_list_name(path)
         if not os.path.isfile(root / pair.image):
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
     content = "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape")

@@ -49,7 +49,7 @@ def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--lab
     return labels.astype(np.uint8)
 
 
-def read_mask(image: Path, mask: Path, table, option: str) -> np.ndarray:
+def read_classes(image: Path, mask: Path, table, option: str) -> np.ndarray:
     """class_map of a file; the headers are compared first, so that a mask of another size is not decoded."""
     data = read_bytes(mask)
     check_headers((read_bytes(image), data), (image, mask))

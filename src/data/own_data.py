@@ -28,7 +28,7 @@ from src.data.findings import Finding, judge, judge_both, tell
 from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
-from src.data.mask_values import read_mask
+from src.data.mask_values import read_classes
 from src.data.masks import check_sizes
 from src.data.matching import contains, files_of, listed, match
 from src.data.pictures import decode_image, png_bytes
@@ -43,7 +43,7 @@ LISTS = ("train_lst.txt", "val_lst.txt")
 EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats with another extension
 
 
-class Job(NamedTuple):
+class Conversion(NamedTuple):
     """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors."""
 
     name: str    # relative path without extension, separated by /
@@ -52,7 +52,7 @@ class Job(NamedTuple):
     draw: Callable
 
 
-def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
+def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
     """Raises InputError where `root` cannot be written into, its lists are edited or of other pictures, or a mask there
     is of another picture of an earlier run, whose lists would pair it with the wrong mask from now on."""
     if root.exists() and not os.access(root, os.W_OK):
@@ -73,7 +73,7 @@ def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
-def convert(job: Job, root: Path) -> tuple:
+def convert(job: Conversion, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
@@ -135,8 +135,8 @@ def jobs_of_masks(places: list, config) -> tuple:
         masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
         images = files_of(folder, PICTURES, f"{start}images", config.image_suffix,
                           set(map(os.path.realpath, masks.values())) if contains(folder, mask_folder) else ())
-        jobs += [Job(prefix + name, images[name], str(masks[name]),
-                     partial(read_mask, images[name], masks[name], table, option))
+        jobs += [Conversion(prefix + name, images[name], str(masks[name]),
+                            partial(read_classes, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
     return jobs, table.classes if table else []
 
@@ -167,8 +167,8 @@ def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
         classes = read_class_names(config.class_names)["class_names"]
     else:
         classes = in_known_order(classes, known, path, config.overwrite)
-    jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",
-                partial(item.draw, classes, config.ignore_label))
+    jobs = [Conversion(prefix + item.name, item.image, f"{annotations}, {item.name}",
+                       partial(item.draw, classes, config.ignore_label))
             for (prefix, *_, annotations), one in zip(places, found) for item in one.items]
     return jobs, classes
 
@@ -187,7 +187,7 @@ def find_root(places: list, config) -> Path:
     return Path(root)
 
 
-def report(counts: np.ndarray, labels: Labels) -> None:
+def print_shares(counts: np.ndarray, labels: Labels) -> None:
     """Print which classes the masks contain."""
     for number in np.flatnonzero(counts).tolist():
         share = f"{100 * counts[number] / counts.sum():.2f} %"
@@ -211,7 +211,7 @@ def make_own_lists(config) -> None:
     if not (config.class_names or config.overwrite):
         check_order(classes, config.labels or config.colors, known, root / FILE)
     sides = split_names([job.name for job in jobs], config)
-    check_targets(jobs, root, config.overwrite)
+    check_earlier_lists(jobs, root, config.overwrite)
     claim_file(root / FILE)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
@@ -220,7 +220,7 @@ def make_own_lists(config) -> None:
     facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
              facts_of_lists(config, root, whole.pixels, source, classes))
     labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
-    report(whole.pixels, labels)
+    print_shares(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     unmeasured = [Finding("unmeasured", "val", name, f"class {number}") for number, name in enumerate(labels.names)
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]

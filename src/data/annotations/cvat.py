@@ -11,7 +11,6 @@ from xml.parsers import expat
 import numpy as np
 
 from src.console import InputError
-from src.data import mask_values
 from src.data.annotations.coco import check_runs
 from src.data.annotations.item import (
     Annotations,
@@ -30,6 +29,7 @@ from src.data.annotations.label_map import LabelMap
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 from src.data.folders import PICTURES
 from src.data.labels import check_name
+from src.data.mask_values import read_classes
 
 LABELMAP = "labelmap.txt"
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
@@ -156,7 +156,7 @@ def read_box(element, place: str) -> tuple:
     return "area", to_points((corners - centre) @ turn + centre, place, 4)
 
 
-def read_mask(element, place: str) -> tuple:
+def read_runs(element, place: str) -> tuple:
     """Run lengths along the rows of the box left, top, width, height."""
     left, top, width, height = (whole(element.get(name), place) for name in ("left", "top", "width", "height"))
     to_size(width, height, place)
@@ -165,7 +165,7 @@ def read_mask(element, place: str) -> tuple:
     return "bitmap", Bitmap(check_runs(runs, width * height, place), left, top, width, height, False)
 
 
-READERS = {"polygon": read_polygon, "box": read_box, "mask": read_mask}
+READERS = {"polygon": read_polygon, "box": read_box, "mask": read_runs}
 
 
 def read_cvat_masks(path, images=None) -> Annotations:
@@ -219,4 +219,4 @@ def draw_colors(image: Path, mask: Path, colors: dict, classes, ignore_label: in
         raise InputError(f"{mask}: the class {shown(unknown[0])} of labelmap.txt is not among those of the data set; "
                          "add it to --class_names")
     numbers = {color: names[name] for color, name in colors.items()}
-    return mask_values.read_mask(image, mask, LabelMap({}, numbers, []), LABELMAP)
+    return read_classes(image, mask, LabelMap({}, numbers, []), LABELMAP)
