@@ -128,8 +128,8 @@ WITHOUT = """import sys
 from functools import partial
 from src.console import run_program
 from src.data import build_seg_data, workers
-from src.data.findings import Summary
-from src.data.pictures import read_pair
+from src.data.summary import Summary
+from src.data.masks import read_pair
 def check_pairs(pairs, labels, config):
     read = partial(decode, config.data_root, labels)
     list(workers.in_processes(read, pairs, config.workers))

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.prepare import Job, pairs, voc
 from src.data.labels import Labels
 from src.data.lists import Pair, format_pair, read_list
-from src.data.pictures import decode_mask, read_pair
+from src.data.masks import decode_mask, read_pair
 
 COLORS = {"record": "C0", "input": "C1", "evaluation": "C2"}
 UNITS = (("s", "s"), ("mb", "peak MB"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.prepare import Job, pairs, record, voc
 from src.data.labels import Labels
-from src.data.pictures import decode_mask
+from src.data.masks import decode_mask
 from src.evaluation.letterbox import Settings
 
 SCALES = (0.5, 2.0)

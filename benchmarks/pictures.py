@@ -9,7 +9,7 @@ from benchmarks.networks import keep, load_kept, open_side, torch_network
 from benchmarks.prepare import Job, onnx_file, pairs, voc
 from src.data.labels import Labels
 from src.data.lists import read_list
-from src.data.pictures import read_pair
+from src.data.masks import read_pair
 from src.evaluation.inference import evaluate
 from src.evaluation.letterbox import FIVE_SCALES, Settings, letterbox, letterbox_size
 from src.evaluation.metrics import ConfusionMatrix

@@ -35,14 +35,7 @@ def claim_folder(path, option: str = "", is_new: bool = False) -> None:
     where = f"{option} {path}".strip()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{where}: is a file, not a folder")
-    check_folder(folder, where)
-    is_new = is_new or not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{where}: cannot be made ({error.strerror})") from None
-    if is_new:
-        ENDING.callback(remove_empty, folder)    # runs after the lock in it is released: last registered, first called
+    make_folder(folder, where, is_new)
     claim(folder / NAME, where)
 
 
@@ -50,14 +43,20 @@ def claim_file(path, option: str = "") -> None:
     """Claim a file that will be written, as claim_folder does."""
     target = Path(os.path.realpath(path))
     where = f"{option} {path}".strip()
-    check_folder(target.parent, where)
-    if not target.parent.exists():
-        ENDING.callback(remove_empty, target.parent)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{where}: {target.parent} cannot be made ({error.strerror})") from None
+    make_folder(target.parent, where)
     claim(target.with_name(f".{target.name[:100]}{NAME}"), where)
+
+
+def make_folder(folder: Path, where: str, is_new: bool = False) -> None:
+    """Make a folder if it is missing; if it is new and still empty when this run ends, it is removed then."""
+    check_folder(folder, where)
+    is_new = is_new or not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{where}: {folder} cannot be made ({error.strerror})") from None
+    if is_new:
+        ENDING.callback(remove_empty, folder)    # runs after the lock in it is released: last registered, first called
 
 
 def claim(lock: Path, where: str) -> None:

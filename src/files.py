@@ -123,6 +123,18 @@ def check_input(path, option: str = "") -> None:
         raise InputError(f"{where}: is {kind_of_file(mode)}, not a file")
 
 
+def read_bytes(path, option: str = "") -> bytes:
+    """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
+    check_input(path, option)
+    where = f"{option} {path}".strip()
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{where}: {reason(error)}") from None
+    except MemoryError:
+        raise InputError(f"{where}: too large for the free memory") from None
+
+
 def kind_of_file(mode: int) -> str:
     """What a path is that is not a regular file, in words."""
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")

@@ -56,7 +56,7 @@ def localize(config):
     return dataclasses.replace(config, **changes)
 
 
-def job() -> str:
+def run_job() -> str:
     """An identifier that the ranks of one job on this server share: JOB_ID, or the process that started them."""
     if os.environ.get("JOB_ID"):
         return re.sub(r"[^\w.-]", "_", os.environ["JOB_ID"])
@@ -86,7 +86,7 @@ def private_folder() -> Path:
 def one_at_a_time():
     """Yield a file that one rank of the job holds at a time; the system releases it when the rank ends."""
     import fcntl  # Unix only, as ModelArts is; the programs run on Windows too
-    path = private_folder() / job()
+    path = private_folder() / run_job()
     try:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a+")
     except OSError as error:

@@ -85,6 +85,11 @@ def load_script(path):
     return module
 
 
+def empty_pair(crop_size):
+    """Arrays that a transform of training pictures writes to."""
+    return np.empty((3, crop_size, crop_size), np.uint8), np.empty((crop_size, crop_size), np.uint8)
+
+
 def fake_predict(inputs):
     """A network of three planes that depend on each pixel and on the mean of the input, as with image pooling."""
     mean = inputs.mean((2, 3), keepdims=True)

@@ -36,8 +36,10 @@ from src.data.facts import FILE, read_facts
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.mask_values import class_map
-from src.data.pictures import limit_pixels, read_bytes, read_pair
+from src.data.masks import read_pair
+from src.data.pictures import limit_pixels
 from src.data.record_header import facts_in_record
+from src.files import read_bytes
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
 from src.weights import checkpoint, formats

@@ -16,7 +16,7 @@ import numpy as np
 from src.console import InputError
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
-from src.data.pictures import read_pair
+from src.data.masks import read_pair
 from src.metadata import beside, read_beside
 
 CHUNK = 50

@@ -11,6 +11,7 @@ from src.data import dataset
 from src.data.augmentation import Extra, augment, draw_extra, recolour
 from src.data.dataset import Augmentation, SampleOrder, TrainingTransform
 from src.data.transforms import Draw, draw_transform, scaled_size, train_transform
+from tests.conftest import empty_pair
 from tests.test_dataset import AUGMENTATION, LABELS, batches
 
 FILL, USUAL = (104, 116, 124), (0.4, 0.4, 0.4, 0.1)
@@ -129,7 +130,7 @@ def test_rotation_against_the_long_way():
     for case in range(60):
         image, mask = coarse_pair(rng, *rng.integers(40, 300, 2))
         draw, angle = draw_transform(rng, *mask.shape, 129, 0.5, 2.0), float(rng.uniform(-180, 180))
-        pixels, labels = augment(image, mask, draw, Extra(angle), 129, FILL, 255)
+        pixels, labels = augment(image, mask, draw, Extra(angle), empty_pair(129), FILL, 255)
         long_pixels, long_labels = turned_long_way(image, mask, draw, angle, 129, 255)
         assert (labels == long_labels).mean() >= 0.97, (case, draw, angle)
         assert np.abs(pixels.astype(int) - long_pixels).mean() <= 2, (case, draw, angle)
@@ -142,8 +143,8 @@ def test_a_vanishing_angle_is_the_published_transform():
     for case in range(40):
         image, mask = coarse_pair(rng, *rng.integers(40, 300, 2))
         draw = draw_transform(rng, *mask.shape, 129, 0.5, 2.0)
-        turned = augment(image, mask, draw, Extra(1e-9), 129, FILL, 255)
-        plain = train_transform(image, mask, draw, 129, FILL, 255)
+        turned = augment(image, mask, draw, Extra(1e-9), empty_pair(129), FILL, 255)
+        plain = train_transform(image, mask, draw, empty_pair(129), FILL, 255)
         assert (turned[1] == plain[1]).mean() >= 0.96, (case, draw)    # the published grid of masks is half a pixel off
         assert np.abs(turned[0].astype(int) - plain[0]).mean() <= 1, (case, draw)
 
@@ -152,15 +153,16 @@ def test_a_corner_shows_what_the_picture_has_there():
     """A crop from the middle of a larger picture has no padding, however it is turned."""
     image = np.full((300, 300, 3), 50, np.uint8)
     for angle in (10.0, 45.0, -90.0):
-        pixels, labels = augment(image, np.ones((300, 300), np.uint8), Draw(1.0, 85, 85, True), Extra(angle), 129, FILL,
-                                 255)
+        pixels, labels = augment(image, np.ones((300, 300), np.uint8), Draw(1.0, 85, 85, True), Extra(angle),
+                                 empty_pair(129), FILL, 255)
         assert (pixels == 50).all() and (labels == 1).all()
 
 
 def test_padding_keeps_its_colour():
     image, mask = np.full((40, 60, 3), 200, np.uint8), np.zeros((40, 60), np.uint8)
     for angle in (0.0, 30.0):
-        pixels, labels = augment(image, mask, Draw(1.0, 0, 0, False), Extra(angle, brightness=0.5), 65, FILL, 255)
+        pixels, labels = augment(image, mask, Draw(1.0, 0, 0, False), Extra(angle, brightness=0.5),
+                                 empty_pair(65), FILL, 255)
         padding = cv2.erode((labels == 255).astype(np.uint8), np.ones((5, 5))) == 1
         assert (pixels[:, padding] == np.reshape(FILL, (3, 1))).all() and padding.any()
         assert (pixels[:, 15, 25] == 100).all()
@@ -171,8 +173,8 @@ def test_a_place_in_a_batch_is_written_and_nothing_else():
     image, mask = coarse_pair(rng, 90, 70)
     draw, extra = draw_transform(rng, 90, 70, 65, 0.5, 2.0), draw_extra(rng, USUAL, 30)
     images, masks = np.full((3, 3, 65, 65), 7, np.uint8), np.full((3, 65, 65), 7, np.uint8)
-    augment(image, mask, draw, extra, 65, FILL, 255, (images[1], masks[1]))
-    pixels, labels = augment(image, mask, draw, extra, 65, FILL, 255)
+    augment(image, mask, draw, extra, (images[1], masks[1]), FILL, 255)
+    pixels, labels = augment(image, mask, draw, extra, empty_pair(65), FILL, 255)
     assert np.array_equal(images[1], pixels) and np.array_equal(masks[1], labels)
     assert (images[::2] == 7).all() and (masks[::2] == 7).all()
 
@@ -206,7 +208,7 @@ def test_published_draws_stay(data_file, monkeypatch, options):
 
 
 def test_without_the_options_samples_are_what_the_published_draws_make(data_file):
-    from src.data.pictures import decode_pair
+    from src.data.masks import decode_pair
     transform = TrainingTransform(3, LABELS, AUGMENTATION)
     for record in list(SampleOrder(data_file, 3))[:6]:
         place = np.empty((3, 65, 65), np.uint8), np.empty((65, 65), np.uint8), np.empty(1, np.int32)
@@ -214,7 +216,7 @@ def test_without_the_options_samples_are_what_the_published_draws_make(data_file
         rng = np.random.default_rng([3, record.epoch, record.index])
         image, mask = decode_pair((record.data, record.label), ("", ""), LABELS, strict=False)
         draw = draw_transform(rng, *mask.shape, 65, 0.5, 2.0)
-        pixels, labels = train_transform(image, mask, draw, 65, FILL, 255)
+        pixels, labels = train_transform(image, mask, draw, empty_pair(65), FILL, 255)
         assert np.array_equal(place[0], pixels) and np.array_equal(place[1], labels)
         assert place[2] == rng.integers(2 ** 31)
 

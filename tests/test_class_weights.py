@@ -20,7 +20,7 @@ def test_median_frequency():
 
 def test_auto_reads_every_mask_of_the_training_set(drawn):
     from src.data.lists import read_list
-    from src.data.pictures import read_pair
+    from src.data.masks import read_pair
     masks = [read_pair(drawn, pair, SIX)[1] for pair in read_list(drawn / "voc_train_lst.txt")]
     weights = class_weights("auto", drawn / "train.mindrecord0", SIX)
     assert weights == pytest.approx(median_frequency_weights(masks, 6)) and weights[0] < 1 < weights[1:].max()

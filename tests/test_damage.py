@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from src.console import InputError
-from src.data import jpeg, pictures
+from src.data import jpeg, masks
 from src.data.labels import Labels
-from src.data.pictures import decode_image, decode_mask, decode_pair, header_size, limit_pixels, read_bytes
+from src.data.masks import decode_mask, decode_pair
+from src.data.pictures import decode_image, header_size, limit_pixels
+from src.files import read_bytes
 from tests import foreign
+from tests.conftest import ROOT
 
 LABELS = Labels(21, 255, ())
 SCENE = cv2.resize(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8), (400, 300),
@@ -80,8 +83,7 @@ def test_each_thread_gets_the_message_of_its_own_picture():
 
 def test_a_closed_stderr(shell, tmp_path):
     (tmp_path / "a.jpg").write_bytes(spoilt(encoded()))
-    root = os.path.dirname(os.path.dirname(os.path.abspath(pictures.__file__ + "/..")))
-    code = (f"import sys; sys.path.insert(0, {root!r}); from src.data.pictures import decode_image\n"
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r}); from src.data.pictures import decode_image\n"
             "try: decode_image(open('a.jpg', 'rb').read(), 'a.jpg')\nexcept Exception as error: print(error)")
     (tmp_path / "a.py").write_text(code)
     result = shell("bash", "-c", f"'{sys.executable}' a.py 2>&-")
@@ -150,7 +152,7 @@ def bomb(width, height):
 
 
 def test_sizes_are_compared_before_anything_is_decoded(monkeypatch):
-    monkeypatch.setattr(pictures, "decode_image", None)    # would fail
+    monkeypatch.setattr(masks, "decode_image", None)    # would fail
     with pytest.raises(InputError, match="^m: 9000x9000 but its picture a has 400x300"):
         decode_pair((encoded(), bomb(9000, 9000)), ("a", "m"), LABELS)
     with pytest.raises(InputError, match="^m: 60000x60000, 3600 megapixels"):

@@ -211,7 +211,7 @@ def test_records_of_other_programs_have_no_facts(pairs, tmp_path):
 
 def test_damaged_facts_in_a_record_are_named(tmp_path):
     facts = {"num_classes": 2, "class_names": ["a", "b\x1b[31m"], "build": "0"}
-    header = json.dumps({"schema": [{"desc": json.dumps(facts)}], "shard_addresses": ["../../r"]}).encode()
+    header = json.dumps({"schema": [{"desc": json.dumps(facts)}], "shard_addresses": ["../../r", "x" * 300]}).encode()
     (tmp_path / "r").write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(InputError, match="r: the class name .* holds a control character"):
         facts_in_record(tmp_path / "r")

@@ -7,9 +7,10 @@ from PIL import Image
 import train
 from src.console import InputError
 from src.data import build_seg_data, check_data
-from src.data.findings import Summary, cores, judge, judge_both, judge_names, tell
+from src.data.findings import cores, judge, judge_both, judge_names, tell
 from src.data.labels import Labels, count_values, make_labels
 from src.data.record_header import summary_in_record
+from src.data.summary import Summary
 from src.data.survey import is_blended, look_at, survey_list
 
 SIZE = (80, 96)

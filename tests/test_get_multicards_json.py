@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from src.foreign import shown
 from src.tools import get_multicards_json
 from src.tools.get_multicards_json import Place, read_table
 from tests.conftest import ROOT
@@ -122,11 +123,25 @@ def test_only_an_earlier_table_is_replaced_and_no_input(run, tmp_path):
     ('{"status": "completed", "server_list": [{"server_id": "a", "device": [{"device_id": "0", "rank_id": "1"}]}]}',
      "[1], not 0 to 0"),
     ('{"status": "completed", "server_list": [{"server_id": "a", "device": [{"device_id": "0", "rank_id": "0"},'
-     '{"device_id": "0", "rank_id": "1"}]}]}', "two ranks")])
+     '{"device_id": "0", "rank_id": "1"}]}]}', "two ranks"), ("[" * 100000, "RecursionError")])
 def test_bad_tables_are_named(table, part, run, tmp_path):
     (tmp_path / "t.json").write_text(table)
     result = run(get_multicards_json.main, "--merge", "t.json")
     assert result.code == 2 and "rank table t.json: " in result.err and part in result.err
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("key", ["rank_id", "device_id", "server_id", "device_ip"])
+@pytest.mark.parametrize("value", [["10.0.0.1"], {}, None, 1.5, True, -1, "a\nb"])
+def test_values_of_another_kind_are_named(key, value, legacy, run, tmp_path):
+    rank, server, device, ip = ({name: value if name == key else "0"}
+                                for name in ("rank_id", "server_id", "device_id", "device_ip"))
+    table = ({"group_list": [{"instance_list": [{**rank, **server, "devices": [{**device, **ip}]}]}]} if legacy else
+             {"server_list": [{**server, "device": [{**rank, **device, **ip}]}]})
+    (tmp_path / "t.json").write_text(json.dumps({"status": "completed", **table}))
+    result = run(get_multicards_json.main, "--merge", "t.json")
+    assert result.code == 2 and f"{key} {shown(value)} is not a" in result.err, result
+    assert "get_multicards_json.py writes one" in result.err and len(result.err.splitlines()) == 1
 
 
 def test_as_published_from_another_folder(shell, tmp_path):

@@ -11,6 +11,7 @@ from src.console import InputError
 from src.data import build_seg_data, check_data
 from src.data.folders import find_files
 from src.data.lists import Pair, check_files, read_list, read_text, write_list
+from src.prediction.sources import find_sources
 
 
 def write_pair(folder, image=b"a.jpg", mask=b"a.png", number=0):
@@ -131,6 +132,21 @@ def test_a_list_is_a_file(tmp_path):
     (tmp_path / "l.txt").write_text("pipe pipe\n")
     with pytest.raises(InputError, match="pipe: is a pipe, not a file, though .*l.txt lists it"):
         check_files(read_list(tmp_path / "l.txt"), tmp_path, "l.txt")
+
+
+def test_names_that_are_too_long_are_missing_files(tmp_path):
+    image, mask, longer = "a" * 140 + ".jpg", "a" * 140 + ".png", "ü" * 300 + ".jpg"
+    write_pair(tmp_path, image.encode(), mask.encode())
+    (tmp_path / "l.txt").write_text(f"{image} {mask}\n")    # the complete line would be too long for one name
+    assert find_sources([str(tmp_path / "l.txt")], "").pictures[0][:2] == (tmp_path / image, tmp_path / mask)
+    for root in ("", "/"):
+        (tmp_path / "l.txt").write_text(f"{root}{longer} {mask}\n")
+        with pytest.raises(InputError, match="ü.jpg: no such file, though .*l.txt lists it"):
+            check_files(read_list(tmp_path / "l.txt", tmp_path), tmp_path, "l.txt")
+        with pytest.raises(InputError, match="l.txt, line 1: .*ü.jpg: no such file in "):
+            find_sources([str(tmp_path / "l.txt")], "")
+    with pytest.raises(InputError, match="ü.jpg: no such file or folder"):
+        find_sources([longer], "")
 
 
 def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys):

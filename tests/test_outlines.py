@@ -6,7 +6,7 @@ from src.console import InputError
 from src.data.annotations.outlines import CocoFile, write_labelme
 from src.data.annotations.reader import read_annotations
 from src.data.labels import CLASSES
-from src.data.pictures import decode_mask
+from src.data.masks import decode_mask
 from tests.annotation_files import only_mask, picture, rectangle
 
 
@@ -28,8 +28,8 @@ def agree(kind, folder, labels, classes, ignored=255):
     """(name -> share of the pixels of its class map that come back, corners of all outlines)."""
     items = written(kind, folder, labels, classes, ignored)
     assert list(items) == sorted(labels)
-    parts = [part for item in items.values() for drawn in item.draw.args[2] if drawn.kind in ("polygon", "outlines")
-             for part in (drawn.data if drawn.kind == "outlines" else [drawn.data])]
+    parts = [part for item in items.values() for drawn in item.draw.args[2] if drawn.kind == "polygon"
+             for part in drawn.parts]
     shares = {name: np.mean(items[name].draw(classes, ignored) == one) for name, one in labels.items()}
     return shares, sum(map(len, parts))    # simplified: a person can correct them
 

@@ -16,7 +16,8 @@ from src.data.annotations.label_map import LabelMap
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.mask_values import class_map
-from src.data.pictures import limit, read_pair
+from src.data.masks import read_pair
+from src.data.pictures import limit
 from src.data.splits import split
 from tests.annotation_files import labelme, shape
 from tests.conftest import ROOT

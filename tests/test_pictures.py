@@ -9,7 +9,8 @@ from src.console import InputError
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair, read_list
 from src.data.mask_values import class_map
-from src.data.pictures import decode_image, decode_mask, read_pair
+from src.data.masks import decode_mask, read_pair
+from src.data.pictures import decode_image
 from src.drawing.palette import palette
 from tests.foreign import encoded, paletted
 

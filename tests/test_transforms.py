@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data.pictures import decode_image, decode_mask
+from src.data.masks import decode_mask
+from src.data.pictures import decode_image
 from src.data.transforms import Draw, draw_transform, resize_mask_window, resize_window, scaled_size, train_transform
-from tests.conftest import SHARED
+from tests.conftest import SHARED, empty_pair
 
 MEAN, STD = np.array([103.53, 116.28, 123.675]), np.array([57.375, 57.120, 58.395])
 
@@ -21,7 +22,7 @@ def test_published_transform(voc_sample):
         image = decode_image((voc / f"JPEGImages/{row['id']}.jpg").read_bytes(), row["id"])
         mask = decode_mask((voc / f"SegmentationClass/{row['id']}.png").read_bytes(), row["id"])
         draw = Draw(float(row["scale"]), int(row["offset_h"]), int(row["offset_w"]), row["flip"] == "1")
-        pixels, labels = train_transform(image, mask, draw, 257, np.rint(MEAN), 255)
+        pixels, labels = train_transform(image, mask, draw, empty_pair(257), np.rint(MEAN), 255)
         normalised = (pixels - MEAN[:, None, None]) / STD[:, None, None]
         assert np.abs(normalised - golden["image" + row["case"]].astype(float)).mean() <= 0.02, row
         assert (labels == golden["label" + row["case"]]).mean() >= 0.999, row
@@ -47,7 +48,7 @@ def test_only_the_window_is_computed_and_equals_the_complete_transform():
         image = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), (0, 0), 2)
         mask = rng.integers(0, 21, (height, width), dtype=np.uint8)
         draw = draw_transform(rng, height, width, 129, 0.5, 2.0)
-        pixels, labels = train_transform(image, mask, draw, 129, (104, 116, 124), 255)
+        pixels, labels = train_transform(image, mask, draw, empty_pair(129), (104, 116, 124), 255)
         whole_pixels, whole_labels = long_way(image, mask, draw, 129, 255)
         assert np.array_equal(labels, whole_labels), (case, draw)
         assert np.abs(pixels.astype(int) - whole_pixels).mean() <= 0.25, (case, draw)
@@ -78,9 +79,9 @@ def test_a_place_in_a_batch_gets_what_new_arrays_get():
         mask = rng.integers(0, 21, (height, width), dtype=np.uint8)
         for flip in (False, True):
             draw = draw_transform(rng, height, width, 65, 0.5, 2.0)._replace(flip=flip)
-            pixels, labels = train_transform(image, mask, draw, 65, (104, 116, 124), 255)
+            pixels, labels = train_transform(image, mask, draw, empty_pair(65), (104, 116, 124), 255)
             images, masks = np.full((3, 3, 65, 65), 7, np.uint8), np.full((3, 65, 65), 7, np.uint8)
-            train_transform(image, mask, draw, 65, (104, 116, 124), 255, (images[1], masks[1]))
+            train_transform(image, mask, draw, (images[1], masks[1]), (104, 116, 124), 255)
             assert np.array_equal(images[1], pixels) and np.array_equal(masks[1], labels)
             assert (images[::2] == 7).all() and (masks[::2] == 7).all()
             whole_pixels, whole_labels = long_way(image, mask, draw, 65, 255)

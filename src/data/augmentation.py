@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from src.data.transforms import Draw, empty_pair, scaled_size, train_transform
+from src.data.transforms import Draw, scaled_size, train_transform
 
 LEVELS = np.arange(256, dtype=np.float64)
 MARGIN = 2    # source pixels around a cut that bilinear sampling looks at
@@ -37,10 +37,10 @@ def draw_extra(rng: np.random.Generator, photometric, rotate: float) -> Extra:
     return Extra(angle, *(value + offset for value, offset in zip(neutral, colours)), tuple(rng.permutation(4)))
 
 
-def augment(image, mask, draw: Draw, extra: Extra, crop_size: int, fill, ignore_label: int, out=None) -> tuple:
+def augment(image, mask, draw: Draw, extra: Extra, out: tuple, fill, ignore_label: int) -> tuple:
     """train_transform, which says what the arguments are, with colours changed and turned by extra.angle."""
     transform = train_transform if not extra.angle else partial(rotated_transform, angle=extra.angle)
-    return transform(image, mask, draw, crop_size, fill, ignore_label, out, recolour=partial(recolour, extra=extra))
+    return transform(image, mask, draw, out, fill, ignore_label, recolour=partial(recolour, extra=extra))
 
 
 def recolour(image: np.ndarray, extra: Extra) -> np.ndarray:
@@ -52,18 +52,18 @@ def recolour(image: np.ndarray, extra: Extra) -> np.ndarray:
     return image
 
 
-def blend(image: np.ndarray, level: float, factor: float) -> np.ndarray:
+def mix(image: np.ndarray, level: float, factor: float) -> np.ndarray:
     """factor * image + (1 - factor) * level, looked up."""
     table = np.rint(np.clip(factor * LEVELS + (1 - factor) * level, 0, 255))
     return cv2.LUT(image, table.astype(np.uint8))
 
 
 def adjust_brightness(image, factor):
-    return blend(image, 0, factor)
+    return mix(image, 0, factor)
 
 
 def adjust_contrast(image, factor):
-    return blend(image, cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0], factor)
+    return mix(image, cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0], factor)
 
 
 def adjust_saturation(image, factor):
@@ -81,22 +81,22 @@ def adjust_hue(image, turn):
 CHANGES = ((adjust_brightness, 1), (adjust_contrast, 1), (adjust_saturation, 1), (adjust_hue, 0))
 
 
-def rotated_transform(image, mask, draw: Draw, crop_size: int, fill, ignore_label: int, out=None, *, angle: float,
-                      recolour) -> tuple:
+def rotated_transform(image, mask, draw: Draw, out: tuple, fill, ignore_label: int, recolour, angle: float) -> tuple:
     """train_transform with the picture turned by `angle` degrees about the middle of what the crop sees of it.
 
     One sampling does all of it (bilinear, nearest for the mask), so a corner shows what the picture has there; beyond
     the picture is padding.
     """
+    out_image, out_mask = out
+    crop_size = len(out_mask)
     to_source = crop_to_source(mask.shape, draw, angle, crop_size)
     window, to_window = cut_to_crop(mask.shape, to_source, crop_size)
-    out_image, out_mask = out or empty_pair(crop_size)
     sample = partial(cv2.warpAffine, M=to_window, dsize=(crop_size, crop_size), borderMode=cv2.BORDER_CONSTANT)
     turned = sample(recolour(image[window]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                     borderValue=[float(value) for value in fill])
     cv2.split(turned, list(out_image))
     sample(mask[window], dst=out_mask, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=ignore_label)
-    return out_image, out_mask
+    return out
 
 
 def crop_to_source(shape: tuple, draw: Draw, angle: float, crop_size: int) -> np.ndarray:

@@ -14,10 +14,11 @@ from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, RunError, first_line, number_of, run_program
 from src.data.facts import check_facts, facts_beside, facts_of, labels_of
-from src.data.findings import Summary, tell
+from src.data.findings import tell
 from src.data.labels import Labels
 from src.data.lists import read_list
 from src.data.pictures import limit_pixels
+from src.data.summary import Summary
 from src.data.survey import jobs_of, look_at, survey
 from src.data.workers import in_processes
 from src.files import check_output, folder_aside, identities

@@ -13,12 +13,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, RunError, number_of, progress, run_program, styled
 from src.data.facts import check_classes, facts_beside, labels_of
-from src.data.findings import KINDS, Finding, Summary, judge, judge_both, judge_names, summary_of
+from src.data.findings import KINDS, Finding, judge, judge_both, judge_names
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures
 from src.data.lists import escaped, read_list
-from src.data.pictures import decode_image, decode_mask, limit_pixels
+from src.data.masks import decode_mask
+from src.data.pictures import decode_image, limit_pixels
 from src.data.record_header import facts_in_record
+from src.data.summary import Summary, summary_of
 from src.data.survey import Job, jobs_of, look_at
 from src.data.workers import in_threads
 from src.drawing.encoding import fit

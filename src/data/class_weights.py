@@ -4,8 +4,8 @@ import numpy as np
 from src.console import InputError, progress
 from src.data.labels import Labels, count_values
 from src.data.lists import read_lines
+from src.data.masks import decode_mask
 from src.data.mindrecord import count_samples, read_records
-from src.data.pictures import decode_mask
 
 
 def read_class_weights(path, num_classes: int) -> np.ndarray:

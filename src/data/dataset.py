@@ -11,8 +11,8 @@ import numpy as np
 from src.console import InputError
 from src.data.augmentation import augment, draw_extra
 from src.data.labels import Labels
+from src.data.masks import decode_pair
 from src.data.mindrecord import count_samples, read_records
-from src.data.pictures import decode_pair
 from src.data.transforms import draw_transform, train_transform
 from src.device import cores
 
@@ -111,7 +111,7 @@ class TrainingTransform:
         rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
         out_key[...] = rng.integers(2 ** 31)
-        how = self.crop_size, self.fill, self.labels.ignore_label, (out_image, out_label)
+        how = (out_image, out_label), self.fill, self.labels.ignore_label
         if self.draws_extra:    # last, so that the published draws stay what they are
             augment(image, mask, draw, draw_extra(rng, *self.strengths), *how)
         else:

@@ -10,7 +10,7 @@ import yaml
 
 from src.config import believe
 from src.console import InputError, warn
-from src.data.labels import MOST_CLASSES, Labels, check_names, make_labels
+from src.data.labels import MOST_CLASSES, Labels, check_names, make_labels, unnamed
 from src.data.lists import read_lines, write_list
 from src.files import write_whole
 from src.foreign import Unreadable, load_yaml, read_bounded, reason, shown
@@ -70,8 +70,8 @@ def write_facts(root: Path, facts: dict, lists=None) -> None:
     lists = {**lists_written(root), **written}
     text = yaml.safe_dump({**facts, **({"lists": lists} if lists else {})}, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
-    shown = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
-    print(f"{root / FILE}: {facts['num_classes']} classes ({shown}), {facts['ignore_label']} is ignored")
+    names = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
+    print(f"{root / FILE}: {facts['num_classes']} classes ({names}), {facts['ignore_label']} is ignored")
 
 
 def facts_beside(list_file, data_root="") -> tuple:
@@ -169,8 +169,3 @@ def read_class_names(path) -> dict:
     """Facts from the names in a text file, one in each line. Raises InputError."""
     names = read_lines(path, "--class_names")
     return check_facts({"num_classes": len(names), "class_names": names}, f"--class_names {path}")
-
-
-def unnamed(num_classes: int) -> list:
-    """Names for classes that have none."""
-    return [f"class_{number}" for number in range(num_classes)]

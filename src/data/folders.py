@@ -5,7 +5,9 @@ from pathlib import Path
 from src.console import warn
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".heic", ".heif", ".avif")
+MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # lossless formats: JPEG would change class numbers
 GRAY = "masks_gray"    # folder for the masks that get_dataset_lst.py writes, beside its dataset.yaml
+EMBEDDED = f"{GRAY}_pictures"    # folder for the pictures in labelme's files
 LEFT_ABOUT = ("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r")    # Windows' and macOS's, in lower case
 FOLDERS_LEFT = ("__macosx", "@eadir", "$recycle.bin")    # of macOS's zip files, of disk stations, of Windows
 

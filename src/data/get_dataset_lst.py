@@ -13,10 +13,11 @@ from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
 from src.data.labels import CLASSES, count_values
 from src.data.lists import Pair, check_lists, read_lines
+from src.data.masks import decode_mask
 from src.data.own_data import make_own_lists
-from src.data.pictures import decode_mask, limit_pixels, png_bytes, read_bytes
+from src.data.pictures import limit_pixels, png_bytes
 from src.data.workers import in_processes
-from src.files import write_whole
+from src.files import read_bytes, write_whole
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
 LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")

@@ -29,8 +29,11 @@ class Labels(NamedTuple):
         wrong = ((low, ignored - 1), (max(low, ignored + 1), 255))    # inclusive ranges
         if any(first <= last and cv2.countNonZero(cv2.inRange(mask, first, last)) for first, last in wrong):
             value = mask[(mask >= low) & (mask != ignored)].min()
-            raise InputError(f"{name}: mask value {value} is neither a class (0 to {low - 1}) nor "
-                             f"ignore_label {ignored}; {hint}")
+            raise InputError(f"{name}: mask {self.no_class(value)}; {hint}")
+
+    def no_class(self, value: int) -> str:
+        """Error text for a value that is neither a class nor ignore_label."""
+        return f"value {value} is neither a class (0 to {self.num_classes - 1}) nor ignore_label {self.ignore_label}"
 
 
 def count_values(mask: np.ndarray) -> np.ndarray:
@@ -69,6 +72,11 @@ def check_names(names: list, num_classes: int, source) -> None:
             raise InputError(f"{source}: the class name {shown(name)} occurs twice")
 
 
+def unnamed(num_classes: int) -> list:
+    """Names for classes that have none."""
+    return [f"class_{number}" for number in range(num_classes)]
+
+
 def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Labels:
     """Labels with names from the lines of the text file `path`, else `known`, else VOC's for 21 classes,
     else class_0, ...
@@ -80,5 +88,5 @@ def make_labels(num_classes: int, ignore_label: int, path="", known=()) -> Label
         names = tuple(read_lines(path, "--class_names"))
         check_names(names, num_classes, f"--class_names {path}")
     if len(names) != num_classes:
-        names = CLASSES if num_classes == len(CLASSES) else tuple(f"class_{n}" for n in range(num_classes))
+        names = CLASSES if num_classes == len(CLASSES) else tuple(unnamed(num_classes))
     return Labels(num_classes, ignore_label, names)

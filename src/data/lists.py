@@ -1,4 +1,7 @@
-"""List files: a line "image mask" for each pair, paths relative to data_root."""
+"""List files: a line "image mask" for each pair, paths relative to data_root.
+
+Names in them may be anything, so os.path looks for the files: Path.exists raises for names that are too long.
+"""
 import hashlib
 import os
 import re
@@ -6,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, number_of, warn
-from src.files import check_input, check_output, kind_of_file, write_whole
-from src.foreign import reason
+from src.files import check_output, kind_of_file, read_bytes, write_whole
 
 BLANKS = " \t\r"    # between the fields of a line; Unicode's other blanks belong to names
 UTF16 = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}    # byte order marks
@@ -22,7 +24,7 @@ class Pair(NamedTuple):
 
 def read_text(path, what: str) -> str:
     """A text file in UTF-8. Raises InputError for a missing file, and for another encoding, with its name."""
-    data = read_plain(path, what)
+    data = read_bytes(path, what)
     try:
         return data.decode("utf-8-sig")    # some editors write a byte order mark
     except UnicodeDecodeError:
@@ -37,7 +39,7 @@ def read_lines(path, what: str) -> list:
 def read_names(path, what: str) -> str:
     """A file of file names, like read_text. Names need not be UTF-8: other bytes become Python's surrogates, which
     open() understands. Raises InputError for a file that is not text."""
-    return decode_names(read_plain(path, what), f"{what} {path}")
+    return decode_names(read_bytes(path, what), f"{what} {path}")
 
 
 def decode_names(data: bytes, where: str) -> str:
@@ -45,15 +47,6 @@ def decode_names(data: bytes, where: str) -> str:
     if b"\0" in data or data[:2] in UTF16:
         raise InputError(f"{where}: {encoding_hint(data)}")
     return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-
-
-def read_plain(path, what: str) -> bytes:
-    """The content of a regular file. Raises InputError."""
-    check_input(path, what)
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{what} {path}: {reason(error)}") from None
 
 
 def encoding_hint(data: bytes) -> str:
@@ -124,7 +117,7 @@ def without_slashes(pairs: list, data_root, path) -> list:
 
     def relative(name: str) -> str:
         bare = name.lstrip("/")
-        if name == bare or os.path.exists(name) or not Path(data_root, bare).exists():
+        if name == bare or os.path.exists(name) or not os.path.exists(Path(data_root, bare)):
             return name
         taken.append(name)
         return bare
@@ -139,21 +132,21 @@ def check_encoding(pairs: list, data_root, path) -> None:
     """Raises InputError where a name finds a file only when its bytes are read in another encoding. GBK text may be
     valid UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
-        if not name.isascii() and not Path(data_root, name).exists():
+        if not name.isascii() and not os.path.exists(Path(data_root, name)):
             data = os.fsencode(name)
             for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
-                if Path(data_root, data.decode(code, "replace")).exists():
+                if os.path.exists(Path(data_root, data.decode(code, "replace"))):
                     raise InputError(f"list file {path}: is {code.upper()} text, and the files have names in UTF-8; "
                                      f"save it as UTF-8 (iconv -f {code.upper()} -t UTF-8)")
 
 
 def check_files(pairs: list, data_root, data_lst) -> None:
     """Raises InputError with the first missing file of `pairs` and the number of missing files."""
-    missing = [path for pair in pairs for path in pair if not Path(data_root, path).is_file()]
+    missing = [path for pair in pairs for path in pair if not os.path.isfile(Path(data_root, path))]
     if not missing:
         return
     path = Path(data_root, missing[0])
-    if path.exists():
+    if os.path.exists(path):
         raise InputError(f"{path}: is {kind_of_file(path.stat().st_mode)}, not a file, though {data_lst} lists it")
     root = "begins with a slash, so --data_root is not used" if path.is_absolute() and missing[0][:1] == "/" else (
         "paths are relative to --data_root")
@@ -166,7 +159,7 @@ def format_pair(pair: Pair) -> str:
     return separator.join(pair) + "\n"
 
 
-def check_name(path) -> None:
+def check_list_name(path) -> None:
     """Raises InputError for a path that a line of a list file cannot hold: with a tab, a line end, or a blank at either
     end."""
     text = str(path)
@@ -184,7 +177,7 @@ def check_lists(paths, written: dict, overwrite: bool) -> None:
     """
     for path in paths:
         check_output(path)
-        content = read_plain(path, "list file") if path.exists() and not overwrite else b""
+        content = read_bytes(path, "list file") if path.exists() and not overwrite else b""
         if content and hashlib.sha256(content).hexdigest() != written.get(path.name):
             raise InputError(f"{path}: exists, and is not as this program wrote it (edited, another's or "
                              "damaged); --overwrite replaces it, or move it away")
@@ -195,8 +188,8 @@ def write_list(root: Path, name: str, pairs: list) -> str:
     Returns its SHA-256."""
     for pair in pairs:
         for path in pair:
-            check_name(path)
-        if not (root / pair.image).is_file():
+            check_list_name(path)
+        if not os.path.isfile(root / pair.image):
             raise InputError(f"{root / pair.image}: no such file, though {name} would list it")
     content = "".join(map(format_pair, pairs)).encode("utf-8", "surrogateescape")
     write_whole(root / name, content)

@@ -7,7 +7,9 @@ from PIL import Image
 
 from src.console import InputError
 from src.data.annotations.label_map import LabelMap
-from src.data.pictures import check_headers, open_mask, read_bytes, upright
+from src.data.masks import check_headers, open_mask
+from src.data.pictures import upright
+from src.files import read_bytes
 
 NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numbers
 
@@ -47,7 +49,7 @@ def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--lab
     return labels.astype(np.uint8)
 
 
-def read_mask(image: Path, mask: Path, table, option: str) -> np.ndarray:
+def read_classes(image: Path, mask: Path, table, option: str) -> np.ndarray:
     """class_map of a file; the headers are compared first, so that a mask of another size is not decoded."""
     data = read_bytes(mask)
     check_headers((read_bytes(image), data), (image, mask))

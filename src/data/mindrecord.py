@@ -7,8 +7,7 @@ from mindspore.mindrecord import FileWriter
 
 from src.console import InputError, first_line, progress
 from src.data.lists import escaped
-from src.data.pictures import read_bytes
-from src.files import check_input
+from src.files import check_input, read_bytes
 
 SCHEMA = {"file_name": {"type": "string"}, "data": {"type": "bytes"}, "label": {"type": "bytes"}}
 CHUNK, CHUNK_BYTES = 64, 64 << 20    # samples in memory at a time, and their bytes

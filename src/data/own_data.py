@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from src.claims import claim_file
-from src.console import InputError, number_of, progress, warn
+from src.console import InputError, number_of, progress
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
@@ -24,25 +24,26 @@ from src.data.facts import (
     read_class_names,
     write_facts,
 )
-from src.data.findings import Finding, file_key, judge, judge_both, summary_of, tell
-from src.data.folders import GRAY, PICTURES, find_files
+from src.data.findings import Finding, judge, judge_both, tell
+from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
-from src.data.mask_values import read_mask
-from src.data.pictures import check_sizes, decode_image, png_bytes
+from src.data.mask_values import read_classes
+from src.data.masks import check_sizes
+from src.data.matching import contains, files_of, listed, match
+from src.data.pictures import decode_image, png_bytes
 from src.data.splits import split_names
+from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
 from src.files import write_whole
 from src.foreign import printable, shown
 
-MASKS = (".png", ".bmp", ".tif", ".tiff", ".gif")    # lossless formats: JPEG would change class numbers
-EMBEDDED = f"{GRAY}_pictures"    # folder for the pictures in labelme's files
 LISTS = ("train_lst.txt", "val_lst.txt")
 EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats with another extension
 
 
-class Job(NamedTuple):
+class Conversion(NamedTuple):
     """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors."""
 
     name: str    # relative path without extension, separated by /
@@ -51,59 +52,7 @@ class Job(NamedTuple):
     draw: Callable
 
 
-def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
-    """Relative path without `suffix` and extension -> file, sorted. Files without the suffix are ignored, those whose
-    real paths are in `others`, and what an earlier run wrote in the folder.
-
-    Raises InputError for two files of one name, and if no file has the suffix.
-    """
-    if not Path(folder).is_dir():
-        raise InputError(f"--{option} {folder}: no such folder")
-    files = {}
-    for path in find_files(folder, endings):
-        place = path.relative_to(folder)
-        name = place.with_suffix("").as_posix()
-        if (not name.endswith(suffix) or place.parts[0] in (GRAY, EMBEDDED)
-                or others and os.path.realpath(path) in others):
-            continue
-        name = name[:len(name) - len(suffix)]
-        if name in files:
-            raise InputError(f"--{option}: {files[name]} and {path} have the same name")
-        files[name] = path
-    if suffix and not files:
-        raise InputError(f"--{option} {folder}: no file name (without extension) ends in '{suffix}'")
-    return files
-
-
-def contains(folder, other) -> bool:
-    """Whether `other` is the folder itself or lies inside it."""
-    folder = os.path.realpath(folder)
-    return os.path.commonpath([folder, os.path.realpath(other)]) == folder
-
-
-def match(images: dict, masks: dict, folders: tuple) -> list:
-    """Names that have a picture and a mask; warns of the others. Raises InputError if none has both."""
-    names = [name for name in images if name in masks]
-    if not names:
-        first = next(iter(masks), "")
-        suffix = next((first[len(name):] for name in images if first.startswith(name)), "")
-        hint = f"; here with --mask_suffix {suffix}" if suffix else ""
-        raise InputError(f"--masks {folders[1]}: no mask ({' '.join(MASKS)}) has the name of a picture in "
-                         f"{folders[0]}; a mask has the name of its picture; the extension may differ{hint}")
-    for one, other, what in ((images, masks, "pictures without a mask"), (masks, images, "masks without a picture")):
-        left = [path for name, path in one.items() if name not in other]
-        if left:
-            warn(f"{len(left)} {what} left out, such as {left[0]}")
-    return names
-
-
-def listed(path, root: Path) -> str:
-    """A path for the lists in `root`: relative if it is inside `root`, else absolute."""
-    path = os.path.abspath(path)
-    return os.path.relpath(path, root) if os.path.commonpath([path, root]) == str(root) else path
-
-
-def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
+def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
     """Raises InputError where `root` cannot be written into, its lists are edited or of other pictures, or a mask there
     is of another picture of an earlier run, whose lists would pair it with the wrong mask from now on."""
     if root.exists() and not os.access(root, os.W_OK):
@@ -118,17 +67,17 @@ def check_targets(jobs: list, root: Path, overwrite: bool) -> None:
                          "folder, --overwrite replaces it")
     for mask, owner in owners.items():
         image = images.get(mask)
-        if (isinstance(image, Path) and not owner.startswith(EMBEDDED) and Path(root, owner).is_file()
+        if (isinstance(image, Path) and not owner.startswith(EMBEDDED) and os.path.isfile(root / owner)
                 and owner != listed(image, root)):
             raise InputError(f"{root / mask}: is the mask of {owner} from an earlier run; --val_images and --val_masks "
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
-def convert(job: Job, root: Path) -> tuple:
+def convert(job: Conversion, root: Path) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
-    Returns (Pair of paths, absolute for a picture outside `root`, Look with what findings.summary_of needs).
+    Returns (Pair of paths, absolute for a picture outside `root`, Look with what summary_of needs).
     """
     data = image_bytes(job.image)
     name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"
@@ -186,8 +135,8 @@ def jobs_of_masks(places: list, config) -> tuple:
         masks = files_of(mask_folder, MASKS, f"{start}masks", config.mask_suffix)
         images = files_of(folder, PICTURES, f"{start}images", config.image_suffix,
                           set(map(os.path.realpath, masks.values())) if contains(folder, mask_folder) else ())
-        jobs += [Job(prefix + name, images[name], str(masks[name]),
-                     partial(read_mask, images[name], masks[name], table, option))
+        jobs += [Conversion(prefix + name, images[name], str(masks[name]),
+                            partial(read_classes, images[name], masks[name], table, option))
                  for name in match(images, masks, (folder, mask_folder))]
     return jobs, table.classes if table else []
 
@@ -218,8 +167,8 @@ def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
         classes = read_class_names(config.class_names)["class_names"]
     else:
         classes = in_known_order(classes, known, path, config.overwrite)
-    jobs = [Job(prefix + item.name, item.image, f"{annotations}, {item.name}",
-                partial(item.draw, classes, config.ignore_label))
+    jobs = [Conversion(prefix + item.name, item.image, f"{annotations}, {item.name}",
+                       partial(item.draw, classes, config.ignore_label))
             for (prefix, *_, annotations), one in zip(places, found) for item in one.items]
     return jobs, classes
 
@@ -238,7 +187,7 @@ def find_root(places: list, config) -> Path:
     return Path(root)
 
 
-def report(counts: np.ndarray, labels: Labels) -> None:
+def print_shares(counts: np.ndarray, labels: Labels) -> None:
     """Print which classes the masks contain."""
     for number in np.flatnonzero(counts).tolist():
         share = f"{100 * counts[number] / counts.sum():.2f} %"
@@ -262,7 +211,7 @@ def make_own_lists(config) -> None:
     if not (config.class_names or config.overwrite):
         check_order(classes, config.labels or config.colors, known, root / FILE)
     sides = split_names([job.name for job in jobs], config)
-    check_targets(jobs, root, config.overwrite)
+    check_earlier_lists(jobs, root, config.overwrite)
     claim_file(root / FILE)
     done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
@@ -271,7 +220,7 @@ def make_own_lists(config) -> None:
     facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
              facts_of_lists(config, root, whole.pixels, source, classes))
     labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
-    report(whole.pixels, labels)
+    print_shares(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     unmeasured = [Finding("unmeasured", "val", name, f"class {number}") for number, name in enumerate(labels.names)
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]

@@ -1,7 +1,6 @@
-"""Pictures and masks: read, decoded upright and checked against each other, the same way everywhere."""
+"""Pictures: read and decoded upright, the same way everywhere."""
 import io
 import struct
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,14 +8,9 @@ from PIL import Image, UnidentifiedImageError
 
 from src.console import InputError
 from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
-from src.data.labels import HINT, Labels
-from src.data.lists import Pair
-from src.files import check_input
-from src.foreign import reason
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
-CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
 TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
 FLIPPED = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}    # axes, after the transposition if any
@@ -40,17 +34,6 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def size_text(array: np.ndarray) -> str:
     return f"{array.shape[1]}x{array.shape[0]}"
-
-
-def read_bytes(path) -> bytes:
-    """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
-    check_input(path)
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {reason(error)}") from None
-    except MemoryError:
-        raise InputError(f"{path}: too large for the free memory") from None
 
 
 def header_size(data: bytes):
@@ -193,74 +176,3 @@ def picture_size(opened: Image.Image) -> tuple:
     except DAMAGED:
         return opened.size
     return opened.size[::-1] if orientation in TRANSPOSED else opened.size
-
-
-def decode_mask(data: bytes, name) -> np.ndarray:
-    """Encoded mask -> (H, W) uint8 class numbers, upright as its EXIF orientation says.
-
-    Of a palette PNG the indices are read, not the colours (OpenCV would return the colours' luminance: wrong labels
-    without an error). Raises InputError for colour or 16-bit masks and for damaged files.
-    """
-    with open_mask(data, name) as mask:
-        if mask.mode not in CLASS_MODES:
-            raise InputError(f"{name}: mode {mask.mode} is no class mask of 8-bit palette or gray numbers; "
-                             "src/data/get_dataset_lst.py --images --masks writes such")
-        return upright(np.array(mask), mask)
-
-
-def open_mask(data: bytes, name) -> Image.Image:
-    """The mask, decoded in full. Raises InputError for a damaged file, and for more than --max_pixels."""
-    try:
-        mask = Image.open(io.BytesIO(data))
-        check_pixels(mask.size, name)
-        mask.load()
-        return mask
-    except MemoryError:
-        raise InputError(f"{name}: damaged mask (too large)") from None
-    except DAMAGED as error:
-        raise InputError(f"{name}: damaged mask ({error})") from None
-
-
-def check_headers(data: tuple, names: tuple) -> None:
-    """Raises InputError if the headers of an encoded picture and mask state different sizes, in any orientation, so
-    that a mask that unpacks to gigabytes is not decoded."""
-    sizes = [header_size(one) for one in data]
-    for size, name in zip(sizes, names):
-        check_pixels(size, name)
-    if None not in sizes and sorted(sizes[0]) != sorted(sizes[1]):
-        try:
-            width, height = picture_size(Image.open(io.BytesIO(data[0])))
-        except DAMAGED:    # a header that Pillow cannot read
-            width, height = sizes[0]
-        raise InputError(f"{names[1]}: {sizes[1][0]}x{sizes[1][1]} but its picture {names[0]} has {width}x{height}")
-
-
-def check_sizes(image: np.ndarray, mask: np.ndarray, image_name, mask_name) -> None:
-    """Raises InputError if picture and mask differ in height or width."""
-    if image.shape[:2] != mask.shape:
-        raise InputError(f"{mask_name}: {size_text(mask)} but its picture {image_name} has {size_text(image)}")
-
-
-def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, strict: bool = True) -> tuple:
-    """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of an encoded pair, checked against each other.
-
-    Args:
-        data: (picture, mask) as bytes.
-        names: (picture, mask), their names in errors.
-        hint: how to fix a value of the mask that is neither a class nor ignored.
-        strict: see decode_image.
-
-    Raises:
-        InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.
-    """
-    check_headers(data, names)
-    image, mask = decode_image(data[0], names[0], strict), decode_mask(data[1], names[1])
-    check_sizes(image, mask, *names)
-    labels.check(mask, names[1], hint)
-    return image, mask
-
-
-def read_pair(data_root, pair: Pair, labels: Labels, hint: str = HINT, strict: bool = True) -> tuple:
-    """decode_pair of the files that `pair` names, relative to data_root."""
-    paths = Path(data_root, pair.image), Path(data_root, pair.mask)
-    return decode_pair(tuple(map(read_bytes, paths)), paths, labels, hint, strict)

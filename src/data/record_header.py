@@ -3,11 +3,12 @@
 The header is read without MindSpore.
 """
 import json
+import os
 from pathlib import Path
 
 from src.console import InputError
 from src.data.facts import check_facts
-from src.data.findings import Summary
+from src.data.summary import Summary
 
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes
 
@@ -44,12 +45,12 @@ def facts_in_record(data_file) -> dict:
     """
     facts, shards = read_description(data_file)
     for shard in shards:
-        if shard.is_file() and read_description(shard)[0].get("build") != facts["build"]:
+        if os.path.isfile(shard) and read_description(shard)[0].get("build") != facts["build"]:
             raise InputError(f"--data_file {data_file}: {shard} is of another build; build all shards again")
     facts.pop("seen", None)
     return check_facts(facts, data_file) if "num_classes" in facts else {}
 
 
 def summary_in_record(data_file):
-    """The findings.Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
+    """The Summary of the masks that build_seg_data.py wrote into a MindRecord; None if it has none."""
     return Summary.from_json(read_description(data_file)[0].get("seen"))

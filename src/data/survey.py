@@ -10,20 +10,14 @@ import cv2
 import numpy as np
 
 from src.console import InputError, progress
-from src.data.findings import KINDS, Finding, Summary, file_key, gray_levels, judge, judge_names
+from src.data.findings import KINDS, Finding, gray_levels, judge, judge_names
 from src.data.labels import HINT, Labels, count_values
-from src.data.pictures import (
-    CLASS_MODES,
-    check_headers,
-    check_sizes,
-    decode_image,
-    open_mask,
-    read_bytes,
-    size_text,
-    upright,
-)
+from src.data.masks import check_headers, check_sizes, numbers_of, open_mask
+from src.data.pictures import decode_image, size_text
+from src.data.summary import Summary, file_key
 from src.data.workers import in_threads
 from src.drawing.palette import palette
+from src.files import read_bytes
 
 THUMB = 32    # side of the gray thumbnails that are compared
 SQUARE = np.ones((3, 3), np.uint8)
@@ -116,18 +110,14 @@ def noted(look: Look, kind: str, name):
 def note_mask(look: Look, data: bytes, name, labels: Labels):
     """(H, W) uint8, or None for what holds no 8-bit numbers; notes its values, colours, lossy files and permuted
     palettes."""
-    with open_mask(data, name) as opened:
-        if opened.mode not in CLASS_MODES:
-            look.problems.append(("colour", f"mode {opened.mode} is no class mask of 8-bit palette or gray numbers; "
-                                            "src/data/get_dataset_lst.py --images --masks writes such"))
-            return None
-        mask = upright(np.array(opened), opened)
+    with open_mask(data, name) as opened, noted(look, "colour", name):
+        mask = numbers_of(opened, name)
         look.counts = count_values(mask)
         if opened.format == "JPEG":
             look.problems.append(("lossy", "JPEG"))
         if opened.mode == "P" and not palette().tobytes().startswith(colours := bytes(opened.getpalette("RGB"))):
             look.problems += palette_problems(look.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
-    return mask
+        return mask
 
 
 def is_blended(mask: np.ndarray, counts: np.ndarray) -> bool:
@@ -171,8 +161,7 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
         return [("empty", "background only")] if values == [0] else []
     levels = gray_levels(labels.num_classes)
     shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
-    says = (f"mask value {wrong[0]} is neither a class (0 to {labels.num_classes - 1}) nor ignore_label "
-            f"{labels.ignore_label}")
+    says = f"mask {labels.no_class(wrong[0])}"
     if all(value in levels for value in [*values, labels.ignore_label] if counts[value]):
         return [("gray", f"{says}; holds {shown}; {wrong[0]} is the gray of class {levels[wrong[0]]}")]
     many = (f"; {len(wrong)} such values: gray levels of an antialiased drawing, or of a picture?"

@@ -33,8 +33,8 @@ def draw_transform(rng: np.random.Generator, height: int, width: int, crop_size:
                 bool(rng.random() < 0.5))
 
 
-def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: int,
-                    fill, ignore_label: int, out=None, recolour=None) -> tuple:
+def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, out: tuple, fill, ignore_label: int,
+                    recolour=None) -> tuple:
     """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset.
 
     Only the part of the resized picture that the crop keeps is computed. Normalisation is left to the network:
@@ -44,20 +44,20 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
         image: (H, W, 3) uint8, blue green red.
         mask: (H, W) uint8 class numbers.
         draw: the random choices.
-        crop_size: side of the result in pixels.
+        out: arrays to write to, such as a sample's place in a batch: image (3, crop, crop) and mask (crop, crop) uint8.
         fill: three uint8 values for the padding right and below, the rounded mean (0 once normalised).
         ignore_label: the mask's padding.
-        out: arrays of the result's shapes to write to, such as a sample's place in a batch; new ones for None.
         recolour: what is done to the part that the crop keeps, (rows, columns, 3) uint8, before it is padded.
 
     Returns:
-        image (3, crop, crop) uint8 and mask (crop, crop) uint8, contiguous.
+        `out`.
     """
+    out_image, out_mask = out
+    crop_size = len(out_mask)
     size = scaled_size(*mask.shape, draw.scale)
     rows = min(crop_size, size[0] - draw.offset_h)
     columns = min(crop_size, size[1] - draw.offset_w)
     window = (draw.offset_h, draw.offset_w, rows, columns)
-    out_image, out_mask = out or empty_pair(crop_size)
     left = crop_size - columns if draw.flip else 0    # the padding is mirrored too
 
     part = resize_window(image, size, window)
@@ -69,12 +69,7 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, crop_size: 
         plane[rows:] = value
         plane[:rows, :left] = value
         plane[:rows, left + columns:] = value
-    return out_image, out_mask
-
-
-def empty_pair(crop_size: int) -> tuple:
-    """Arrays for a sample: picture (3, crop, crop) and mask (crop, crop), uint8."""
-    return np.empty((3, crop_size, crop_size), np.uint8), np.empty((crop_size, crop_size), np.uint8)
+    return out
 
 
 def resize_window(image: np.ndarray, size: tuple, window: tuple) -> np.ndarray:

@@ -7,6 +7,7 @@ from src.drawing.fonts import font as font_for
 from src.drawing.legend import EDGE, INK, PAPER
 from src.drawing.overlay import in_blocks
 from src.drawing.panels import LEAST_WIDTH
+from src.drawing.style import letter_size
 
 MARKS = (0, 25, 50, 75, 100)    # of the scale, percent
 
@@ -38,7 +39,7 @@ def heat_map(image: np.ndarray, confidence: np.ndarray, alpha: float) -> np.ndar
 
 def scale(width: int) -> np.ndarray:
     """The colours from 0 to 100 % with marks, (rows, width, 3) uint8 blue green red."""
-    size = min(48, max(13, width // 45))    # of the letters, as in panels
+    size = letter_size(width)
     texts = [f"{mark} %" for mark in MARKS]
     font = font_for(size, texts)
     margin = int(font.getlength(texts[-1]))

@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 from src.drawing.fonts import font as font_for
 from src.drawing.fonts import shorten
 from src.drawing.legend import INK, PAPER, draw_legend, legend_rows
+from src.drawing.style import letter_size
 
 LEAST_WIDTH = 300    # pixels; below that a legend cannot be read
 
@@ -22,7 +23,7 @@ def panels(images: list, captions: list, entries: list, least_rows: int = 0) -> 
         (H', W', 3) uint8 blue green red; each picture unchanged within.
     """
     height, width = images[0].shape[:2]
-    size = min(48, max(13, width // 45))    # of the letters, pixels
+    size = letter_size(width)
     gap = size // 2
     used = len(images) * width + (len(images) - 1) * gap
     total = max(LEAST_WIDTH, used)

@@ -9,6 +9,11 @@ CHART = {    # matplotlib's settings
     "text.parse_math": False}    # a class may be called $
 
 
+def letter_size(width: int) -> int:
+    """Height of the letters beside pictures of a width, pixels."""
+    return min(48, max(13, width // 45))
+
+
 def percent(share, digits: int = 2) -> str:
     """A share, 0 to 1, as "12.34"; "-" for None and NaN, "<0.01" for a share above 0 that would be rounded to 0."""
     if share is None or share != share:

@@ -8,7 +8,8 @@ from src.data.facts import believe_ignore_label, check_classes
 from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list
-from src.data.pictures import limit_pixels, read_pair
+from src.data.masks import read_pair
+from src.data.pictures import limit_pixels
 from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
 from src.evaluation.inference import evaluate

@@ -5,9 +5,10 @@ import onnx
 
 from src.console import counted
 from src.data.lists import read_list
-from src.data.pictures import decode_image, read_bytes
+from src.data.pictures import decode_image
 from src.evaluation.letterbox import Settings
 from src.export.quantise import calibration_inputs, to_int8
+from src.files import read_bytes
 from src.metadata import to_texts
 from src.nets.onnx_graph import build_model
 

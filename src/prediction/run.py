@@ -11,11 +11,13 @@ from src.console import InputError, number_of, progress, warn
 from src.data.facts import check_classes
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
-from src.data.pictures import decode_image, limit_pixels, read_bytes, read_pair
+from src.data.masks import read_pair
+from src.data.pictures import decode_image, limit_pixels
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
 from src.evaluation.run import headline, settings_of, tiled
+from src.files import read_bytes
 from src.models.model import open_with
 from src.prediction.probabilities import FILES, Probabilities
 from src.prediction.results import Results, check_targets, take_folder

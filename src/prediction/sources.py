@@ -97,7 +97,7 @@ def kind_of(source: str) -> str:
     path = Path(source)
     if source == "-":
         return "list"
-    if not path.exists():
+    if not os.path.exists(path):    # false, unlike Path.exists, for names that are too long
         raise InputError(f"{source}: no such file or folder")
     if path.is_dir():
         return "folder"
@@ -162,7 +162,9 @@ def read_pictures(lines: list, source: str, folders: list) -> list:
 
 
 def resolve(name: str, folders: list):
-    return next((path for folder in folders if (path := folder / name).is_file()), None)
+    """The file of that name in the first folder that has it, or None."""
+    paths = (folder / name for folder in folders)
+    return next(filter(os.path.isfile, paths), None)    # false, unlike Path.is_file, for names that are too long
 
 
 def unique_names(paths: list) -> list:

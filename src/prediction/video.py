@@ -57,7 +57,8 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
             raise InputError(f"{path}: contains no frame that OpenCV can read")
         with writing(target) as aside, progress(announced or None, Path(path).name, "frame") as bar:
             with contextlib.closing(Writer(aside, target, rate)) as writer:
-                for batch in Segmenter(predict, settings).run(itertools.chain([first], frames), without_truth):
+                frames = itertools.chain([first], frames)
+                for batch in Segmenter(predict, settings).run(frames, lambda frame: (frame, None)):    # without truth
                     for frame, class_map in zip(batch.images, batch.maps):
                         shares.append(coverage(class_map, labels.num_classes))
                         writer.write(draw_frame(frame, class_map, shares[-1], labels.names, alpha))
@@ -68,10 +69,6 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
     if len(shares) < announced:
         warn(f"{path}: announces {announced} frames but ends after {len(shares)}; is it truncated?")
     return shares, first.shape[:2], len(shares) / (time.perf_counter() - start)
-
-
-def without_truth(frame):
-    return frame, None
 
 
 class Writer:

@@ -22,8 +22,8 @@ class Gallery:
             IoU of those in the picture) and "panels": picture, truth and prediction as JPEG in base64.
     """
 
-    def __init__(self, labels, kept: int = KEPT):
-        self.labels, self.kept = labels, kept
+    def __init__(self, labels):
+        self.labels = labels
         self.boundary = BoundaryScore(labels.num_classes, labels.ignore_label)
         self.shown = []
 
@@ -40,15 +40,15 @@ class Gallery:
 
     def is_among_kept(self, entry: dict) -> bool:
         """Whether a picture is among the best or the worst so far."""
-        if len(self.shown) < 2 * self.kept:
+        if len(self.shown) < 2 * KEPT:
             return True
-        worst, best = self.shown[self.kept - 1], self.shown[self.kept]
+        worst, best = self.shown[KEPT - 1], self.shown[KEPT]
         return place_of(entry) < place_of(worst) or place_of(entry) > place_of(best)
 
     def shortened(self, shown: list) -> list:
         """The worst and the best of them, the worst first."""
         shown = sorted(shown, key=place_of)
-        return shown if len(shown) <= 2 * self.kept else shown[:self.kept] + shown[-self.kept:]
+        return shown if len(shown) <= 2 * KEPT else shown[:KEPT] + shown[-KEPT:]
 
     @property
     def worst(self) -> list:

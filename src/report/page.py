@@ -44,8 +44,8 @@ def percent_text(share, digits: int = 2) -> str:
     return text(percent(share, digits))
 
 
-def data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def svg_uri(data: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(data).decode()}"
 
 
 def swatch(number: int) -> str:
@@ -168,8 +168,8 @@ def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str
         title=text(f"{extra['network']} on {Path(extra['options']['data_lst']).name}"), mode=text(mode(extra)),
         figures=figures(matrix, gallery, extra), classes=class_rows(matrix, gallery, names),
         absent=f" ({absent} never occur{'s' if absent == 1 else ''})" if absent else "",
-        bars=data_uri("image/svg+xml", iou_bars(names, matrix.iou, matrix.mean_iou)),
-        heat_map=data_uri("image/svg+xml", heat_map(names, matrix.counts)),
+        bars=svg_uri(iou_bars(names, matrix.iou, matrix.mean_iou)),
+        heat_map=svg_uri(heat_map(names, matrix.counts)),
         map_least=min(620, 220 + 19 * len(names)), map_most=min(900, 300 + 30 * len(names)),
         confusions=confusions(matrix, names),
         worst=pictures(gallery.worst, names), best=pictures(gallery.best, names),

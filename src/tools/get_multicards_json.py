@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
 from src.console import InputError, run_program
 from src.files import check_output, recognised, write_whole
+from src.foreign import has_control, shown
 
 EPILOG = "Several servers: run it on each, then: get_multicards_json.py --merge first.json second.json"
 
@@ -94,6 +95,18 @@ def servers_of(places: list) -> list:
     return list(dict.fromkeys(place.server for place in places))
 
 
+def place_in(row: dict) -> Place:
+    """The Place in the values of a table. Raises ValueError for one of another kind, KeyError for a missing one."""
+    row = {"device_ip": "", **row}
+    for key in ("rank_id", "device_id"):
+        if type(row[key]) not in (int, str) or not re.fullmatch(r"\d{1,9}", str(row[key])):
+            raise ValueError(f"{key} {shown(row[key])} is not a number from 0 up")
+    for key in ("server_id", "device_ip"):
+        if not isinstance(row[key], str) or has_control(row[key]):
+            raise ValueError(f"{key} {shown(row[key])} is not a text of one line")
+    return Place(int(row["rank_id"]), row["server_id"], int(row["device_id"]), row["device_ip"])
+
+
 def read_table(path) -> list:
     """Places of a rank table of either layout, by rank.
 
@@ -102,21 +115,19 @@ def read_table(path) -> list:
     try:
         table = json.loads(Path(path).read_text())
         if "server_list" in table:
-            rows = [(device["rank_id"], server["server_id"], device["device_id"], device.get("device_ip", ""))
-                    for server in table["server_list"] for device in server["device"]]
+            rows = [server | device for server in table["server_list"] for device in server["device"]]
         else:
-            rows = [(entry["rank_id"], entry["server_id"], device["device_id"], device.get("device_ip", ""))
-                    for group in table["group_list"] for entry in group["instance_list"]
+            rows = [entry | device for group in table["group_list"] for entry in group["instance_list"]
                     for device in entry["devices"]]
-        places = sorted(Place(int(rank), server, int(device), ip) for rank, server, device, ip in rows)
+        places = sorted(map(place_in, rows))
         status = table.get("status")
     except OSError as error:
         raise InputError(f"rank table {path}: cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"rank table {path}: is not a rank table, neither server_list nor group_list could be read "
                          f"({type(error).__name__}: {error}); src/tools/get_multicards_json.py writes one") from None
     if status != "completed":
-        raise InputError(f"rank table {path}: its status is {status!r}, not 'completed'")
+        raise InputError(f"rank table {path}: its status is {shown(status)}, not 'completed'")
     if not places or [place.rank for place in places] != list(range(len(places))):
         raise InputError(f"rank table {path}: its ranks are {[place.rank for place in places]}, "
                          f"not 0 to {max(len(places) - 1, 0)}")

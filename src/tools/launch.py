@@ -179,20 +179,13 @@ def send(running: list, signum) -> None:
             pass
 
 
-class Console:
-    """Prints new lines of a log file; the process writes the file itself, so it never waits for the console."""
-
-    def __init__(self, path: Path):
-        self.file = path.open("rb")
-
-    def follow(self):
-        data = self.file.read()
-        if data:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+def show_new(log) -> None:
+    """Print what was added to an open log; the process writes the file itself, so it never waits for the console."""
+    sys.stdout.buffer.write(log.read())
+    sys.stdout.buffer.flush()
 
 
-def describe(process: Process, code: int) -> str:
+def how_it_ended(process: Process, code: int) -> str:
     """Error text: how a process ended and the last lines of its log."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = process.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
@@ -216,10 +209,10 @@ class Watch:
         try:
             for process in self.processes:
                 self.children.append(start(process))
-            self.console = Console(self.processes[0].log)
+            self.log = self.processes[0].log.open("rb")
             while self.going_on():
                 time.sleep(0.1)
-                self.console.follow()
+                show_new(self.log)
             return self.outcome()
         finally:
             self.end()
@@ -239,7 +232,7 @@ class Watch:
         """Print what happened, end the other processes, return the exit code."""
         failed = [(code, i) for i, code in enumerate(self.codes()) if code]
         self.end()
-        self.console.follow()
+        show_new(self.log)
         if self.asked is not None:
             code = self.children[0].poll()    # rank 0 saves; its code tells whether it did
             warn(f"{'interrupted' if self.asked == signal.SIGINT else signal.Signals(self.asked).name}: "
@@ -248,7 +241,7 @@ class Watch:
         if not failed:
             return 0
         code, first = min(failed)    # prefer a killed rank: the errors of the others follow from it
-        print(describe(self.processes[first], code), file=sys.stderr, flush=True)
+        print(how_it_ended(self.processes[first], code), file=sys.stderr, flush=True)
         return code if code > 0 else 1
 
     def end(self) -> None:

@@ -9,12 +9,13 @@ from src.config import parse_args
 from src.console import InputError, counted, run_program
 from src.data.facts import facts_beside, labels_of
 from src.data.lists import Pair, read_list
-from src.data.pictures import check_headers, decode_mask, read_bytes
+from src.data.masks import check_headers, decode_mask
 from src.evaluation.letterbox import letterbox_size
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.per_image import PerImage
 from src.evaluation.planes import add_resized, argmax_map
 from src.evaluation.results import check_scored, format_table, prepare_result, write_figures
+from src.files import read_bytes
 
 
 def read_probs(path: Path, num_classes: int, crop_size: int) -> np.ndarray:

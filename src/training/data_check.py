@@ -2,11 +2,12 @@
 import numpy as np
 
 from src.console import InputError
-from src.data.findings import Summary, judge, judge_both, tell
+from src.data.findings import judge, judge_both, tell
 from src.data.labels import Labels, count_values
+from src.data.masks import decode_mask
 from src.data.mindrecord import count_samples, read_records
-from src.data.pictures import decode_mask
 from src.data.record_header import summary_in_record
+from src.data.summary import Summary
 from src.data.survey import is_blended, survey_list
 
 SAMPLE = 256    # masks that are checked if the MindRecord has no Summary

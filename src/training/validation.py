@@ -9,7 +9,7 @@ from mindspore import Callback
 from src.console import RunError, progress, warn
 from src.data.labels import Labels
 from src.data.lists import check_files, read_list
-from src.data.pictures import read_pair
+from src.data.masks import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
 from src.evaluation.inference import evaluate
 from src.evaluation.letterbox import Settings

@@ -10,10 +10,10 @@ def cosine_lr(base_lr: float, decay_steps: int, total_steps: int) -> np.ndarray:
     return base_lr * 0.5 * (1 + np.cos(np.pi * step / decay_steps))
 
 
-def poly_lr(base_lr: float, decay_steps: int, total_steps: int, end_lr: float = 0.0, power: float = 0.9) -> np.ndarray:
-    """(base_lr - end_lr) * (1 - step / decay_steps) ** power + end_lr (the paper's "poly" policy, section 4.1)."""
+def poly_lr(base_lr: float, decay_steps: int, total_steps: int) -> np.ndarray:
+    """base_lr * (1 - step / decay_steps) ** 0.9 (the paper's "poly" policy, section 4.1)."""
     step = np.minimum(np.arange(total_steps), decay_steps)
-    return (base_lr - end_lr) * (1 - step / decay_steps) ** power + end_lr
+    return base_lr * (1 - step / decay_steps) ** 0.9
 
 
 def exponential_lr(base_lr: float, decay_steps: int, decay_rate: float, total_steps: int) -> np.ndarray:

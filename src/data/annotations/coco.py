@@ -100,11 +100,11 @@ def read_annotation(entry, number: int, path: Path, pictures: dict, names: dict)
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):
         size = to_size(pictures[picture].get("width"), pictures[picture].get("height"), place)
-        return picture, Shape("bitmap", label, read_runs(segmentation, size, place), name)
+        return picture, Shape("bitmap", label, [read_runs(segmentation, size, place)], name)
     if not isinstance(segmentation, list) or not segmentation:
         raise InputError(f"{place}: has no segmentation (a box is not a mask); draw one, or delete it")
     parts = [to_part(part, place) for part in segmentation]
-    return picture, Shape("outlines", label, parts, name)
+    return picture, Shape("polygon", label, parts, name)
 
 
 def to_part(values, place: str) -> np.ndarray:

@@ -11,7 +11,6 @@ from xml.parsers import expat
 import numpy as np
 
 from src.console import InputError
-from src.data import mask_values
 from src.data.annotations.coco import check_runs
 from src.data.annotations.item import (
     Annotations,
@@ -30,6 +29,7 @@ from src.data.annotations.label_map import LabelMap
 from src.data.annotations.raster import Bitmap, Shape, draw_shapes
 from src.data.folders import PICTURES
 from src.data.labels import check_name
+from src.data.mask_values import read_classes
 
 LABELMAP = "labelmap.txt"
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
@@ -133,8 +133,8 @@ def read_shape(element, number: int, labels: list, image: str) -> Shape:
     if element.tag not in READERS:
         raise InputError(f"{place}: a shape of type {shown(element.tag)} has no area to learn; known types are "
                          f"{', '.join(READERS)}; delete it, or draw a polygon")
-    kind, data = READERS[element.tag](element, place)
-    return Shape(kind, label, data, name)
+    kind, part = READERS[element.tag](element, place)
+    return Shape(kind, label, [part], name)
 
 
 def read_polygon(element, place: str) -> tuple:
@@ -142,7 +142,7 @@ def read_polygon(element, place: str) -> tuple:
         points = [[float(side) for side in point.split(",")] for point in element.get("points", "").split(";") if point]
     except ValueError:
         raise InputError(f"{place}: its points are not pairs of numbers; draw it again") from None
-    return "parts", [to_points(points, place, 3)]
+    return "area", to_points(points, place, 3)
 
 
 def read_box(element, place: str) -> tuple:
@@ -153,10 +153,10 @@ def read_box(element, place: str) -> tuple:
     angle = np.radians(to_points([[*degrees, 0]], place, 1)[0, 0])
     centre = corners.mean(0)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])    # y points down
-    return "parts", [to_points((corners - centre) @ turn + centre, place, 4)]
+    return "area", to_points((corners - centre) @ turn + centre, place, 4)
 
 
-def read_mask(element, place: str) -> tuple:
+def read_runs(element, place: str) -> tuple:
     """Run lengths along the rows of the box left, top, width, height."""
     left, top, width, height = (whole(element.get(name), place) for name in ("left", "top", "width", "height"))
     to_size(width, height, place)
@@ -165,7 +165,7 @@ def read_mask(element, place: str) -> tuple:
     return "bitmap", Bitmap(check_runs(runs, width * height, place), left, top, width, height, False)
 
 
-READERS = {"polygon": read_polygon, "box": read_box, "mask": read_mask}
+READERS = {"polygon": read_polygon, "box": read_box, "mask": read_runs}
 
 
 def read_cvat_masks(path, images=None) -> Annotations:
@@ -219,4 +219,4 @@ def draw_colors(image: Path, mask: Path, colors: dict, classes, ignore_label: in
         raise InputError(f"{mask}: the class {shown(unknown[0])} of labelmap.txt is not among those of the data set; "
                          "add it to --class_names")
     numbers = {color: names[name] for color, name in colors.items()}
-    return mask_values.read_mask(image, mask, LabelMap({}, numbers, []), LABELMAP)
+    return read_classes(image, mask, LabelMap({}, numbers, []), LABELMAP)

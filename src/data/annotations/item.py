@@ -14,7 +14,8 @@ from PIL import Image
 
 from src.console import InputError
 from src.data.lists import read_text
-from src.data.pictures import picture_size, read_bytes
+from src.data.pictures import picture_size
+from src.files import read_bytes
 from src.foreign import has_control, shown
 
 BACKGROUND, IGNORE = "background", "__ignore__"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError
-from src.data.labels import check_name
+from src.data.labels import check_name, unnamed
 from src.data.lists import read_text
 from src.foreign import shown
 
@@ -52,10 +52,10 @@ def read_label_map(name, ignore_label: int = 255, option: str = "--labels") -> L
             tables[len(value)][value] = ignore_label if label is None else label
     if not tables[1] and not tables[3]:
         raise InputError(f"{where}: has no line {LINE}")
-    if names:    # of some classes; the others get one
-        names = {**{label: f"class_{label}" for table in tables.values() for label in table.values()}, **names}
+    numbers = {label for table in tables.values() for label in table.values()} - {ignore_label}
+    count = max(numbers, default=-1) + 1 if names else 0
     names.pop(ignore_label, None)    # a file may write the number instead of the word
-    return LabelMap(tables[1], tables[3], name_classes(names, where))
+    return LabelMap(tables[1], tables[3], name_classes(names, count, where))
 
 
 def read_line(fields: list, place: str) -> tuple:
@@ -86,9 +86,9 @@ def add_line(table: dict, names: dict, value: tuple, label, title: str, place: s
                          "give both the same name")
 
 
-def name_classes(names: dict, where: str) -> list:
-    """Names by number, class_N for a class without; [] if the file has none. Raises InputError for a repeated name."""
-    classes = [names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1)]
+def name_classes(names: dict, count: int, where: str) -> list:
+    """The names of `count` classes, class_N for one that has none. Raises InputError for a repeated name."""
+    classes = [names.get(number, name) for number, name in enumerate(unnamed(count))]
     twice = [name for number, name in enumerate(classes) if name in classes[:number]]
     if twice:
         raise InputError(f"{where}: two classes have the name {shown(twice[0])}; rename one")

@@ -98,11 +98,11 @@ def read_shape(shape, number: int, file: str) -> Shape:
     points = to_points(shape.get("points"), f"{file}, {place}", least)
     if most and len(points) > most:
         raise InputError(f"{file}, {place}: {len(points)} points, but a {kind_of} has {most}; draw it again")
-    data = read_mask(shape.get("mask"), points, f"{file}, {place}") if kind == "png" else points
-    return Shape(kind, label, data, place)
+    part = read_png(shape.get("mask"), points, f"{file}, {place}") if kind == "png" else points
+    return Shape(kind, label, [part], place)
 
 
-def read_mask(text, points: np.ndarray, place: str) -> Png:
+def read_png(text, points: np.ndarray, place: str) -> Png:
     """The mask of a shape of type mask: a PNG in base64, its corners at the two points.
 
     Integers are the first and last pixel. labelme may also write fractions; then the PNG's size is used.

@@ -99,11 +99,11 @@ def write_labelme(path, labels: np.ndarray, classes, image: str, ignore_label: i
     found = visible_regions(labels, names)
 
     def shapes_of(tolerance):
-        return [Shape("polygon", names[region.value], region.points(tolerance), "") for region in found]
+        return [Shape("polygon", names[region.value], [region.points(tolerance)], "") for region in found]
 
     shapes = simplest(labels, shapes_of, class_numbers(classes, ignore_label))
     content = {"version": "5.0.0", "flags": {},
-               "shapes": [{"label": shape.label, "points": shape.data.tolist(), "group_id": None,
+               "shapes": [{"label": shape.label, "points": shape.parts[0].tolist(), "group_id": None,
                            "description": "", "shape_type": "polygon", "flags": {}} for shape in shapes],
                "imagePath": image, "imageData": None, "imageHeight": labels.shape[0], "imageWidth": labels.shape[1]}
     write_whole(path, sealed(json.dumps(content, ensure_ascii=False)))
@@ -146,14 +146,14 @@ def coco_annotations(labels: np.ndarray, classes, ignore_label: int) -> list:
     found = [region for region in regions(labels) if names[region.value] != "_background_"]
 
     def shapes_of(tolerance):
-        return [Shape("bitmap", names[region.value], as_bitmap(region, labels.shape), "") if region.has_holes
-                else Shape("outlines", names[region.value], [region.points(tolerance)], "") for region in found]
+        return [Shape("bitmap", names[region.value], [as_bitmap(region, labels.shape)], "") if region.has_holes
+                else Shape("polygon", names[region.value], [region.points(tolerance)], "") for region in found]
 
     entries = []
     for region, shape in zip(found, simplest(labels, shapes_of, class_numbers(classes, ignore_label))):
         height, width = region.inside.shape
-        segmentation = ({"size": list(labels.shape), "counts": shape.data.runs.tolist()} if region.has_holes
-                        else [part.ravel().tolist() for part in shape.data])
+        segmentation = ({"size": list(labels.shape), "counts": shape.parts[0].runs.tolist()} if region.has_holes
+                        else [part.ravel().tolist() for part in shape.parts])
         entries.append({"category_id": region.value, "segmentation": segmentation,
                         "bbox": [region.left, region.top, width, height], "area": int(region.inside.sum()),
                         "iscrowd": int(region.value == ignore_label)})

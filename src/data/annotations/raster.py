@@ -19,11 +19,11 @@ CROSSINGS = 1 << 22    # the most in an array of fill_area: limits its memory
 
 
 class Shape(NamedTuple):
-    """Something to draw: a key of KINDS, the class name, the data for that kind, and its place for errors."""
+    """Something to draw: a key of KINDS, the class name, its parts, and its place for errors."""
 
     kind: str
     label: str
-    data: object
+    parts: list    # (N, 2) float64 points x, y in pixels, Bitmaps or Pngs; they are united
     place: str
 
 
@@ -49,6 +49,7 @@ class Png(NamedTuple):
 
 
 def draw_polygon(canvas, points, number: int) -> None:
+    """A polygon with its outline, as in labelme."""
     ImageDraw.Draw(canvas).polygon(as_tuples(points), fill=number, outline=number)
 
 
@@ -69,17 +70,10 @@ def draw_line(canvas, points, number: int) -> None:
     ImageDraw.Draw(canvas).line(as_tuples(points), fill=number, width=LINE_WIDTH, joint=joint)
 
 
-def draw_parts(canvas, parts, number: int) -> None:
-    """Polygons filled where pixel centres are inside; several parts are united."""
-    for points in parts:
-        left, top, inside = fill_area(points, *canvas.size)
-        paste(canvas, inside, left, top, number)
-
-
-def draw_outlines(canvas, parts, number: int) -> None:
-    """Polygons drawn with their outlines, as in labelme."""
-    for points in parts:
-        draw_polygon(canvas, points, number)
+def draw_area(canvas, points, number: int) -> None:
+    """A polygon filled where pixel centres are inside."""
+    left, top, inside = fill_area(points, *canvas.size)
+    paste(canvas, inside, left, top, number)
 
 
 def draw_bitmap(canvas, bitmap: Bitmap, number: int) -> None:
@@ -91,8 +85,8 @@ def draw_png(canvas, png: Png, number: int) -> None:
         paste(canvas, np.asarray(picture.convert("L")) > 0, png.left, png.top, number)
 
 
-KINDS = {"polygon": draw_polygon, "rectangle": draw_rectangle, "circle": draw_circle, "line": draw_line,
-         "parts": draw_parts, "outlines": draw_outlines, "bitmap": draw_bitmap, "png": draw_png}
+KINDS = {"polygon": draw_polygon, "area": draw_area, "rectangle": draw_rectangle, "circle": draw_circle,
+         "line": draw_line, "bitmap": draw_bitmap, "png": draw_png}
 
 
 def as_tuples(points) -> list:
@@ -165,11 +159,11 @@ def crossing(starts: np.ndarray, ends: np.ndarray, x: np.ndarray) -> tuple:
 
 
 def extent(shape: Shape) -> tuple:
-    """(left, top, right, bottom) of a shape's data."""
-    data = shape.data
+    """(left, top, right, bottom) of a shape's parts."""
     if shape.kind in ("bitmap", "png"):
-        return data.left, data.top, data.left + data.width, data.top + data.height
-    points = np.concatenate(data) if shape.kind in ("parts", "outlines") else data
+        mask, = shape.parts
+        return mask.left, mask.top, mask.left + mask.width, mask.top + mask.height
+    points = np.concatenate(shape.parts)
     around = np.hypot(*(points[1] - points[0])) if shape.kind == "circle" else 0
     return (*(points.min(0) - around), *(points.max(0) + around))
 
@@ -197,7 +191,8 @@ def draw_on(width: int, height: int, shapes, numbers: dict, where: str) -> np.nd
                              f"--class_names, or name the shape {IGNORE}")
         check_extent(shape, width, height, place)
         try:
-            KINDS[shape.kind](canvas, shape.data, numbers[shape.label])
+            for part in shape.parts:
+                KINDS[shape.kind](canvas, part, numbers[shape.label])
         except (OSError, SyntaxError, ValueError, EOFError) as error:    # of an encoded mask
             raise InputError(f"{place}: its mask is damaged ({error}); draw it again") from None
     return np.array(canvas)
