@@ -110,9 +110,9 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
     return target
 
 
-def check_input(path, option: str = "") -> None:
-    """Raises InputError if a file to read is missing or not a regular file: a pipe could wait, a device never end."""
-    where = f"{option} {path}".strip()
+def check_input(path, where) -> None:
+    """Raises InputError if a file to read is missing or not a regular file: a pipe could wait, a device never end.
+    `where` is its name in errors."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -8,12 +8,13 @@ import pytest
 import eval as evaluation
 from src.console import InputError
 from src.metadata import OPTIONS, beside
-from src.models.model_file import kind_of, read_model_file
+from src.models.model_file import read_model_file
 from src.nets.architecture import architecture
 from src.weights import checkpoint
+from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import as_varint, field
-from tests.foreign import value
+from tests.foreign import safetensors, value
 from tests.golden import golden_weights
 
 NAME = "deeplab_v3_tiny_s16"
@@ -77,7 +78,7 @@ def test_a_complete_entry_is_read(tmp_path):
     (entry(checkpoint.FACTS.encode(), (200000,), b"UInt8", b'{"a":' * 40000), "is nested too deeply"),
     (entry() + checkpoint.CRC + bytes(10), "its checksum differs"),
     (b"", "is empty"), (b"\x0a", "is not a MindSpore checkpoint"), (b"text\n" * 99, "is not a MindSpore checkpoint"),
-    (b"\x08\x09\x12\x07pytorch", "is not a MindSpore checkpoint"),
+    (b"\x08\x09\x12\x07pytorch", "an exported network; eval_onnx.py"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_wrong_field_is_one_line(data, part, tmp_path):
     said = refused(tmp_path / "a.ckpt", data)
@@ -97,8 +98,12 @@ def test_other_kinds_of_files_are_named(exported, tmp_path):
         checkpoint.read(tmp_path / "a", "--ckpt_path")
     with pytest.raises(InputError, match="is a folder, not a file"):
         checkpoint.read(tmp_path, "--ckpt_path")
-    assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
-    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "the kind does not depend on the name"
+    contents = ((exported().read_bytes(), "onnx", "eval_onnx.py"),
+                (b"\x0a\x053.0.0\x12\x09MindSpore", "mindir", "predict.py"), (b"PK\x03\x04", "torch", "convert"),
+                (b"\x80\2", "torch", "convert"), (safetensors({}), "safetensors", "convert"))
+    for data, kind, way_out in contents:
+        assert way_out in refused(tmp_path / "a.ckpt", data)
+        assert kind_of(tmp_path / "a.ckpt", "") == kind, "the kind does not depend on the name"
 
 
 @pytest.fixture
@@ -137,7 +142,6 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
         path = tmp_path / f"{count % 2}.ckpt"
         path.write_bytes(damaged(data, rng))
         try:
-            kind_of(path, "--ckpt_path")
             read_model_file(path, "--ckpt_path")
             outcomes.append(len(network_of(open_checkpoint(path, "--ckpt_path"), NAME, (6, 12, 18)).weights))
         except InputError as error:

@@ -11,9 +11,10 @@ import predict
 from src.console import InputError, RunError
 from src.models import mindir_file, onnx_file
 from src.models.model import open_model
-from src.models.model_file import ModelFile, kind_of
+from src.models.model_file import ModelFile
 from src.nets.architecture import architecture
 from src.weights import checkpoint, formats, manifest, protobuf
+from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import field
 from tests.foreign import mindir, onnx, safetensors, tensor, value

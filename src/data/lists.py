@@ -49,7 +49,7 @@ def decode_names(data: bytes, where: str) -> str:
 
 def read_plain(path, what: str) -> bytes:
     """The content of a regular file. Raises InputError."""
-    check_input(path, what)
+    check_input(path, f"{what} {path}".strip())
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -44,7 +44,7 @@ def size_text(array: np.ndarray) -> str:
 
 def read_bytes(path) -> bytes:
     """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
-    check_input(path)
+    check_input(path, path)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -19,7 +19,7 @@ from src.console import InputError, RunError, first_line, warn
 from src.data.labels import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
 from src.models import onnx_file
-from src.models.model_file import ModelFile, note_assumed, read_model_file, with_facts
+from src.models.model_file import TITLES, ModelFile, note_assumed, read_model_file, with_facts
 from src.nets.architecture import NETWORKS
 from src.weights.folding import fold
 from src.weights.loading import Network, check_finite, network_of
@@ -31,7 +31,6 @@ ENGINES = {
     "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
 }
 LARGEST_SIDE = 1 << 14    # of a fixed input, in pixels
-TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
 
 class Loaded(NamedTuple):

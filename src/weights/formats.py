@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, first_line
-from src.files import check_input, writing
+from src.files import writing
 from src.foreign import MOST_BYTES, load_json, printable, shown
 from src.weights import checkpoint, protobuf
+from src.weights.kinds import kind_of
 from src.weights.manifest import check_sha256
 
 SAFE_TORCH = (2, 6)    # weights_only of earlier releases could be made to run code (CVE-2025-32434)
@@ -28,20 +29,9 @@ def read_arrays(path, option: str) -> checkpoint.Checkpoint:
     Raises:
         InputError: it is missing, damaged, or contains other things than arrays.
     """
-    if not str(path):
-        raise InputError(f"{option} is not given")
-    check_input(path, option)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror}") from None
+    read = {"safetensors": read_safetensors, "torch": read_torch}.get(kind_of(path, f"{option} {path}"))
     check_sha256(path, option)
-    if head[8:9] == b"{":    # the length of a JSON header, then the header
-        return checkpoint.Checkpoint(read_safetensors(path, option), {}, {})
-    if head.startswith((b"PK\x03\x04", b"\x80")):    # a ZIP archive, or a bare pickle
-        return checkpoint.Checkpoint(read_torch(path, option), {}, {})
-    return checkpoint.read(path, option)
+    return checkpoint.Checkpoint(read(path, option), {}, {}) if read else checkpoint.read(path, option)
 
 
 def read_safetensors(path, option: str) -> dict:
