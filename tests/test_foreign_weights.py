@@ -157,7 +157,7 @@ def test_a_list_that_names_other_files_deletes_nothing(tmp_path, trained, run, d
 def test_hostile_safetensors(tmp_path, data):
     (tmp_path / "a.safetensors").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.safetensors: is not a complete \.safetensors file") as error:
-        formats.read_arrays(tmp_path / "a.safetensors", "--src")
+        formats.read_arrays(tmp_path / "a.safetensors", "a.safetensors")
     assert str(error.value).isprintable()
 
 
@@ -198,7 +198,7 @@ def test_onnx_files_open_nothing_outside_their_folder(tmp_path, place):
         path = tmp_path / f"m/{number}.onnx"
         path.write_bytes(data)
         with pytest.raises(InputError) as error:
-            onnx_file.check_external_data(path, "--model")
+            onnx_file.check_external_data(path, f"--model {path}")
         assert str(error.value).isprintable() and f"{number}.onnx" in str(error.value)
 
 
@@ -227,7 +227,7 @@ def test_hostile_mindirs(tmp_path, parameter):
     assert mindir_file.read_signature(path, "") == ((1, 3, 65, 65), 6, False) and kind_of(path, "") == "mindir"
     path.write_bytes(mindir(tensor((2,), bytes(8)), parameter))
     with pytest.raises(InputError, match="a.mindir: is not a complete MINDIR"):
-        mindir_file.check(path, "--model")
+        mindir_file.check(path, "a.mindir")
 
 
 def test_messages_within_messages_end():
@@ -241,7 +241,7 @@ def test_messages_within_messages_end():
 def test_a_network_that_computes_something_else_is_named(tmp_path):
     """A file states (N, 6, S, S) but returns another shape."""
     from src.models.model import Loaded, assemble, defaults
-    file = ModelFile(tmp_path / "a.onnx", "--model", "onnx", {})
+    file = ModelFile(tmp_path / "a.onnx", "--model a.onnx", "onnx", {})
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
     with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
         assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))

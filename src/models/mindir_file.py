@@ -26,27 +26,27 @@ GRAPH, VERSION, INPUT, OUTPUT, TENSOR = 7, 13, 5, 6, 2    # of the model, twice;
 MOST_DIMS, UINT8 = 16, 2
 
 
-def check(path, option: str) -> None:
+def check(path, where: str) -> None:
     """Raises InputError for a MINDIR of version 1, and for a tensor with more or fewer bytes than its shape needs."""
-    if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
-        raise InputError(f"{option} {path}: is a MINDIR of version 1, which only MindSpore Lite reads; "
+    if with_bytes(path, where, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
+        raise InputError(f"{where}: is a MINDIR of version 1, which only MindSpore Lite reads; "
                          "export it without --mindir_version 1")
-    with_bytes(path, option, check_tensors)
+    with_bytes(path, where, check_tensors)
 
 
-def read_signature(path, option: str) -> tuple:
+def read_signature(path, where: str) -> tuple:
     """(input's shape, classes, whether the input is uint8) of a MINDIR with one input and one output, else ()
     and None."""
-    return with_bytes(path, option, signature)
+    return with_bytes(path, where, signature)
 
 
-def with_bytes(path, option: str, use):
+def with_bytes(path, where: str, use):
     """Result of use(the mapped file). Raises InputError for a file that is not a MINDIR."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             return use(data)
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete MINDIR ({printable(error, 200)})") from None
+        raise InputError(f"{where}: is not a complete MINDIR ({printable(error, 200)})") from None
 
 
 def check_tensors(data) -> None:

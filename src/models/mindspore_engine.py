@@ -26,8 +26,8 @@ def load(file: ModelFile, network: Network, device: str, device_id: int, precisi
         cell = create_inference(*network)
         classes = network.architecture.num_classes
         return Loaded(steady(cell_runner(cell, file.path)), (None, 3, None, None), classes, False, target)
-    mindir_file.check(file.path, file.option)
-    shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.option)
+    mindir_file.check(file.path, file.where)
+    shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.where)
     return Loaded(cell_runner(load_mindir(file), file.path), shape, classes, is_uint8, target)
 
 

@@ -123,7 +123,7 @@ def load(file: ModelFile, known: dict, engine: str, device: str, device_id: int,
     network = folded_network(file, facts, allow_nonfinite) if file.kind == "checkpoint" else None
     file.checkpoint = None    # unmaps the file, whose pages count as memory of this process
     if file.kind == "onnx":
-        onnx_file.check_external_data(file.path, file.option)
+        onnx_file.check_external_data(file.path, file.where)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     backend = import_optional(module, f"--engine {engine}", package)

@@ -20,39 +20,35 @@ class ModelFile:
     """A model file."""
 
     path: Path
-    option: str    # its name in errors
+    where: str    # its name in errors
     kind: str    # of TITLES
     facts: dict    # what it says of its network, see src.metadata; every value is checked
     checkpoint: Opened = None    # of that kind alone
-
-    @property
-    def where(self) -> str:
-        return f"{self.option} {self.path}".strip()
 
 
 def read_model_file(path, option: str, settled=()) -> ModelFile:
     """Read a model file, but for the weights of an exported one.
 
     Args:
-        option: its name in errors.
+        option: what its name in errors begins with.
         settled: see metadata.checked; what the network is like, an exported file need not say.
 
     Raises InputError for a missing, damaged or foreign file, and for one that differs from the SHA-256 beside it.
     """
     if not str(path):
-        raise InputError(f"{option} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
+        raise InputError(f"{option or 'path'} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
     where, path = f"{option} {path}".strip(), Path(path)
     kind = kind_of(path, where)
     if kind not in TITLES:
         raise InputError(f"{where}: {WAYS_OUT.get(kind, 'is not a MindSpore checkpoint, ONNX file or MINDIR')}")
     if kind == "checkpoint":
-        opened = open_checkpoint(path, option)
-        return ModelFile(path, option, kind, checkpoint_facts(path, opened, settled), opened)
-    check_sha256(path, option)
+        opened = open_checkpoint(path, where)
+        return ModelFile(path, where, kind, checkpoint_facts(path, opened, settled), opened)
+    check_sha256(path, where)
     said = metadata.read_beside(path) if kind == "mindir" else metadata.from_texts(
-        onnx_file.read_metadata(path, option))
+        onnx_file.read_metadata(path, where))
     settled = {*settled, *metadata.OPTIONS["network"], *metadata.OPTIONS["atrous_rates"]}
-    return ModelFile(path, option, kind, metadata.checked(said, path, settled))
+    return ModelFile(path, where, kind, metadata.checked(said, path, settled))
 
 
 def checkpoint_facts(path: Path, opened: Opened, settled=()) -> dict:

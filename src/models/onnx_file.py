@@ -26,7 +26,7 @@ WHERE_TENSORS_ARE = {
 }
 
 
-def read_metadata(path, option: str) -> dict:
+def read_metadata(path, where: str) -> dict:
     """The texts of an ONNX file's metadata by name. Raises InputError for a damaged file and for too much text."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
@@ -37,7 +37,7 @@ def read_metadata(path, option: str) -> dict:
                 raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
             return dict(read_entry(data, span) for span in spans)
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
+        raise InputError(f"{where}: is not a complete ONNX file ({printable(error, 200)})") from None
 
 
 def read_entry(data, span) -> tuple:
@@ -49,16 +49,16 @@ def read_entry(data, span) -> tuple:
     return protobuf.text(data, found.get(1), LONGEST_NAME), bytes(data[text.start:text.stop]).decode(errors="replace")
 
 
-def check_external_data(path, option: str) -> None:
+def check_external_data(path, where: str) -> None:
     """Raises InputError if a tensor of an ONNX file is in a missing file or in one outside the ONNX file's folder."""
     try:
         with open(path, "rb") as file, protobuf.mapped(file) as data:
             for place in external_places(data):
                 if not is_within(Path(path).parent, place):
-                    raise InputError(f"{option} {path}: a weight is in {shown(place)}, which is not a file in its "
+                    raise InputError(f"{where}: a weight is in {shown(place)}, which is not a file in its "
                                      "folder; refused")
     except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
+        raise InputError(f"{where}: is not a complete ONNX file ({printable(error, 200)})") from None
 
 
 def external_places(data) -> set:

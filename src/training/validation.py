@@ -146,7 +146,7 @@ class EvaluationInTraining(Callback):
         """The mean IoU of the kept network, -1 without one from a step up to this one."""
         if not self.best_path.is_file():
             return -1.0
-        facts = checkpoint.read(self.best_path, "the best network").facts
+        facts = checkpoint.read(self.best_path, f"the best network {self.best_path}").facts
         return facts["mean_iou"] if facts["step"] <= step else -1.0
 
     def check(self) -> None:

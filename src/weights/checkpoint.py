@@ -46,15 +46,14 @@ class Checkpoint(NamedTuple):
     facts: dict    # facts of the network, from train.py or convert_resnet101.py; {} in other files
 
 
-def read(path, option: str) -> Checkpoint:
+def read(path, where: str) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        option: the file's name in errors, such as "--ckpt_path".
+        where: the file's name in errors, such as "--ckpt_path net.ckpt".
 
     Raises InputError if it is missing, of another kind, or damaged.
     """
-    where = f"{option} {path}"
     kind = kind_of(path, where)
     if kind != "checkpoint":
         raise InputError(f"{where}: {WAYS_OUT.get(kind, 'is not a MindSpore checkpoint')}")

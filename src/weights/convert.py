@@ -33,7 +33,7 @@ def read_source(config) -> tuple:
     Raises InputError unless --src has every parameter of --model once, in the right shape.
     """
     where = f"--src {config.src}"
-    found = read_arrays(config.src, "--src")
+    found = read_arrays(config.src, where)
     config = believe_facts(config, checked(found.facts, config.src, settled_by(config)), config.src)
     translation = translate(found.arrays, where)
     classifier = translation.weights.get(CLASSIFIER[0])
