@@ -24,7 +24,7 @@ from src.console import InputError
 from src.files import writing
 from src.foreign import MOST_BYTES, Unreadable, load_json
 from src.weights.kinds import WAYS_OUT, kind_of
-from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, message, packed
+from src.weights.protobuf import Damaged, as_varint, field, fields, message, opened, packed
 from src.weights.protobuf import text as text_at
 
 FACTS = "deeplab_v3.facts"    # entry of train.py: JSON as bytes, which every MindSpore loads
@@ -57,11 +57,8 @@ def read(path, where: str) -> Checkpoint:
     kind = kind_of(path, where)
     if kind != "checkpoint":
         raise InputError(f"{where}: {WAYS_OUT.get(kind, 'is not a MindSpore checkpoint')}")
-    try:
-        with open(path, "rb") as file:
-            return parse(mapped(file))
-    except Damaged as error:
-        raise InputError(f"{where}: is not a complete MindSpore checkpoint ({error})") from None
+    with opened(path, where, "MindSpore checkpoint") as data:
+        return parse(data)
 
 
 def parse(data) -> Checkpoint:

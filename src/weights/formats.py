@@ -43,12 +43,8 @@ def read_safetensors(path, where: str) -> dict:
 
     Raises InputError for a damaged file and for unknown number types.
     """
-    try:
-        with open(path, "rb") as file:
-            return parse_safetensors(protobuf.mapped(file))
-    except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
-        raise InputError(f"{where}: is not a complete .safetensors file of floats or integers "
-                         f"({printable(error, 200)})") from None
+    with protobuf.opened(path, where, ".safetensors file of floats or integers") as data:
+        return parse_safetensors(data)
 
 
 def parse_safetensors(data) -> dict:
