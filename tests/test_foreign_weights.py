@@ -245,6 +245,9 @@ def test_a_network_that_computes_something_else_is_named(tmp_path):
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
     with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
         assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
+    loaded = loaded._replace(run=lambda batch: np.reshape(batch, 5))    # an engine's own kind of error
+    with pytest.raises(RunError, match=r"^.*/a.onnx: ONNX Runtime failed on an input of \(1, 3, 9, 9\): cannot resh"):
+        assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
         with pytest.raises(InputError, match="is not a segmentation network"):
             assemble(file, defaults(), "onnxruntime", loaded._replace(shape=shape, num_classes=classes), False)
