@@ -6,6 +6,7 @@ import functools
 import glob
 import os
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,16 @@ class Device(NamedTuple):
 def cores() -> int:
     """The cores that this process may use; a rank that is bound to its share has fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def numbers_of(path) -> dict:
+    """The first number of each line of a /proc file, by name; {} where there is no such file."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return {}
+    parts = [line.replace(":", " ").split() for line in lines]
+    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}
 
 
 def resolve_target(target: str) -> str:
