@@ -2,10 +2,12 @@
 
 MindSpore is imported in the functions that need it: what runs without it imports this module too.
 """
+import contextlib
 import functools
 import glob
 import os
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,8 @@ CANN = ("src/tools/check_device.py says what is missing: install CANN and the Mi
         "set_env.sh (docs/ascend.md), or give --device_target CPU")
 CUDA = ("MindSpore's plugin needs CUDA 11.6 with cuDNN 8.5, or 11.1 with 8.0, in LD_LIBRARY_PATH, and NVIDIA's driver; "
         "the wheels for x86-64 contain it; or give --device_target CPU")
+# Distributions that contain MindSpore; src/tools/install.py, which can import nothing from here, names them too.
+MINDSPORE = ("mindspore", "mindspore-dev", "mindspore-ascend", "mindspore-gpu")
 
 
 class Device(NamedTuple):
@@ -32,6 +36,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def numbers_of(path) -> dict:
+    """The first number of each line of a /proc file, by name; {} where there is no such file."""
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return {}
+    parts = [line.replace(":", " ").split() for line in lines]
+    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}
+
+
 def resolve_target(target: str) -> str:
     """The device that --device_target means: for auto "Ascend" on a machine that has one, whether it can be used or
     not, and "CPU" on any other; else `target` itself.
@@ -41,19 +55,31 @@ def resolve_target(target: str) -> str:
     return "Ascend" if glob.glob(ASCEND_DEVICES) else "CPU"
 
 
+def mindspore_version():
+    """MindSpore's version, None if it is not installed. One that pip does not know, as when it was built from source,
+    is imported for it."""
+    for name in MINDSPORE:
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)
+    try:
+        import mindspore
+    except ImportError:
+        return None
+    return getattr(mindspore, "__version__", None)    # a mere folder of that name has none
+
+
 def prepare_environment() -> None:
     """Environment that must stand before MindSpore is imported; what the user has set is left alone.
 
     From 2.9 on MindSpore's oneDNN falls to a reference kernel for convolutions on CPUs with AVX-512
     (49 s a picture in place of 0.7 s); held to AVX2 it does not.
     """
-    try:
-        release = tuple(int(part) for part in version("mindspore").split(".")[:2])
-    except PackageNotFoundError:
-        raise InputError("MindSpore is not installed: pip install -r requirements.txt") from None
-    if release >= (2, 9):
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     os.environ.setdefault("GLOG_v", "3")    # errors only; MindSpore's warnings bury the programs' own lines
+    found = mindspore_version()
+    if not found:
+        raise InputError("MindSpore is not installed: pip install -r requirements.txt")
+    if tuple(int(part) for part in found.split(".")[:2]) >= (2, 9):
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 
 @functools.lru_cache

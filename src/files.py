@@ -110,9 +110,9 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
     return target
 
 
-def check_input(path, option: str = "") -> None:
-    """Raises InputError if a file to read is missing or not a regular file: a pipe could wait, a device never end."""
-    where = f"{option} {path}".strip()
+def check_input(path, where) -> None:
+    """Raises InputError if a file to read is missing or not a regular file: a pipe could wait, a device never end.
+    `where` is its name in errors."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -125,8 +125,8 @@ def check_input(path, option: str = "") -> None:
 
 def read_bytes(path, option: str = "") -> bytes:
     """A file's content. Raises InputError if it is missing, not a regular file or cannot be read."""
-    check_input(path, option)
     where = f"{option} {path}".strip()
+    check_input(path, where)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -145,26 +145,26 @@ def weight_kinds(folder: Path) -> dict:
     manifest = json.dumps({f"m-1_{step}.ckpt": {"size": 4, "sha256": "0" * 64, "step": step} for step in (2, 3)})
     (folder / "m-1_2.ckpt").write_bytes(b"data")
     (folder / "weights.bin").write_bytes(bytes(8))
-    option = "--model"
+    where = "--model x"
 
     def checkpoints(path):
-        metadata.checked(checkpoint.read(path, option).facts, path)
+        metadata.checked(checkpoint.read(path, where).facts, path)
 
     def onnx(path):
-        metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, option)), path)
-        onnx_file.check_external_data(path, option)
+        metadata.checked(metadata.from_texts(onnx_file.read_metadata(path, where)), path)
+        onnx_file.check_external_data(path, where)
 
     def mindir(path):
-        mindir_file.check(path, option)
-        mindir_file.read_signature(path, option)
+        mindir_file.check(path, where)
+        mindir_file.read_signature(path, where)
 
     kinds = {
         "checkpoint": Kind([parts, good_checkpoint(folder)], folder / "x.ckpt", checkpoints),
         "safetensors": Kind([good_safetensors()], folder / "x.safetensors",
-                            lambda path: formats.read_safetensors(path, option)),
+                            lambda path: formats.read_safetensors(path, where)),
         "checkpoints.json": Kind([manifest.encode()], folder / MANIFEST, lambda path: read_manifest(path.parent)),
         "sha256": Kind([b"0" * 64 + b"  m-1_2.ckpt\n"], folder / "b.ckpt.sha256", lambda path: check_sha256(
-            path.with_suffix(""), option)),
+            path.with_suffix(""), where)),
         "onnx": Kind([good_onnx()], folder / "x.onnx", onnx),
         "mindir": Kind([good_mindir(tensor((2,), bytes(8)))], folder / "x.mindir", mindir),
         "facts": Kind([json.dumps(FACTS).encode()], folder / "y.mindir.json", lambda path: metadata.checked(
@@ -175,7 +175,7 @@ def weight_kinds(folder: Path) -> dict:
         import torch  # optional
         torch.save({"conv1.weight": torch.zeros(3), "n": torch.tensor(3)}, folder / "good.pth")
         kinds["torch"] = Kind([(folder / "good.pth").read_bytes()], folder / "x.pth",
-                              lambda path: formats.read_torch(path, option))
+                              lambda path: formats.read_torch(path, where))
     return kinds
 
 

@@ -24,7 +24,7 @@ def values(dtype=np.float32):
 
 
 def read(path):
-    return network_of(open_checkpoint(path, "--ckpt_path"), NAME, (6, 12, 18))
+    return network_of(open_checkpoint(path, f"--ckpt_path {path}"), NAME, (6, 12, 18))
 
 
 def test_optimiser_state_is_not_loaded_and_float16_is_converted(cell, tmp_path):

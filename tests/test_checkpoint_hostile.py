@@ -8,12 +8,14 @@ import pytest
 import eval as evaluation
 from src.console import InputError
 from src.metadata import OPTIONS, beside
-from src.models.model_file import kind_of, read_model_file
+from src.models.model import open_model
+from src.models.model_file import read_model_file
 from src.nets.architecture import architecture
 from src.weights import checkpoint
+from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import as_varint, field
-from tests.foreign import value
+from tests.foreign import safetensors, value
 from tests.golden import golden_weights
 
 NAME = "deeplab_v3_tiny_s16"
@@ -29,7 +31,7 @@ def refused(path, data):
     path.write_bytes(data)
     start = time.perf_counter()
     with pytest.raises(InputError) as caught:
-        checkpoint.read(path, "--ckpt_path")
+        checkpoint.read(path, f"--ckpt_path {path}")
     assert time.perf_counter() - start < 5
     said = str(caught.value)
     assert said.startswith(f"--ckpt_path {path}: ") and said.isprintable() and len(said) < 600, said
@@ -77,7 +79,7 @@ def test_a_complete_entry_is_read(tmp_path):
     (entry(checkpoint.FACTS.encode(), (200000,), b"UInt8", b'{"a":' * 40000), "is nested too deeply"),
     (entry() + checkpoint.CRC + bytes(10), "its checksum differs"),
     (b"", "is empty"), (b"\x0a", "is not a MindSpore checkpoint"), (b"text\n" * 99, "is not a MindSpore checkpoint"),
-    (b"\x08\x09\x12\x07pytorch", "is not a MindSpore checkpoint"),
+    (b"\x08\x09\x12\x07pytorch", "an exported network; eval_onnx.py"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_each_wrong_field_is_one_line(data, part, tmp_path):
     said = refused(tmp_path / "a.ckpt", data)
@@ -94,11 +96,15 @@ def test_a_file_that_ends_anywhere_is_refused(tmp_path):
 
 def test_other_kinds_of_files_are_named(exported, tmp_path):
     with pytest.raises(InputError, match="a: no such file"):
-        checkpoint.read(tmp_path / "a", "--ckpt_path")
+        checkpoint.read(tmp_path / "a", "a")
     with pytest.raises(InputError, match="is a folder, not a file"):
-        checkpoint.read(tmp_path, "--ckpt_path")
-    assert "is not a MindSpore checkpoint" in refused(tmp_path / "a.ckpt", exported().read_bytes())
-    assert kind_of(tmp_path / "a.ckpt", "--ckpt_path") == "onnx", "the kind does not depend on the name"
+        checkpoint.read(tmp_path, "a")
+    contents = ((exported().read_bytes(), "onnx", "eval_onnx.py"),
+                (b"\x0a\x053.0.0\x12\x09MindSpore", "mindir", "predict.py"), (b"PK\x03\x04", "torch", "convert"),
+                (b"\x80\2", "torch", "convert"), (safetensors({}), "safetensors", "convert"))
+    for data, kind, way_out in contents:
+        assert way_out in refused(tmp_path / "a.ckpt", data)
+        assert kind_of(tmp_path / "a.ckpt", "") == kind, "the kind does not depend on the name"
 
 
 @pytest.fixture
@@ -137,9 +143,8 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
         path = tmp_path / f"{count % 2}.ckpt"
         path.write_bytes(damaged(data, rng))
         try:
-            kind_of(path, "--ckpt_path")
             read_model_file(path, "--ckpt_path")
-            outcomes.append(len(network_of(open_checkpoint(path, "--ckpt_path"), NAME, (6, 12, 18)).weights))
+            outcomes.append(len(network_of(open_checkpoint(path, path), NAME, (6, 12, 18)).weights))
         except InputError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
             outcomes.append(0)
@@ -208,6 +213,8 @@ def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
     (tmp_path / "number.onnx").write_bytes(data + b"\x70\5")
     with pytest.raises(InputError, match="number.onnx: is not a complete ONNX file"):
         read_model_file(tmp_path / "number.onnx", "--model")
+    with pytest.raises(InputError, match=f"^{tmp_path}/number.onnx: "):    # without an option, no blank before it
+        open_model(tmp_path / "number.onnx")
     for _ in range(300):
         tail = bytearray(data[start - 20:])
         for place in rng.integers(0, len(tail), rng.integers(1, 6)):

@@ -1,10 +1,14 @@
-"""--device_target auto: an Ascend if there is one, never the CPU in its place."""
+"""--device_target auto: an Ascend if there is one, never the CPU in its place; which MindSpore there is."""
 import os
+import sys
+from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 
 import pytest
 
 from src.console import InputError
-from src.device import cores, open_device, resolve_target
+from src.device import MINDSPORE, cores, mindspore_version, open_device, prepare_environment, resolve_target
+from src.tools import check_device, install
 
 
 @pytest.fixture
@@ -51,3 +55,24 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
     assert cores() == 1
     monkeypatch.delattr(os, "sched_getaffinity")    # as on macOS
     assert cores() == 8
+
+
+@pytest.mark.parametrize("package, built, found", [
+    ("mindspore", "9", "2.8.0"), ("mindspore-ascend", "9", "2.8.0"), (None, "2.7.0", "2.7.0"), (None, None, None)])
+def test_mindspore_is_found_by_any_name_and_without_pip(package, built, found, monkeypatch):
+    def version(name):
+        if name != package:
+            raise PackageNotFoundError(name)
+        return "2.8.0"
+    monkeypatch.setattr("src.device.version", version)
+    monkeypatch.setitem(sys.modules, "mindspore", built and SimpleNamespace(__version__=built))    # None: there is none
+    assert mindspore_version() == found
+    row = check_device.mindspore_row(None)
+    assert row.text.startswith(found or "is not installed") and bool(row.fix) == (not found)
+    if not found:
+        with pytest.raises(InputError, match="MindSpore is not installed"):
+            prepare_environment()
+
+
+def test_the_installer_knows_the_same_names_of_mindspore():
+    assert MINDSPORE == install.MINDSPORE

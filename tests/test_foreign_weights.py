@@ -11,9 +11,10 @@ import predict
 from src.console import InputError, RunError
 from src.models import mindir_file, onnx_file
 from src.models.model import open_model
-from src.models.model_file import ModelFile, kind_of
+from src.models.model_file import ModelFile
 from src.nets.architecture import architecture
 from src.weights import checkpoint, formats, manifest, protobuf
+from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import field
 from tests.foreign import mindir, onnx, safetensors, tensor, value
@@ -156,7 +157,7 @@ def test_a_list_that_names_other_files_deletes_nothing(tmp_path, trained, run, d
 def test_hostile_safetensors(tmp_path, data):
     (tmp_path / "a.safetensors").write_bytes(data)
     with pytest.raises(InputError, match=r"a\.safetensors: is not a complete \.safetensors file") as error:
-        formats.read_arrays(tmp_path / "a.safetensors", "--src")
+        formats.read_arrays(tmp_path / "a.safetensors", "a.safetensors")
     assert str(error.value).isprintable()
 
 
@@ -197,7 +198,7 @@ def test_onnx_files_open_nothing_outside_their_folder(tmp_path, place):
         path = tmp_path / f"m/{number}.onnx"
         path.write_bytes(data)
         with pytest.raises(InputError) as error:
-            onnx_file.check_external_data(path, "--model")
+            onnx_file.check_external_data(path, f"--model {path}")
         assert str(error.value).isprintable() and f"{number}.onnx" in str(error.value)
 
 
@@ -226,7 +227,7 @@ def test_hostile_mindirs(tmp_path, parameter):
     assert mindir_file.read_signature(path, "") == ((1, 3, 65, 65), 6, False) and kind_of(path, "") == "mindir"
     path.write_bytes(mindir(tensor((2,), bytes(8)), parameter))
     with pytest.raises(InputError, match="a.mindir: is not a complete MINDIR"):
-        mindir_file.check(path, "--model")
+        mindir_file.check(path, "a.mindir")
 
 
 def test_messages_within_messages_end():
@@ -240,9 +241,12 @@ def test_messages_within_messages_end():
 def test_a_network_that_computes_something_else_is_named(tmp_path):
     """A file states (N, 6, S, S) but returns another shape."""
     from src.models.model import Loaded, assemble, defaults
-    file = ModelFile(tmp_path / "a.onnx", "--model", "onnx", {})
+    file = ModelFile(tmp_path / "a.onnx", "--model a.onnx", "onnx", {})
     loaded = Loaded(lambda batch: np.zeros((1, 6, 1, 1), np.float32), (None, 3, None, None), 6, False, "CPU")
     with pytest.raises(RunError, match=r"returns \(1, 6, 1, 1\) for an input of \(1, 3, 9, 9\)"):
+        assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
+    loaded = loaded._replace(run=lambda batch: np.reshape(batch, 5))    # an engine's own kind of error
+    with pytest.raises(RunError, match=r"^.*/a.onnx: ONNX Runtime failed on an input of \(1, 3, 9, 9\): cannot resh"):
         assemble(file, defaults(), "onnxruntime", loaded, False).predict(np.zeros((1, 3, 9, 9), np.float32))
     for shape, classes in (((0, 3, 9, 9), 6), ((1, 3, 9, 9), 1), ((1, 3, 9, 9), 256), ((1, 3, 1 << 30, 1 << 30), 6)):
         with pytest.raises(InputError, match="is not a segmentation network"):

@@ -61,7 +61,7 @@ def count_samples(data_file) -> int:
         shard = f"{data_file}0"
         hint = f"; its first shard is {shard}" if Path(shard).is_file() else "; scripts/build_data.sh makes it"
         raise InputError(f"--data_file {data_file}: no such file{hint}")
-    check_input(data_file, "--data_file")
+    check_input(data_file, f"--data_file {data_file}")
     try:
         return ds.MindDataset(str(data_file)).get_dataset_size()
     except (RuntimeError, ValueError) as error:    # ValueError: no permission to read it

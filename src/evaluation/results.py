@@ -54,21 +54,18 @@ def format_figures(figures) -> str:
     return " {:>7} {:>7} {:>10} {:>7}".format(*("-" if math.isnan(share) else f"{share:.4f}" for share in figures))
 
 
-def write_result(config, matrix, names, extra: dict) -> None:
-    """Write the result as JSON to --result_file: mean_F and per_class_F for F of FIGURES (null where a class never
-    occurs), pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `extra`. Raises RunError."""
+def write_figures(config, pairs: list, matrix, labels, table, about: dict) -> None:
+    """Write the result and, if it was kept, the `table` of the pictures (per_image.PerImage), and say so.
+
+    The result is JSON: mean_F and per_class_F for F of FIGURES (null where a class never occurs), pixel_accuracy,
+    class_names, confusion_matrix (rows = truth, pixels) and `about`. Raises RunError.
+    """
     result = {f"mean_{figure}": none_if_nan(matrix.mean(figure)) for figure in FIGURES}
-    result |= {"pixel_accuracy": none_if_nan(matrix.pixel_accuracy), "class_names": list(names)}
+    result |= {"pixel_accuracy": none_if_nan(matrix.pixel_accuracy), "class_names": list(labels.names)}
     result |= {f"per_class_{figure}": list(map(none_if_nan, getattr(matrix, figure).tolist())) for figure in FIGURES}
-    result |= {"confusion_matrix": matrix.counts.tolist(), **extra}
+    result |= {"confusion_matrix": matrix.counts.tolist(), **about}
     write_whole(config.result_file, json.dumps(result, indent=1, allow_nan=False).encode(), OPTION,
                 kind_to_replace(config, "result"))
-
-
-def write_figures(config, pairs: list, matrix, labels, table, about: dict) -> None:
-    """Write the result with `about` and, if it was kept, the `table` of the pictures (per_image.PerImage), and say so.
-    """
-    write_result(config, matrix, labels.names, about)
     print(f"result written to {config.result_file}")
     if table:
         table.write(config.per_image_file, pairs, kind_to_replace(config, "per_image"))

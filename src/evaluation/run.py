@@ -90,50 +90,50 @@ def headline(model, settings: Settings) -> str:
     return f"{text}, {settings.tile}" if settings.tile else text
 
 
-def tiled(settings: Settings) -> dict:
-    """What a result file says of windows; nothing if there are none."""
-    return {"tiled": str(settings.tile)} if settings.tile else {}
-
-
-def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
-    """Evaluate this device's share; the first device prints the table and writes the files."""
-    own, drawn = pairs[device.rank::device.size], kind_to_replace(config, "drawn")
-    log, overlays = EvaluationLog(len(own)), None
+def make_sinks(config, own: list, labels, device: Device) -> tuple:
+    """(EvaluationLog, OverlayWriter, Gallery, PerImage), which look at each of this device's pairs `own`; None for what
+    was not asked for. Raises InputError where they cannot write."""
+    drawn, overlays = kind_to_replace(config, "drawn"), None
     if config.overlay_dir:
         overlays = OverlayWriter(config.overlay_dir, config.overlay_max, own, labels.ignore_label, drawn, device.rank,
                                  device.size)
     if config.report and device.rank == 0:
         prepare_report(config.report, drawn)
-    gallery = Gallery(labels) if config.report else None
-    table = PerImage(labels) if config.per_image_file else None
+    return (EvaluationLog(len(own)), overlays, Gallery(labels) if config.report else None,
+            PerImage(labels) if config.per_image_file else None)
+
+
+def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:
+    """Evaluate this device's share; the first device prints the table and writes the files."""
+    own = pairs[device.rank::device.size]
+    sinks = make_sinks(config, own, labels, device)
+    log, overlays, gallery, table = sinks
     load = partial(read_pair, config.data_root, labels=labels, strict=False)
-    matrix = evaluate(model.predict, own, load, settings, labels, list(filter(None, (log, overlays, gallery, table))))
+    matrix = evaluate(model.predict, own, load, settings, labels, list(filter(None, sinks)))
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)
     for kept in filter(None, (gallery, table)):
         kept.merge(gather(kept.to_bytes(), device))
     if device.rank == 0:
-        write_all(config, pairs, model, settings, labels, device, matrix, log, gallery, table)
+        print(format_table(matrix, labels.names))
+        warn_of_unpredicted(matrix, labels.names)
+        about = about_run(config, model, settings, len(pairs), log.rate() * device.size)
+        if settings.tile:
+            print(f"{settings.tile}: not a published mode")
+        write_figures(config, pairs, matrix, labels, table, about | (gallery.boundary.summary() if gallery else {}))
+    if gallery and device.rank == 0:
+        more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
+        page = write_report(config.report, matrix, gallery, labels, about | more, device,
+                            kind_to_replace(config, "drawn"))
+        print(f"report written to {page}")
     if overlays and overlays.error:    # only now, when the figures are safe
         raise overlays.error
     check_scored(matrix, labels.ignore_label)
 
 
-def write_all(config, pairs: list, model, settings: Settings, labels, device: Device, matrix, log, gallery, table
-              ) -> None:
-    """Print the table of the classes, write the result and, where they were kept, the pictures' table and report."""
-    print(format_table(matrix, labels.names))
-    warn_of_unpredicted(matrix, labels.names)
+def about_run(config, model, settings: Settings, images: int, rate: float) -> dict:
+    """What the result file and the report say of a run, at `rate` images/s, beside its figures."""
     about = {"network": model.title, "output_stride": model.facts.get("output_stride"), "engine": model.engine,
-             "images": len(pairs), "images_per_s": round(log.rate() * device.size, 3),
-             "settings": dataclasses.asdict(settings), "options": dataclasses.asdict(config),
-             "checkpoint_sha256": digest(model.path), **tiled(settings)}
-    if settings.tile:
-        print(f"{settings.tile}: not a published mode")
-    edges = gallery.boundary.summary() if gallery else {}
-    write_figures(config, pairs, matrix, labels, table, about | edges)
-    if gallery:
-        more = {"model": str(model.path), "list_sha256": digest(config.data_lst)}
-        page = write_report(config.report, matrix, gallery, labels, about | more, device,
-                            kind_to_replace(config, "drawn"))
-        print(f"report written to {page}")
+             "images": images, "images_per_s": round(rate, 3), "settings": dataclasses.asdict(settings),
+             "options": dataclasses.asdict(config), "checkpoint_sha256": digest(model.path)}
+    return about | ({"tiled": str(settings.tile)} if settings.tile else {})

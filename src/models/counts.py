@@ -35,7 +35,7 @@ def count(file: ModelFile, facts: dict, side: int) -> Counts:
     """
     if file.kind == "onnx":
         onnx_counts = import_optional("src.models.onnx_counts", file.where, "onnx")
-        return Counts(*onnx_counts.count(file.path, file.option, side), facts.get("network", ""))
+        return Counts(*onnx_counts.count(file.path, file.where, side), facts.get("network", ""))
     return (of_checkpoint if file.kind == "checkpoint" else of_mindir)(file, facts, side)
 
 
@@ -65,9 +65,9 @@ def fitting(where: str, weights: dict, rest: tuple) -> str:
 
 def of_mindir(file: ModelFile, facts: dict, side: int) -> Counts:
     """The numbers of a MINDIR; the multiply-adds are those of the network that the facts beside it name."""
-    shape, classes, _ = mindir_file.read_signature(file.path, file.option)
+    shape, classes, _ = mindir_file.read_signature(file.path, file.where)
     side = max((length for length in shape[1:] if length > 3), default=side)
-    learned = mindir_file.with_bytes(file.path, file.option, mindir_parameters)
+    learned = mindir_parameters(file.path, file.where)
     if "network" not in facts:
         return Counts("a graph", learned, None, side)
     network = architecture(facts["network"], classes or facts["num_classes"], facts["atrous_rates"])
@@ -75,9 +75,9 @@ def of_mindir(file: ModelFile, facts: dict, side: int) -> Counts:
                   network.name)
 
 
-def mindir_parameters(data) -> int:
-    """Elements of the parameters of a MINDIR that are floating-point numbers. Raises Damaged."""
-    tensors = (found for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE, "model")
-               if kind == "content")
-    return sum(math.prod(mindir_file.dims_of(data, found)) for found in tensors
-               if dict(found).get(mindir_file.TYPE) in FLOATS)
+def mindir_parameters(path, where: str) -> int:
+    """Elements of the parameters of a MINDIR that are floating-point numbers. Raises InputError."""
+    with protobuf.opened(path, where, "MINDIR") as data:
+        return sum(math.prod(mindir_file.dims_of(data, found))
+                   for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE, "model")
+                   if kind == "content" and dict(found).get(mindir_file.TYPE) in FLOATS)

@@ -5,7 +5,6 @@ Field numbers: MindSpore's mindspore/core/proto/mind_ir.proto. MindSpore is not 
 import math
 
 from src.console import InputError
-from src.foreign import printable
 from src.weights import protobuf
 from src.weights.protobuf import Damaged
 
@@ -26,34 +25,30 @@ GRAPH, VERSION, INPUT, OUTPUT, TENSOR = 7, 13, 5, 6, 2    # of the model, twice;
 MOST_DIMS, UINT8 = 16, 2
 
 
-def check(path, option: str) -> None:
+def check(path, where: str) -> None:
     """Raises InputError for a MINDIR of version 1, and for a tensor with more or fewer bytes than its shape needs."""
-    if with_bytes(path, option, lambda data: dict(protobuf.fields(data, 0, len(data))).get(VERSION)) == 1:
-        raise InputError(f"{option} {path}: is a MINDIR of version 1, which only MindSpore Lite reads; "
-                         "export it without --mindir_version 1")
-    with_bytes(path, option, check_tensors)
+    with protobuf.opened(path, where, "MINDIR") as data:
+        if dict(protobuf.fields(data, 0, len(data))).get(VERSION) == 1:
+            raise InputError(f"{where}: is a MINDIR of version 1, which only MindSpore Lite reads; "
+                             "export it without --mindir_version 1")
+        for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE, "model"):
+            if kind in ("tensor", "content"):
+                check_tensor(dims_of(data, found), dict(found), kind == "content")
 
 
-def read_signature(path, option: str) -> tuple:
-    """(input's shape, classes, whether the input is uint8) of a MINDIR with one input and one output, else ()
-    and None."""
-    return with_bytes(path, option, signature)
-
-
-def with_bytes(path, option: str, use):
-    """Result of use(the mapped file). Raises InputError for a file that is not a MINDIR."""
-    try:
-        with open(path, "rb") as file, protobuf.mapped(file) as data:
-            return use(data)
-    except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete MINDIR ({printable(error, 200)})") from None
-
-
-def check_tensors(data) -> None:
-    """Raises Damaged; see check."""
-    for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE, "model"):
-        if kind in ("tensor", "content"):
-            check_tensor(dims_of(data, found), dict(found), kind == "content")
+def read_signature(path, where: str) -> tuple:
+    """(input's shape, classes, whether the input is uint8) of a MINDIR with one input and one output, else ((), None,
+    False). Raises InputError."""
+    with protobuf.opened(path, where, "MINDIR") as data:
+        graph = list(protobuf.message(data, dict(protobuf.fields(data, 0, len(data))).get(GRAPH)))
+        ends = []
+        for field in (INPUT, OUTPUT):
+            values = [dict(protobuf.message(data, value)) for number, value in graph if number == field]
+            ends += [list(protobuf.message(data, value[TENSOR])) for value in values if TENSOR in value]
+        shapes = [dims_of(data, end) for end in ends]
+        if len(shapes) != 2 or any(len(shape) != 4 for shape in shapes):
+            return (), None, False
+        return shapes[0], shapes[1][1], dict(ends[0]).get(TYPE) == UINT8
 
 
 def check_tensor(dims: tuple, found: dict, is_content: bool) -> None:
@@ -76,16 +71,3 @@ def dims_of(data, found: list) -> tuple:
         if len(dims) > MOST_DIMS:
             raise Damaged(f"a tensor of more than {MOST_DIMS} dimensions")
     return tuple(length - (1 << 64) if length >> 63 else length for length in dims)
-
-
-def signature(data) -> tuple:
-    """See read_signature. Raises Damaged."""
-    graph = list(protobuf.message(data, dict(protobuf.fields(data, 0, len(data))).get(GRAPH)))
-    ends = []
-    for field in (INPUT, OUTPUT):
-        values = [dict(protobuf.message(data, value)) for number, value in graph if number == field]
-        ends += [list(protobuf.message(data, value[TENSOR])) for value in values if TENSOR in value]
-    shapes = [dims_of(data, end) for end in ends]
-    if len(shapes) != 2 or any(len(shape) != 4 for shape in shapes):
-        return (), None, False
-    return shapes[0], shapes[1][1], dict(ends[0]).get(TYPE) == UINT8

@@ -5,10 +5,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.console import InputError, RunError, first_line
+from src.console import InputError, first_line
 from src.device import resolve_target, use_device
 from src.files import temporary_folder
-from src.foreign import printable
 from src.models import mindir_file
 from src.models.model import Loaded
 from src.models.model_file import ModelFile
@@ -23,23 +22,16 @@ def load(file: ModelFile, network: Network, device: str, device_id: int, precisi
     target = resolve_target(device)
     use_device(target, device_id)
     if file.kind == "checkpoint":
-        cell = create_inference(*network)
-        classes = network.architecture.num_classes
-        return Loaded(steady(cell_runner(cell, file.path)), (None, 3, None, None), classes, False, target)
-    mindir_file.check(file.path, file.option)
-    shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.option)
-    return Loaded(cell_runner(load_mindir(file), file.path), shape, classes, is_uint8, target)
+        run = steady(runner(create_inference(*network)))
+        return Loaded(run, (None, 3, None, None), network.architecture.num_classes, False, target)
+    mindir_file.check(file.path, file.where)
+    shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.where)
+    return Loaded(runner(load_mindir(file)), shape, classes, is_uint8, target)
 
 
-def cell_runner(cell, name):
-    """A function inputs -> probabilities that runs a cell; errors are one line that begins with `name`."""
-    def run(batch):
-        try:
-            return cell(ms.Tensor(batch)).asnumpy()
-        except Exception as error:    # MindSpore raises many kinds for an invalid graph
-            raise RunError(f"{name}: MindSpore failed on an input of {np.shape(batch)}: "
-                           f"{printable(first_line(error), 200)}") from None
-    return run
+def runner(cell):
+    """A function inputs -> probabilities that runs a cell."""
+    return lambda batch: cell(ms.Tensor(batch)).asnumpy()
 
 
 def steady(run):

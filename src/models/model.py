@@ -18,26 +18,26 @@ from src.config import read_options
 from src.console import InputError, RunError, first_line, warn
 from src.data.labels import MOST_CLASSES
 from src.device import prepare_environment, resolve_target
+from src.foreign import printable
 from src.models import onnx_file
-from src.models.model_file import ModelFile, note_assumed, read_model_file, with_facts
+from src.models.model_file import TITLES, ModelFile, note_assumed, read_model_file, with_facts
 from src.nets.architecture import NETWORKS
 from src.weights.folding import fold
 from src.weights.loading import Network, check_finite, network_of
 
-# Engine -> (its module, the kinds of files that it runs, the package that it needs).
+# Engine -> (its module, the kinds of files that it runs, the package that it needs, its name in errors).
 ENGINES = {
-    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7"'),
-    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime"),
-    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino"),
+    "mindspore": ("src.models.mindspore_engine", ("checkpoint", "mindir"), '"mindspore>=2.7"', "MindSpore"),
+    "onnxruntime": ("src.models.onnxruntime_engine", ("checkpoint", "onnx"), "onnxruntime", "ONNX Runtime"),
+    "openvino": ("src.models.openvino_engine", ("checkpoint", "onnx"), "openvino", "OpenVINO"),
 }
 LARGEST_SIDE = 1 << 14    # of a fixed input, in pixels
-TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}
 
 
 class Loaded(NamedTuple):
     """A model file loaded by an engine."""
 
-    run: object    # inputs in the file's format -> probabilities (N, C, H, W) float32
+    run: object    # inputs in the file's format -> probabilities (N, C, H, W) float32; may raise anything
     shape: tuple    # of the input, None for free lengths
     num_classes: int
     is_uint8: bool
@@ -117,14 +117,14 @@ def load(file: ModelFile, known: dict, engine: str, device: str, device_id: int,
          ) -> Model:
     """Load a file into an engine; the arguments are those of open_model."""
     engine = choose(engine, file.kind, resolve_target(device))
-    module, kinds, package = ENGINES[engine]
+    module, kinds, package, _ = ENGINES[engine]
     if file.kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[file.kind]} files; leave the option out")
     facts = defaults() | file.facts | known
     network = folded_network(file, facts, allow_nonfinite) if file.kind == "checkpoint" else None
     file.checkpoint = None    # unmaps the file, whose pages count as memory of this process
     if file.kind == "onnx":
-        onnx_file.check_external_data(file.path, file.option)
+        onnx_file.check_external_data(file.path, file.where)
     if engine == "mindspore":
         prepare_environment()    # before it is imported
     backend = import_optional(module, f"--engine {engine}", package)
@@ -177,9 +177,10 @@ def assemble(file: ModelFile, facts: dict, engine: str, loaded: Loaded, allow_no
     if name in NETWORKS:    # a foreign file may be any network
         facts["output_stride"] = NETWORKS[name][0]
     mean, std = tuple(facts["mean"]), tuple(facts["std"])
+    compute = guarded(loaded.run, file.path, engine)
 
     def run(inputs):
-        return check_result(loaded.run(arrange(inputs, mean, std, loaded.is_uint8, channels_last)), inputs.shape)
+        return check_result(compute(arrange(inputs, mean, std, loaded.is_uint8, channels_last)), inputs.shape)
 
     def check_result(found, shape):
         expected = (shape[0], loaded.num_classes, *shape[2:])
@@ -218,6 +219,17 @@ def arrange(inputs: np.ndarray, mean, std, is_uint8: bool, channels_last: bool) 
         mean, std = (np.float32(values).reshape(1, 3, 1, 1) for values in (mean, std))
         inputs = np.clip(np.rint(inputs * std + mean), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(inputs.transpose(0, 2, 3, 1) if channels_last else inputs)
+
+
+def guarded(run, name, engine: str):
+    """`run` whose errors, of whatever kind the engine raises, are a RunError that begins with `name`."""
+    def compute(batch):
+        try:
+            return run(batch)
+        except Exception as error:
+            raise RunError(f"{name}: {ENGINES[engine][-1]} failed on an input of {batch.shape}: "
+                           f"{printable(first_line(error), 200)}") from None
+    return compute
 
 
 def in_batches(run, batch):

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from src import metadata
 from src.console import InputError, warn
-from src.files import check_input
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
-from src.weights import checkpoint
+from src.weights.kinds import WAYS_OUT, kind_of
 from src.weights.loading import Opened, open_checkpoint
 from src.weights.manifest import check_sha256
 from src.weights.names import CLASSIFIER
+
+TITLES = {"checkpoint": "checkpoint", "onnx": "ONNX", "mindir": "MINDIR"}    # of the kinds that are opened
 
 
 @dataclasses.dataclass
@@ -19,61 +20,35 @@ class ModelFile:
     """A model file."""
 
     path: Path
-    option: str    # its name in errors
-    kind: str    # checkpoint, onnx or mindir
+    where: str    # its name in errors
+    kind: str    # of TITLES
     facts: dict    # what it says of its network, see src.metadata; every value is checked
     checkpoint: Opened = None    # of that kind alone
-
-    @property
-    def where(self) -> str:
-        return f"{self.option} {self.path}".strip()
-
-
-def kind_of(path, option: str) -> str:
-    """checkpoint, onnx or mindir, from the first bytes, not from the name.
-
-    All three are protobufs. ONNX begins with a number (its version), a MINDIR with a text (its version), a checkpoint
-    with a message whose first field is the text of a name.
-
-    Raises InputError for a missing file and for any other.
-    """
-    if not str(path):
-        raise InputError(f"{option} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
-    check_input(path, option)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(checkpoint.HEAD)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror}") from None
-    if head[:1] == b"\x08":
-        return "onnx"
-    if head[:1] == b"\x0a" and b"MindSpore" in head:
-        return "mindir"
-    if checkpoint.begins(head):
-        return "checkpoint"
-    is_torch = head[:4] == b"PK\x03\x04" or head[8:9] == b"{"
-    what = checkpoint.OF_PYTORCH if is_torch else "is not a MindSpore checkpoint, ONNX file or MINDIR"
-    raise InputError(f"{option} {path}: {what}")
 
 
 def read_model_file(path, option: str, settled=()) -> ModelFile:
     """Read a model file, but for the weights of an exported one.
 
     Args:
-        option: its name in errors.
+        option: what its name in errors begins with.
         settled: see metadata.checked; what the network is like, an exported file need not say.
 
     Raises InputError for a missing, damaged or foreign file, and for one that differs from the SHA-256 beside it.
     """
-    path, kind = Path(path), kind_of(path, option)
+    if not str(path):
+        raise InputError(f"{option or 'path'} is not given: a .ckpt of train.py, or an .onnx or .mindir of export.py")
+    where, path = f"{option} {path}".strip(), Path(path)
+    kind = kind_of(path, where)
+    if kind not in TITLES:
+        raise InputError(f"{where}: {WAYS_OUT.get(kind, 'is not a MindSpore checkpoint, ONNX file or MINDIR')}")
     if kind == "checkpoint":
-        opened = open_checkpoint(path, option)
-        return ModelFile(path, option, kind, checkpoint_facts(path, opened, settled), opened)
-    check_sha256(path, option)
+        opened = open_checkpoint(path, where)
+        return ModelFile(path, where, kind, checkpoint_facts(path, opened, settled), opened)
+    check_sha256(path, where)
     said = metadata.read_beside(path) if kind == "mindir" else metadata.from_texts(
-        onnx_file.read_metadata(path, option))
+        onnx_file.read_metadata(path, where))
     settled = {*settled, *metadata.OPTIONS["network"], *metadata.OPTIONS["atrous_rates"]}
-    return ModelFile(path, option, kind, metadata.checked(said, path, settled))
+    return ModelFile(path, where, kind, metadata.checked(said, path, settled))
 
 
 def checkpoint_facts(path: Path, opened: Opened, settled=()) -> dict:

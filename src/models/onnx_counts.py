@@ -16,7 +16,7 @@ BETWEEN = ("DequantizeLinear", "Cast", "Transpose", "Identity")    # what may st
 LARGE = 1 << 10    # bytes of a constant from which on no shape depends on its content
 
 
-def count(path: Path, option: str, side: int) -> tuple:
+def count(path: Path, where: str, side: int) -> tuple:
     """(contents, parameters, multiply_adds, side) of an ONNX file, as src.models.counts.Counts holds them.
 
     `side` is that of the picture where the file leaves it free. Raises InputError.
@@ -24,7 +24,7 @@ def count(path: Path, option: str, side: int) -> tuple:
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:    # protobuf's errors have no class of their own
-        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
+        raise InputError(f"{where}: is not a complete ONNX file ({printable(error, 200)})") from None
     graph = model.graph
     kinds = Counter(node.op_type for node in graph.node)
     contents = f"a graph of {len(graph.node)} operators, {kinds['Conv'] + kinds['QLinearConv']} of them convolutions"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from src.console import InputError
-from src.foreign import MOST_BYTES, printable, shown
+from src.foreign import MOST_BYTES, shown
 from src.weights import protobuf
 from src.weights.protobuf import Damaged
 
@@ -26,18 +26,15 @@ WHERE_TENSORS_ARE = {
 }
 
 
-def read_metadata(path, option: str) -> dict:
+def read_metadata(path, where: str) -> dict:
     """The texts of an ONNX file's metadata by name. Raises InputError for a damaged file and for too much text."""
-    try:
-        with open(path, "rb") as file, protobuf.mapped(file) as data:
-            spans = [value for number, value in protobuf.fields(data, 0, len(data)) if number == METADATA]
-            if not all(isinstance(span, range) for span in spans):
-                raise Damaged("metadata that are not text")
-            if sum(map(len, spans)) > MOST_BYTES:
-                raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
-            return dict(read_entry(data, span) for span in spans)
-    except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
+    with protobuf.opened(path, where, "ONNX file") as data:
+        spans = [value for number, value in protobuf.fields(data, 0, len(data)) if number == METADATA]
+        if not all(isinstance(span, range) for span in spans):
+            raise Damaged("metadata that are not text")
+        if sum(map(len, spans)) > MOST_BYTES:
+            raise Damaged(f"more than {MOST_BYTES >> 20} MB of metadata")
+        return dict(read_entry(data, span) for span in spans)
 
 
 def read_entry(data, span) -> tuple:
@@ -49,16 +46,12 @@ def read_entry(data, span) -> tuple:
     return protobuf.text(data, found.get(1), LONGEST_NAME), bytes(data[text.start:text.stop]).decode(errors="replace")
 
 
-def check_external_data(path, option: str) -> None:
+def check_external_data(path, where: str) -> None:
     """Raises InputError if a tensor of an ONNX file is in a missing file or in one outside the ONNX file's folder."""
-    try:
-        with open(path, "rb") as file, protobuf.mapped(file) as data:
-            for place in external_places(data):
-                if not is_within(Path(path).parent, place):
-                    raise InputError(f"{option} {path}: a weight is in {shown(place)}, which is not a file in its "
-                                     "folder; refused")
-    except (Damaged, OSError, ValueError) as error:
-        raise InputError(f"{option} {path}: is not a complete ONNX file ({printable(error, 200)})") from None
+    with protobuf.opened(path, where, "ONNX file") as data:
+        for place in external_places(data):
+            if not is_within(Path(path).parent, place):
+                raise InputError(f"{where}: a weight is in {shown(place)}, which is not a file in its folder; refused")
 
 
 def external_places(data) -> set:

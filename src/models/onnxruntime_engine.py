@@ -3,7 +3,7 @@ import ctypes
 
 import onnxruntime
 
-from src.console import InputError, RunError, first_line
+from src.console import InputError, first_line
 from src.device import resolve_target
 from src.foreign import printable
 from src.models.model import Loaded
@@ -31,11 +31,7 @@ def load(file: ModelFile, network: Network, device: str, device_id: int, precisi
         len(outputs[0].shape) == 4 and outputs[0].type == "tensor(float)")
 
     def run(batch):
-        try:
-            return session.run(None, {inputs[0].name: batch})[0]
-        except Exception as error:    # see open_session
-            raise RunError(f"{file.path}: ONNX Runtime failed on an input of {batch.shape}: "
-                           f"{printable(first_line(error), 200)}") from None
+        return session.run(None, {inputs[0].name: batch})[0]
 
     lengths = [length if isinstance(length, int) else None for length in inputs[0].shape] if is_plain else []
     return Loaded(run, tuple(lengths), outputs[0].shape[1] if is_plain else None, TYPES.get(inputs[0].type), target)

@@ -3,7 +3,7 @@ import os
 
 import openvino
 
-from src.console import InputError, RunError, first_line
+from src.console import InputError, first_line
 from src.device import resolve_target
 from src.foreign import printable
 from src.models.model import Loaded
@@ -38,15 +38,7 @@ def load(file: ModelFile, network: Network, device: str, device_id: int, precisi
     if len(compiled.inputs) != 1 or len(shapes) != 2 or any(
             shape.rank.is_dynamic or len(shape) != 4 for shape in shapes):
         return Loaded(None, (), None, False, "CPU")    # not a segmentation network
-    shape = [None if length.is_dynamic else length.get_length() for length in shapes[0]]
+    shape = tuple(None if length.is_dynamic else length.get_length() for length in shapes[0])
     classes = shapes[1][1]
-
-    def run(batch):
-        try:
-            return compiled([batch])[0]
-        except RuntimeError as error:
-            raise RunError(f"{file.path}: OpenVINO failed on an input of {batch.shape}: "
-                           f"{printable(first_line(error), 200)}") from None
-
-    return Loaded(run, tuple(shape), None if classes.is_dynamic else classes.get_length(),
+    return Loaded(lambda batch: compiled([batch])[0], shape, None if classes.is_dynamic else classes.get_length(),
                   compiled.inputs[0].element_type.to_string() == "u8", f"CPU in {precision}")

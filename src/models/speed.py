@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, run_program
+from src.device import numbers_of
 from src.models.model import open_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,15 +41,6 @@ def measure(path, engine: str, side: int, known: dict) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def peak_memory():
-    """The largest memory of this process so far in MB, None where the system does not say."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:    # not Linux
-        return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
-
-
 def main(argv) -> None:
     order = json.loads(argv[0])
     model = open_model(order["path"], order["engine"], option="FILE", **order["known"])
@@ -60,7 +52,8 @@ def main(argv) -> None:
         start = time.perf_counter()
         model.predict(image)
         times.append(time.perf_counter() - start)
-    print(json.dumps({"s": statistics.median(times), "passes": len(times), "mb": peak_memory(),
+    peak = numbers_of("/proc/self/status").get("VmHWM")    # kB; Linux alone says it
+    print(json.dumps({"s": statistics.median(times), "passes": len(times), "mb": peak and peak / 1024,
                       "device": model.device, "side": side}))
 
 

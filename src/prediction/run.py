@@ -16,7 +16,7 @@ from src.data.pictures import decode_image, limit_pixels
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
-from src.evaluation.run import headline, settings_of, tiled
+from src.evaluation.run import headline, settings_of
 from src.files import read_bytes
 from src.models.model import open_with
 from src.prediction.probabilities import FILES, Probabilities
@@ -56,9 +56,10 @@ def run(config) -> None:
     bad += predict_videos(sources, model.predict, settings, results)
     if len(bad) == sources.count:
         raise bad[0] if len(bad) == 1 else InputError(f"none of the {len(bad)} {sources.kinds} can be read")
-    results.write_tables({"network": model.title, "engine": model.engine, "model": str(model.path),
-                          "model_sha256": digest(model.path), "class_names": list(labels.names),
-                          "settings": dataclasses.asdict(settings), **tiled(settings)})
+    about = {"network": model.title, "engine": model.engine, "model": str(model.path),
+             "model_sha256": digest(model.path), "class_names": list(labels.names),
+             "settings": dataclasses.asdict(settings)}
+    results.write_tables(about | ({"tiled": str(settings.tile)} if settings.tile else {}))
     say(results, good, rate)
     if bad:
         raise InputError(f"{len(bad)} of {sources.count} {sources.kinds} cannot be read; the others are done")

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from glob import glob
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,11 +80,10 @@ def version_in(path: Path) -> str:
 
 def mindspore_row(place: Place) -> Row:
     python = f"Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()}"
-    try:
-        return Row(f"{version('mindspore')}; {python}")
-    except PackageNotFoundError:
-        return Row(f"is not installed; {python}", "install MindSpore: on Ascend the one for its CANN (docs/ascend.md), "
-                                                  "else pip install -r requirements.txt -c constraints-cpu.txt")
+    found = device.mindspore_version()
+    fix = ("install MindSpore: on Ascend the one for its CANN (docs/ascend.md), else pip install -r requirements.txt "
+           "-c constraints-cpu.txt")
+    return Row(f"{found}; {python}") if found else Row(f"is not installed; {python}", fix)
 
 
 def cann_row(place: Place) -> Row:

@@ -75,7 +75,7 @@ def as_text(value) -> str:
 def benchmark(path: Path, kind: str, found) -> None:
     """A line for each engine that takes such files. Raises InputError if none runs this one."""
     from src.models import model, speed
-    engines = [engine for engine, (_, kinds, _) in model.ENGINES.items() if kind in kinds]
+    engines = [engine for engine, (_, kinds, *_) in model.ENGINES.items() if kind in kinds]
     known = {"network": found.network} if kind == "checkpoint" and found.network else {}
     print(f"\n{'engine':<13}{'images/s':>9}{'ms a picture':>14}{'peak memory':>13}  one picture at a time")
     failed = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
+from src.device import numbers_of
 
 GB = 1e9
 SURE = 0.9    # a suggested batch takes at most this share of the free memory
@@ -38,16 +39,6 @@ def largest_batch(model: str, crop_size: int, num_classes: int, room: float, dic
     """The largest batch that `room` bytes are enough for, 0 where one picture is too much."""
     least = needed(model, 0, crop_size, num_classes, dice)
     return max(0, int((room - least) / (needed(model, 1, crop_size, num_classes, dice) - least)))
-
-
-def numbers_of(path) -> dict:
-    """The first number of each line of a /proc file, by name; {} where there is no such file."""
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:
-        return {}
-    parts = [line.replace(":", " ").split() for line in lines]
-    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}
 
 
 def group_rooms(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")):

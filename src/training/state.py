@@ -98,7 +98,7 @@ def restore(cell, path, steps: int, class_names) -> None:
     Raises InputError if names or shapes differ, the step count is not `steps`, or the data has the classes in another
     order.
     """
-    values, _, facts = checkpoint.read(path, "--resume")
+    values, _, facts = checkpoint.read(path, f"--resume {path}")
     check_order(facts.get("class_names", ()), f"--resume {path}", class_names, "the data of this run")
     own = {parameter.name: parameter for _, parameter in cell.parameters_and_names()}
     if amp.DROPPED in values and amp.DROPPED not in own:

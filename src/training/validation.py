@@ -13,7 +13,8 @@ from src.data.masks import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
 from src.evaluation.inference import evaluate
 from src.evaluation.letterbox import Settings
-from src.models.mindspore_engine import cell_runner, steady
+from src.models.mindspore_engine import runner, steady
+from src.models.model import guarded
 from src.nets.net_factory import InferenceNetwork
 from src.weights import checkpoint
 
@@ -34,7 +35,7 @@ def make_evaluation(config, labels: Labels, device, network, pairs: list):
     settings = Settings(config.crop_size, (1.0,), False, min(config.batch_size, -(-len(pairs) // device.size)),
                         tuple(config.image_mean), tuple(config.image_std))
     inference = InferenceNetwork(network, auto_prefix=False)
-    predict = steady(cell_runner(inference, "--eval_data_lst"))
+    predict = guarded(steady(runner(inference)), "--eval_data_lst", "mindspore")
     load = partial(read_pair, config.data_root, labels=labels, strict=False)    # checked before the first step
 
     def mean_iou(look):
@@ -146,7 +147,7 @@ class EvaluationInTraining(Callback):
         """The mean IoU of the kept network, -1 without one from a step up to this one."""
         if not self.best_path.is_file():
             return -1.0
-        facts = checkpoint.read(self.best_path, "the best network").facts
+        facts = checkpoint.read(self.best_path, f"the best network {self.best_path}").facts
         return facts["mean_iou"] if facts["step"] <= step else -1.0
 
     def check(self) -> None:

@@ -16,15 +16,15 @@ import json
 import math
 import os
 import zlib
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from src.console import InputError
-from src.files import check_input, writing
+from src.files import writing
 from src.foreign import MOST_BYTES, Unreadable, load_json
-from src.weights.protobuf import Damaged, as_varint, field, fields, mapped, message, packed
+from src.weights.kinds import WAYS_OUT, kind_of
+from src.weights.protobuf import Damaged, as_varint, field, fields, message, opened, packed
 from src.weights.protobuf import text as text_at
 
 FACTS = "deeplab_v3.facts"    # entry of train.py: JSON as bytes, which every MindSpore loads
@@ -36,12 +36,6 @@ NAMES = {np.dtype(kind): name for name, kind in TYPES.items()}
 CRC, CRC_LENGTH = b"crc_num", 17
 LONGEST_NAME, MOST_DIMS = 300, 16
 MOST_IN_VALUE, MOST_IN_TENSOR = 16, 64    # fields; four are known
-HEAD = 64    # bytes that identify the kind of a file
-
-OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
-OTHER_FILES = {".pth": OF_PYTORCH, ".pt": OF_PYTORCH, ".safetensors": OF_PYTORCH,
-               ".onnx": "an exported network; eval_onnx.py and predict.py take it",
-               ".mindir": "an exported network; predict.py and scripts/run_infer_cpp.sh take it"}
 
 
 class Checkpoint(NamedTuple):
@@ -52,35 +46,19 @@ class Checkpoint(NamedTuple):
     facts: dict    # facts of the network, from train.py or convert_resnet101.py; {} in other files
 
 
-def read(path, option: str) -> Checkpoint:
+def read(path, where: str) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
-        option: the file's name in errors, such as "--ckpt_path".
+        where: the file's name in errors, such as "--ckpt_path net.ckpt".
 
     Raises InputError if it is missing, of another kind, or damaged.
     """
-    where = f"{option} {path}"
-    if not str(path):
-        raise InputError(f"{option} is not given")
-    check_input(path, option)
-    try:
-        with open(path, "rb") as file:
-            data = mapped(file)
-    except (OSError, ValueError) as error:    # no permission to read; an empty file cannot be mapped
-        raise InputError(f"{where}: {getattr(error, 'strerror', None) or 'is empty'}") from None
-    if not begins(data[:HEAD]):
-        raise InputError(f"{where}: {OTHER_FILES.get(Path(path).suffix, 'is not a MindSpore checkpoint')}")
-    try:
+    kind = kind_of(path, where)
+    if kind != "checkpoint":
+        raise InputError(f"{where}: {WAYS_OUT.get(kind, 'is not a MindSpore checkpoint')}")
+    with opened(path, where, "MindSpore checkpoint") as data:
         return parse(data)
-    except Damaged as error:
-        raise InputError(f"{where}: is not a complete MindSpore checkpoint ({error})") from None
-
-
-def begins(head: bytes) -> bool:
-    """Whether a file's first bytes are a checkpoint's: a message whose first field is the text of a name."""
-    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), 0)    # a varint ends there
-    return head[:1] == b"\x0a" and length > 0 and head[length + 1:length + 2] == b"\x0a"
 
 
 def parse(data) -> Checkpoint:

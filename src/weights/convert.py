@@ -7,7 +7,7 @@ import numpy as np
 from src.console import InputError
 from src.files import check_output
 from src.metadata import believe_facts, checked, settled_by
-from src.nets.architecture import architecture
+from src.nets.architecture import NETWORKS, architecture
 from src.weights.checkpoint import digest, write
 from src.weights.formats import read_arrays, write_safetensors
 from src.weights.loading import check_finite, check_fit, said_order
@@ -33,7 +33,7 @@ def read_source(config) -> tuple:
     Raises InputError unless --src has every parameter of --model once, in the right shape.
     """
     where = f"--src {config.src}"
-    found = read_arrays(config.src, "--src")
+    found = read_arrays(config.src, where)
     config = believe_facts(config, checked(found.facts, config.src, settled_by(config)), config.src)
     translation = translate(found.arrays, where)
     classifier = translation.weights.get(CLASSIFIER[0])
@@ -76,9 +76,8 @@ def to_torch(config) -> None:
     config, weights, order, facts = read_source(config)
     if CLASSIFIER[0] not in weights:
         raise InputError(f"--src {config.src}: only a backbone; --to torch needs a complete trained network")
-    shape = architecture(config.model, atrous_rates=config.atrous_rates)
     notes = {"format": "pt", "source": facts["source"], "source_sha256": facts["source_sha256"], "channel_order": order,
-             "output_stride": str(shape.output_stride), "atrous_rates": " ".join(map(str, config.atrous_rates)),
+             "output_stride": str(NETWORKS[config.model][0]), "atrous_rates": " ".join(map(str, config.atrous_rates)),
              "image_mean": " ".join(map(str, config.image_mean)), "image_std": " ".join(map(str, config.image_std))}
     write_safetensors(config.dst, torch_names(weights), notes)
     print(f"{config.dst} written; docs/deeplab_v3_torch.py loads it")

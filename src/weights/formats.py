@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, first_line
-from src.files import check_input, writing
+from src.files import writing
 from src.foreign import MOST_BYTES, load_json, printable, shown
 from src.weights import checkpoint, protobuf
+from src.weights.kinds import kind_of
 from src.weights.manifest import check_sha256
 
 SAFE_TORCH = (2, 6)    # weights_only of earlier releases could be made to run code (CVE-2025-32434)
@@ -19,32 +20,21 @@ SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "
               "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8"}
 
 
-def read_arrays(path, option: str) -> checkpoint.Checkpoint:
+def read_arrays(path, where: str) -> checkpoint.Checkpoint:
     """Read a weight file of any of the three formats; no code in it is run.
 
     Args:
-        option: the file's name in errors.
+        where: the file's name in errors.
 
     Raises:
         InputError: it is missing, damaged, or contains other things than arrays.
     """
-    if not str(path):
-        raise InputError(f"{option} is not given")
-    check_input(path, option)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(9)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror}") from None
-    check_sha256(path, option)
-    if head[8:9] == b"{":    # the length of a JSON header, then the header
-        return checkpoint.Checkpoint(read_safetensors(path, option), {}, {})
-    if head.startswith((b"PK\x03\x04", b"\x80")):    # a ZIP archive, or a bare pickle
-        return checkpoint.Checkpoint(read_torch(path, option), {}, {})
-    return checkpoint.read(path, option)
+    read = {"safetensors": read_safetensors, "torch": read_torch}.get(kind_of(path, where))
+    check_sha256(path, where)
+    return checkpoint.Checkpoint(read(path, where), {}, {}) if read else checkpoint.read(path, where)
 
 
-def read_safetensors(path, option: str) -> dict:
+def read_safetensors(path, where: str) -> dict:
     """Arrays of a .safetensors file, views of the mapped file, bfloat16 as float32. Header and file size are compared
     first.
 
@@ -53,12 +43,8 @@ def read_safetensors(path, option: str) -> dict:
 
     Raises InputError for a damaged file and for unknown number types.
     """
-    try:
-        with open(path, "rb") as file:
-            return parse_safetensors(protobuf.mapped(file))
-    except (protobuf.Damaged, OSError, ValueError) as error:    # Unreadable; an empty file cannot be mapped
-        raise InputError(f"{option} {path}: is not a complete .safetensors file of floats or integers "
-                         f"({printable(error, 200)})") from None
+    with protobuf.opened(path, where, ".safetensors file of floats or integers") as data:
+        return parse_safetensors(data)
 
 
 def parse_safetensors(data) -> dict:
@@ -110,15 +96,15 @@ def is_name(name) -> bool:
     return isinstance(name, str) and 0 < len(name) <= checkpoint.LONGEST_NAME and name.isprintable()
 
 
-def read_torch(path, option: str) -> dict:
+def read_torch(path, where: str) -> dict:
     """Arrays of a PyTorch file, or of the state_dict in it; PyTorch loads only tensors (weights_only)."""
     try:
         import torch  # large, and only needed here
     except ImportError:
-        raise InputError(f"{option} {path}: a PyTorch file; reading it needs PyTorch (pip install torch), "
+        raise InputError(f"{where}: a PyTorch file; reading it needs PyTorch (pip install torch), "
                          "a .safetensors file of the same weights does not") from None
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_TORCH:
-        raise InputError(f"{option} {path}: PyTorch {torch.__version__} is installed; 2.6 or later is needed, "
+        raise InputError(f"{where}: PyTorch {torch.__version__} is installed; 2.6 or later is needed, "
                          "which reads a file without running what is in it")
     try:
         check_archive(path)
@@ -126,16 +112,16 @@ def read_torch(path, option: str) -> dict:
             warnings.simplefilter("ignore")    # about pickles that PyTorch did not write
             values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(f"{option} {path}: refused, it is damaged or holds more than tensors, and loading that "
+        raise InputError(f"{where}: refused, it is damaged or holds more than tensors, and loading that "
                          f"could run code ({printable(first_line(error), 120)})") from None
     except Exception as error:    # PyTorch raises many kinds for damaged files
-        raise InputError(f"{option} {path}: is not a complete PyTorch file ({printable(first_line(error), 120)})"
+        raise InputError(f"{where}: is not a complete PyTorch file ({printable(first_line(error), 120)})"
                          ) from None
     values = values.get("state_dict", values) if isinstance(values, dict) else {}
     if not isinstance(values, dict) or not values or not all(map(is_name, values)) or not all(
             isinstance(value, torch.Tensor) for value in values.values()):
-        raise InputError(f"{option} {path}: contains no state_dict (named tensors)")
-    return as_arrays(values, path, option)
+        raise InputError(f"{where}: contains no state_dict (named tensors)")
+    return as_arrays(values, path, where)
 
 
 def check_archive(path) -> None:
@@ -146,17 +132,17 @@ def check_archive(path) -> None:
                 raise protobuf.Damaged("its parts are larger than the file")
 
 
-def as_arrays(tensors: dict, path, option: str) -> dict:
+def as_arrays(tensors: dict, path, where: str) -> dict:
     """PyTorch's tensors as float32 arrays, integers unchanged. Raises InputError for tensors that are larger than the
     file (by repeated numbers), and for kinds that NumPy does not have."""
     if sum(value.numel() * value.element_size() for value in tensors.values()) > 2 * os.path.getsize(path):
-        raise InputError(f"{option} {path}: its tensors are larger than the file")
+        raise InputError(f"{where}: its tensors are larger than the file")
     arrays = {}
     for name, value in tensors.items():
         try:
             arrays[name] = (value.detach().float() if value.is_floating_point() else value.detach()).numpy()
         except Exception as error:    # sparse, quantised, on no device
-            raise InputError(f"{option} {path}: {name} cannot be read ({printable(first_line(error), 120)})") from None
+            raise InputError(f"{where}: {name} cannot be read ({printable(first_line(error), 120)})") from None
     return arrays
 
 

@@ -29,11 +29,11 @@ class Network(NamedTuple):
     weights: dict    # name in a checkpoint -> array
 
 
-def open_checkpoint(path, option: str) -> Opened:
-    """Read a checkpoint of train.py, the zoo, MindCV or a backbone. Raises InputError, with `option` as its name."""
-    found = checkpoint.read(path, option)
-    check_sha256(path, option)
-    return Opened(f"{option} {path}", found, translate(found.arrays, f"{option} {path}"))
+def open_checkpoint(path, where: str) -> Opened:
+    """Read a checkpoint of train.py, the zoo, MindCV or a backbone. Raises InputError that begins with `where`."""
+    found = checkpoint.read(path, where)
+    check_sha256(path, where)
+    return Opened(where, found, translate(found.arrays, where))
 
 
 def network_of(opened: Opened, name: str, atrous_rates, allow_nonfinite: bool = False) -> Network:
@@ -100,7 +100,7 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
     Raises:
         InputError: a name or shape does not fit; then nothing has been loaded.
     """
-    where, found, (source, weights, _) = open_checkpoint(path, "--ckpt_pre_trained")
+    where, found, (source, weights, _) = open_checkpoint(path, f"--ckpt_pre_trained {path}")
     left_out = CLASSIFIER if filter_weight else ()
     weights = {name: value for name, value in weights.items() if name not in left_out}
     own = {name: value for name, value in cell.parameters_and_names() if name.startswith(PREFIX)}

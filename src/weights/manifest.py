@@ -64,15 +64,16 @@ def is_whole(path: Path, entry: dict) -> bool:
     return path.is_file() and path.stat().st_size == entry["size"] and digest(path) == entry["sha256"]
 
 
-def check_sha256(path, option: str) -> None:
-    """Raises InputError if a file's SHA-256 differs from FILE.sha256 (of sha256sum) or checkpoints.json."""
+def check_sha256(path, where: str) -> None:
+    """Raises InputError that begins with `where` if a file's SHA-256 differs from FILE.sha256 (of sha256sum) or
+    checkpoints.json."""
     path = Path(path)
     said = {path.with_name(path.name + ".sha256"): sha256_beside(path)}
     if NAME.fullmatch(path.name):
         said[path.parent / MANIFEST] = read_manifest(path.parent).get(path.name, {}).get("sha256", "")
     for source, sha in said.items():
         if sha and sha != digest(path):
-            raise InputError(f"{option} {path}: has another SHA-256 ({digest(path)[:12]}...) than {source} says "
+            raise InputError(f"{where}: has another SHA-256 ({digest(path)[:12]}...) than {source} says "
                              f"({sha[:12]}...); fetch it again, or remove {source.name} if it is of another file")
 
 

@@ -3,7 +3,11 @@
 Messages are read in place, so only the fields that are read cost time. Each length is compared with the remaining bytes
 before it is used.
 """
+import contextlib
 import mmap
+
+from src.console import InputError
+from src.foreign import printable
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5    # wire types
 MOST_FIELDS = 1 << 16    # of a message; a network of 100 layers has a thousand parameters
@@ -13,9 +17,21 @@ class Damaged(Exception):
     """The bytes are invalid; the text says why."""
 
 
-def mapped(file):
-    """The bytes of an open file, memory-mapped. Raises ValueError for an empty one."""
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+@contextlib.contextmanager
+def opened(path, where: str, what: str):
+    """Yield the bytes of a file, memory-mapped, for as long as arrays use them.
+
+    Args:
+        where: the file's name in errors.
+        what: the kind of file, for errors.
+
+    Raises InputError for a file that cannot be mapped, and where the block raises Damaged or ValueError.
+    """
+    try:
+        with open(path, "rb") as file:
+            yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)    # not closed: its arrays may outlive the block
+    except (Damaged, OSError, ValueError) as error:    # ValueError: an empty file
+        raise InputError(f"{where}: is not a complete {what} ({printable(error, 200)})") from None
 
 
 def fields(data, start: int, end: int, most: int = MOST_FIELDS):
