@@ -81,6 +81,7 @@ OURS = {
     "mindir": lambda path: OURS["facts"](path.with_name(path.name + ".json")),    # it has no mark itself
     "air": lambda path: False,    # the format has no mark of its writer
     "drawn": head_has(MADE_BY),
+    "checked": json_has("sets", "findings"),
     "rank_table": lambda path: any(json_has(servers, "status")(path) for servers in ("server_list", "group_list")),
 }
 
@@ -195,9 +196,9 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
         remove(aside)
 
 
-def write_whole(path, data: bytes, option: str = "", kind: str = "") -> None:
+def write_whole(path, data: bytes, option: str = "", kind: str = "", inputs=()) -> None:
     """Write `data` to `path` as `writing` does."""
-    with writing(path, option, kind) as aside:
+    with writing(path, option, kind, inputs) as aside:
         aside.write_bytes(data)
 
 

@@ -50,7 +50,7 @@ def interrupt(_, frame) -> None:
 
 
 def is_importing(frame) -> bool:
-    """Whether a module is being imported. An exception raised there is taken for a failed import, or leaves half a C
+    """Whether a module is being imported. An exception raised there looks like a failed import, or leaves half a C
     extension, at which Python hangs when it ends."""
     while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back

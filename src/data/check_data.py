@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from src.claims import claim_folder
 from src.config import parse_args
 from src.console import InputError, RunError, number_of, progress, run_program, styled
 from src.data.facts import check_classes, facts_beside, labels_of
@@ -26,8 +27,10 @@ from src.data.workers import in_threads
 from src.drawing.encoding import fit
 from src.drawing.overlay import striped_overlay
 from src.drawing.sheets import draw_sheet, save_sheet
-from src.files import write_whole
+from src.files import check_output, write_whole
+from src.foreign import printable
 
+OPTION = "--check_dir"
 PER_FILE = {"value", "gray", "ignored"}    # already reported for each file
 TILE = 240    # long side of a picture on the contact sheet, pixels
 SHOWN = 3    # examples of a kind on the console; the JSON has all
@@ -173,10 +176,10 @@ def write_sheet(path: Path, looks: list, sets: dict, labels: Labels, most: int) 
             mask = cv2.resize(decode_mask(job.read(1), job.mask), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             tiles.append(striped_overlay(image, mask, labels.ignore_label))
             problems = chosen[job.index].problems
-            captions.append((f"{set_name} {escaped(Path(job.image).stem)}",
-                             ": ".join(problems[0]) if problems else ""))
+            captions.append((printable(f"{set_name} {escaped(Path(job.image).stem)}"),
+                             printable(": ".join(problems[0]), 1000) if problems else ""))
     if tiles:
-        save_sheet(draw_sheet(tiles, captions, labels.names, 6), path)
+        save_sheet(draw_sheet(tiles, captions, labels.names, 6), path, OPTION)
     return bool(tiles)
 
 
@@ -185,7 +188,7 @@ def write_json(path: Path, summaries: dict, found: list) -> None:
     findings = [{"kind": kind, "severity": KINDS[kind][0], "set": set_name, "item": str(item), "detail": detail}
                 for kind, set_name, item, detail in found]
     write_whole(path, json.dumps({"sets": summaries, "findings": findings}, indent=1, ensure_ascii=False).encode(
-        "utf-8", "backslashreplace"))
+        "utf-8", "backslashreplace"), OPTION)
 
 
 def check(config) -> None:
@@ -193,6 +196,10 @@ def check(config) -> None:
     start = time.perf_counter()
     limit_pixels(config.max_pixels)
     labels, sets = read_known_labels(config), read_sets(config)
+    figures, sheet = (Path(config.check_dir, name) for name in ("check.json", "contact_sheet.png"))
+    for path, kind in ((figures, "checked"), (sheet, "drawn")):
+        check_output(path, OPTION, "" if config.overwrite else kind)
+    claim_folder(config.check_dir, OPTION)
     looks = look_at_all(sets, labels, config.workers)
     pairs = {name: [(job.image, job.mask) for job in jobs()]
              for name, (source, _, jobs) in sets.items() if source != config.data_file}
@@ -200,18 +207,15 @@ def check(config) -> None:
     totals = {name: summary_of(own) for name, own in looks_of.items()}
     found = findings_of(looks, sets, labels, pairs, totals)
     summaries = {name: summarise(looks_of[name], totals[name], source, labels) for name, (source, _, _) in sets.items()}
-    folder = Path(config.check_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "check.json", summaries, found)
-    drawn = write_sheet(folder / "contact_sheet.png", looks, sets, labels, config.sheet_max)
+    write_json(figures, summaries, found)
+    drawn = write_sheet(sheet, looks, sets, labels, config.sheet_max)
     print(format_sets(summaries))
     print(format_findings(found))
-    print(f"\n{number_of(len(looks), 'pair')} in {time.perf_counter() - start:.1f} s; written: {folder / 'check.json'}"
-          + (f", {folder / 'contact_sheet.png'}" if drawn else ""), flush=True)
+    print(f"\n{number_of(len(looks), 'pair')} in {time.perf_counter() - start:.1f} s; written: {figures}"
+          + (f", {sheet}" if drawn else ""), flush=True)
     errors = sum(KINDS[kind][0] == "error" for kind, *_ in found)
     if errors:
-        raise RunError(f"{errors} of {len(found)} findings would break or spoil training; "
-                       f"{folder / 'check.json'} lists all")
+        raise RunError(f"{errors} of {len(found)} findings would break or spoil training; {figures} lists all")
 
 
 def main(argv=None):

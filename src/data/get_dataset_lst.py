@@ -1,10 +1,10 @@
 """VOC and SBD folders, or your own pictures with masks or annotation files -> gray masks, lists and dataset.yaml."""
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
@@ -13,11 +13,11 @@ from src.console import InputError, number_of, progress, run_program
 from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
 from src.data.labels import CLASSES, count_values
 from src.data.lists import Pair, check_lists, read_lines
-from src.data.masks import decode_mask
+from src.data.masks import decode_mask, write_mask
 from src.data.own_data import make_own_lists
-from src.data.pictures import limit_pixels, png_bytes
+from src.data.pictures import limit_pixels
 from src.data.workers import in_processes
-from src.files import read_bytes, write_whole
+from src.files import read_bytes
 
 VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
 LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
@@ -39,32 +39,25 @@ def read_sbd_mask(path) -> np.ndarray:
         raise InputError(f"{path}: not an SBD annotation ({type(error).__name__}: {error})") from None
 
 
-def write_gray(job) -> tuple:
-    """Write the mask `source` as 8-bit gray class numbers to `target`, unless `target` already holds them.
+def write_gray(job, kind: str) -> tuple:
+    """Write the mask `source` as 8-bit gray class numbers to `target`, see masks.write_mask.
 
     Returns (whether it was written, (256,) pixels of each number).
     """
     source, target = job
     mask = read_sbd_mask(source) if source.suffix == ".mat" else decode_mask(read_bytes(source), source)
-    counts = count_values(mask)
-    if target.exists():
-        try:
-            if np.array_equal(decode_mask(target.read_bytes(), target), mask):
-                return False, counts
-        except InputError:
-            pass    # damaged: written again
-    write_whole(target, png_bytes(Image.fromarray(mask)))
-    return True, counts
+    return write_mask(mask, target, kind, [source]), count_values(mask)
 
 
-def write_masks(jobs: list, workers: int, what: str) -> np.ndarray:
+def write_masks(jobs: list, config, what: str) -> np.ndarray:
     """write_gray for each (source, target) on all cores; prints how many were new, returns (256,) pixels of each
     number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
     with progress(len(jobs), what, "mask") as bar:
         written, counts = 0, np.zeros(256, np.int64)
-        for new, own in in_processes(write_gray, jobs, workers):
+        write = partial(write_gray, kind="" if config.overwrite else "drawn")
+        for new, own in in_processes(write, jobs, config.workers):
             written, counts = written + new, counts + own
             bar.update()
     print(f"{what}: {number_of(len(jobs), 'gray mask')}, {written} written, {len(jobs) - written} unchanged")
@@ -91,10 +84,10 @@ def make_lists(config) -> None:
     claim_file(root / FILE, "--data_root")
     images, gray = voc / "JPEGImages", voc / "SegmentationClassGray"
     counts = write_masks([(root / voc / "SegmentationClass" / f"{name}.png", root / gray / f"{name}.png")
-                          for name in train + val], config.workers, "VOC")
+                          for name in train + val], config, "VOC")
     lists = {LISTS[0]: pairs_of(train, images, gray), LISTS[1]: pairs_of(val, images, gray)}
     if (root / SBD).is_dir():
-        extra, more = sbd_pairs(root, train, val, config.workers)
+        extra, more = sbd_pairs(root, train, val, config)
         lists[LISTS[2]] = extra + lists[LISTS[0]]
         counts += more
     else:
@@ -105,14 +98,14 @@ def make_lists(config) -> None:
     write_facts(root, facts, lists)
 
 
-def sbd_pairs(root: Path, train: list, val: list, workers: int) -> tuple:
+def sbd_pairs(root: Path, train: list, val: list, config) -> tuple:
     """(pairs of SBD's pictures that are not in VOC, (256,) pixels of each class number); writes their gray masks."""
     listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
     known = set(train) | set(val)
     extra = [name for name in dict.fromkeys(listed) if name not in known]
     gray = SBD / "cls_png_gray"
     counts = write_masks([(root / SBD / "cls" / f"{name}.mat", root / gray / f"{name}.png") for name in extra],
-                         workers, "SBD")
+                         config, "SBD")
     print(f"vocaug: {len(set(listed))} in SBD, {len(set(listed)) - len(extra)} of them in VOC train or val, "
           f"{len(extra)} + {len(train)} VOC train")
     return pairs_of(extra, SBD / "img", gray), counts

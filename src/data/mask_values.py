@@ -11,6 +11,8 @@ from src.data.masks import check_headers, open_mask
 from src.data.pictures import upright
 from src.files import read_bytes
 
+COLOURS = "--labels FILE, with lines 'R G B class name', gives the class of each colour"
+HINTS = dict.fromkeys(("F", "LA"), "save it as an 8-bit PNG")
 NUMBERS = ("P", "L", "1", "I", "I;16", "I;16B")    # modes whose pixels are numbers
 
 
@@ -20,9 +22,10 @@ def decode_values(mask: Image.Image, path, colors: bool, option: str) -> np.ndar
         rgb = np.asarray(mask.convert("RGB"))
         red, green, blue = (rgb[..., channel].astype(np.int32) for channel in range(3))
         return upright(red << 16 | green << 8 | blue, mask)
-    if mask.mode not in NUMBERS:
-        raise InputError(f"{path}: a mask of mode {mask.mode}, colours and not class numbers; {option} FILE "
-                         "gives the class of each colour")
+    if mask.mode not in NUMBERS or mask.format == "GIF" and mask.mode == "P":
+        why = {"P": "a GIF, whose writer may have renumbered its palette", "F": "of floating-point numbers",
+               "LA": "gray with transparency"}.get(mask.mode, "colours and not class numbers")
+        raise InputError(f"{path}: a mask of mode {mask.mode}, {why}; {HINTS.get(mask.mode, COLOURS)}")
     return upright(np.asarray(mask).astype(np.int32), mask)
 
 
@@ -32,6 +35,9 @@ def class_map(data: bytes, path, table: Optional[LabelMap], option: str = "--lab
     Raises InputError with the first value that has no class, and its position.
     """
     with open_mask(data, path) as mask:
+        if mask.format == "JPEG":
+            raise InputError(f"{path}: is a JPEG by its content, which changes class numbers at edges; save the mask "
+                             "as PNG where it was drawn")
         known = table.table(mask.mode) if table else {(number,): number for number in range(256)}
         colors = len(next(iter(known))) == 3
         values = decode_values(mask, path, colors, option)

@@ -1,4 +1,5 @@
-"""Masks and pairs: decoded, and checked against their pictures, the same way everywhere."""
+"""Masks and pairs: decoded, checked against their pictures, and written, the same way everywhere."""
+import contextlib
 import io
 from pathlib import Path
 
@@ -8,10 +9,21 @@ from PIL import Image
 from src.console import InputError
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
-from src.data.pictures import DAMAGED, check_pixels, decode_image, header_size, picture_size, size_text, upright
-from src.files import read_bytes
+from src.data.pictures import (
+    DAMAGED,
+    check_pixels,
+    decode_image,
+    header_size,
+    picture_size,
+    png_bytes,
+    size_text,
+    upright,
+)
+from src.drawing.encoding import marked
+from src.files import read_bytes, write_whole
 
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
+SPREAD = {2: 85, 4: 17}    # bits of a gray PNG -> what Pillow multiplies its numbers by
 
 
 def decode_mask(data: bytes, name) -> np.ndarray:
@@ -38,11 +50,36 @@ def open_mask(data: bytes, name) -> Image.Image:
         mask = Image.open(io.BytesIO(data))
         check_pixels(mask.size, name)
         mask.load()
-        return mask
+        return unscaled(mask, data)
     except MemoryError:
         raise InputError(f"{name}: damaged mask (too large)") from None
     except DAMAGED as error:
         raise InputError(f"{name}: damaged mask ({error})") from None
+
+
+def unscaled(mask: Image.Image, data: bytes) -> Image.Image:
+    """The mask with the numbers of its file: Pillow spreads a gray PNG of 2 or 4 bits over 0 to 255. A GIF has only a
+    palette, which its writer may have renumbered; if it is gray, its levels are the numbers."""
+    if mask.format == "GIF" and mask.mode == "P":
+        colours = np.frombuffer(mask.convert("RGB").tobytes(), np.uint8).reshape(-1, 3)
+        return mask.convert("L") if (colours == colours[:, :1]).all() else mask
+    if mask.format == "PNG" and mask.mode == "L" and data[24] in SPREAD:
+        return mask.point([level // SPREAD[data[24]] for level in range(256)])
+    return mask
+
+
+def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
+    """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did.
+
+    Raises InputError where `target` is an input, or was made or changed by another program: `kind` "drawn" allows only
+    this project's own, see files.check_output.
+    """
+    if target.exists():
+        with contextlib.suppress(InputError, OSError):    # it is damaged, or no mask
+            if np.array_equal(decode_mask(target.read_bytes(), target), mask):
+                return False
+    write_whole(target, marked(png_bytes(Image.fromarray(mask))), "", kind, inputs)
+    return True
 
 
 def check_headers(data: tuple, names: tuple) -> None:

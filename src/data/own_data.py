@@ -29,9 +29,9 @@ from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
 from src.data.lists import Pair, check_lists, read_list
 from src.data.mask_values import read_classes
-from src.data.masks import check_sizes
+from src.data.masks import check_sizes, write_mask
 from src.data.matching import contains, files_of, listed, match
-from src.data.pictures import decode_image, png_bytes
+from src.data.pictures import decode_image
 from src.data.splits import split_names
 from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
@@ -73,7 +73,7 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
-def convert(job: Conversion, root: Path) -> tuple:
+def convert(job: Conversion, root: Path, kind: str) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
     file is written, too.
 
@@ -85,12 +85,13 @@ def convert(job: Conversion, root: Path) -> tuple:
     labels = job.draw()
     check_sizes(image, labels, name, job.mask)
     target = root / GRAY / f"{job.name}.png"
-    write_whole(target, png_bytes(Image.fromarray(labels)))
+    write_mask(labels, target, kind, [path for path in (job.image, job.mask) if not isinstance(path, Embedded)])
     picture = job.image
     if isinstance(picture, Embedded):
         with Image.open(io.BytesIO(data)) as opened:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
-        write_whole(picture, data)
+        if not (picture.is_file() and picture.read_bytes() == data):
+            write_whole(picture, data, "", kind)
     counts = count_values(labels)
     return (Pair(listed(picture, root), listed(target, root)),
             Look(None, counts=counts, blended=is_blended(labels, counts), file_key=file_key(data)))
@@ -101,9 +102,9 @@ def convert_all(jobs: list, root: Path, config) -> dict:
     for folder in {Path(root, place, job.name).parent for job in jobs
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
-    done = {}
+    done, kind = {}, "" if config.overwrite else "drawn"
     with progress(len(jobs), "masks", "mask") as bar:
-        for result, job in zip(in_processes(partial(convert, root=root), jobs, config.workers), jobs):
+        for result, job in zip(in_processes(partial(convert, root=root, kind=kind), jobs, config.workers), jobs):
             done[job.name] = result
             bar.update()
     print(f"{root / GRAY}: {number_of(len(jobs), 'gray mask')}")

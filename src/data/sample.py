@@ -9,7 +9,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.facts import facts_of, write_facts
+from src.data.facts import FILE, facts_of, write_facts
 from src.data.labels import Labels
 from src.drawing.palette import palette_png
 
@@ -69,8 +69,9 @@ def draw_pair(rng: np.random.Generator, number: int) -> tuple:
 def write_sample(folder, seed: int, train: int, val: int) -> None:
     """Draw `train` + `val` pairs into folder/VOCdevkit/VOC2012, with classes.txt in `folder`; one seed, one result."""
     voc = Path(folder, "VOCdevkit/VOC2012")
-    if voc.exists():
-        raise InputError(f"--sample_dir {folder}: already holds {voc}; give another folder")
+    for path in (voc, Path(folder, "classes.txt"), Path(folder, FILE)):
+        if path.exists():
+            raise InputError(f"--sample_dir {folder}: already holds {path}; give another folder")
     names = {name: voc / name for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")}
     for path in names.values():
         path.mkdir(parents=True)

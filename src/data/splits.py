@@ -17,9 +17,9 @@ def split(names: list, share: float, seed: int) -> tuple:
 
 def split_names(names: list, config) -> tuple:
     """(training names, validation names): by the folders train and val if they exist, else by `split`."""
-    folders = {name.split("/")[0] for name in names if "/" in name}
-    val = [folder for folder in VAL if folder in folders] or ["test"]    # no validation: the test set stands in
-    sides = tuple(sorted(name for name in names if "/" in name and name.split("/")[0] in side) for side in (TRAIN, val))
+    folders = {name: name.split("/")[0].lower() for name in names if "/" in name}
+    val = [folder for folder in VAL if folder in folders.values()] or ["test"]    # the test set stands in
+    sides = tuple(sorted(name for name, folder in folders.items() if folder in side) for side in (TRAIN, val))
     if all(sides):
         left = len(names) - sum(map(len, sides))
         if left:

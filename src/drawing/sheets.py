@@ -66,6 +66,6 @@ def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names) 
     return draw_sheet(tiles, captions, names, 4)
 
 
-def save_sheet(page: np.ndarray, path) -> None:
-    """Write a page as a PNG, compressed well rather than fast."""
-    write_picture(path, page, cv2.IMWRITE_PNG_COMPRESSION, 6)
+def save_sheet(page: np.ndarray, path, option: str = "") -> None:
+    """Write a page as a PNG, compressed well rather than fast; `option` is the path's name in errors."""
+    write_picture(path, page, cv2.IMWRITE_PNG_COMPRESSION, 6, option=option)
