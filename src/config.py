@@ -221,6 +221,8 @@ def as_text(value) -> str:
 def explain_unknown(program: str, argument: str) -> str:
     """Error text for an argument that `program` does not take, with the right one where it is known."""
     name, options, own = argument.split("=")[0], read_options(), own_options(program)
+    if any(option.spelled(program).isupper() for option in own.values()) and not name.startswith("--"):
+        return f"{program}.py has no option {argument}; a name that begins with - goes behind --, or as ./{argument}"
     if not name.startswith("--"):
         return f"{program}.py takes options only, not {argument!r}; see --help"
     ours = our_name(name[2:], own)

@@ -131,7 +131,8 @@ def styled(text: str, style: str, stream=None) -> str:
 
 def first_line(error: Exception) -> str:
     """What MindSpore says of an error before its pages of call stack; some of it stands between lines of dashes."""
-    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))]
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))
+             and not line.startswith("Exception thrown from dataset pipeline")]    # refers to the lines below
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

@@ -225,6 +225,15 @@ def test_cvat_boxes_turn_clockwise(tmp_path):
     assert mask[24, 37] and mask[15, 23] and not mask[15, 37] and not mask[24, 23]    # its right end points down
 
 
+def test_cvat_ellipses(tmp_path):
+    mask = only_mask(cvat(tmp_path, '<ellipse label="cat" cx="30" cy="20" rx="16" ry="4" rotation="30"/>'))
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH] - np.array([20, 30])[:, None, None] + 0.5
+    turn = np.radians(30)
+    along, across = (columns * np.cos(turn) + rows * np.sin(turn)) / 16, (
+        rows * np.cos(turn) - columns * np.sin(turn)) / 4
+    assert np.count_nonzero((mask > 0) != (along ** 2 + across ** 2 <= 1)) <= 8, "pixels of its border"
+
+
 @pytest.mark.parametrize("mode", ["RGB", "P"])
 def test_cvat_masks_by_labelmap(tmp_path, mode):
     numbers = np.arange(30, dtype=np.uint8).reshape(5, 6) % 3

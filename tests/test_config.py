@@ -180,3 +180,9 @@ def test_every_shipped_recipe_parses_and_says_what_it_is(path):
     parse("train", "--config_path", str(path))
     assert path.read_text().startswith("# "), "a recipe begins with its purpose"
     assert yaml.safe_load(path.read_text())
+
+
+def test_a_picture_whose_name_begins_with_a_dash_is_explained():
+    with pytest.raises(InputError, match=r"has no option -x.jpg; a name that begins with - goes behind --, or as ./-x"):
+        parse_args("predict", "", ["-x.jpg"])
+    assert parse_args("predict", "", ["--", "-x.jpg"]).sources == ["-x.jpg"]

@@ -23,6 +23,7 @@ def test_published_label_maps():
 
 @pytest.mark.parametrize("text, wanted", [
     ("0 0 0 0\n255 0 0 1 # red\n\n0 128 255 255\n", ({}, {(0, 0, 0): 0, (255, 0, 0): 1, (0, 128, 255): 255}, [])),
+    ("0 0\n\t# 1 1\n", ({(0,): 0}, {}, [])),
     ("# numbers\n0 0\n300 1\n9 255\n", ({(0,): 0, (300,): 1, (9,): 255}, {}, []))])
 def test_label_maps_without_names(tmp_path, text, wanted):
     (tmp_path / "map").write_text(text)
@@ -44,3 +45,8 @@ def test_bad_label_maps_name_the_line(tmp_path, text, wanted):
 def test_an_unknown_label_map_names_the_known():
     with pytest.raises(InputError, match="neither a file nor one of ade20k, camvid, cityscapes"):
         read_label_map("cityscape")
+
+
+def test_a_sharp_within_a_name_begins_no_comment(tmp_path):
+    (tmp_path / "map").write_text("0 0 C#\n1 1 F# # the language\n")
+    assert read_label_map(tmp_path / "map").classes == ["C#", "F#"]

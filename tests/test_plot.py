@@ -47,7 +47,8 @@ def test_smoothing_keeps_a_constant_and_the_length():
 
 @pytest.mark.parametrize("text, part", [
     (None, "No such file"), ("", "contains no training step"), ("1\n2\n", "line 1: is not a line of train.py"),
-    ('{"a": 1}\n{"b": 2}\n', "line 1: is not a line"),
+    ('{"a": 1}\n{"b": 2}\n', "line 1: is not a line"), ('{"global_step":1,"loss":[1]}\n1\n', "line 1: is not a line"),
+    ('{"global_step": 1e999, "loss": 1}\n1\n', "line 1: is not a line"),
     ('{"global_step": 1, "mean_iou": 0.5}\n', "contains no training step")])
 def test_files_without_metrics(run, tmp_path, text, part):
     if text is not None:

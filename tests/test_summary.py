@@ -22,9 +22,17 @@ def test_rows_and_published_figures(tmp_path, run):
 
 
 @pytest.mark.parametrize("text, part", [
-    ("no json", "is not an evaluation result"), ("{}", "has no images_per_s"), (None, "No such")])
+    ("no json", "is not an evaluation result"), ("{}", "has no network"), ("[]", "has no network"), (None, "No such"),
+    (json.dumps(RESULT | {"mean_iou": "x"}), "has no mean_iou"), (json.dumps(RESULT | {"network": 5}), "no network"),
+    (json.dumps(RESULT | {"settings": {}}), "has no settings"), ("[" * 10 ** 5, "is not an evaluation result")])
 def test_files_that_are_not_results(tmp_path, run, text, part):
     if text is not None:
         (tmp_path / "a.json").write_text(text)
     result = run(summary.main, tmp_path / "a.json")
     assert result.code == 2 and "a.json" in result.err and part in result.err
+
+
+def test_names_of_a_foreign_result_are_printed_on_one_line(tmp_path, run):
+    (tmp_path / "a.json").write_text("\ufeff" + json.dumps(RESULT | {"network": "\x1b[31mevil\nrow"}), encoding="utf-8")
+    result = run(summary.main, tmp_path / "a.json")
+    assert result.code == 0 and "?[31mevil?row" in result.out and len(result.out.splitlines()) == 3

@@ -96,6 +96,8 @@ def one_class_detail(present: list, summary: Summary, labels: Labels) -> str:
     held = f"class {present[0]} alone" if present else "no class"
     if not summary.pixels[labels.ignore_label]:
         return held
+    if labels.ignore_label < labels.num_classes:
+        return f"{held}, beside class {labels.ignore_label}, which --ignore_label takes out; leave that option out"
     return (f"{held}, beside {labels.ignore_label}, which is ignored; if that is the object, make it class 1: "
             "get_dataset_lst.py --images DIR --masks DIR --labels FILE, with the lines '0 0' and "
             f"'{labels.ignore_label} 1' in FILE")

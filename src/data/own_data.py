@@ -27,7 +27,7 @@ from src.data.facts import (
 from src.data.findings import Finding, judge, judge_both, tell
 from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import Labels, count_values
-from src.data.lists import Pair, check_lists, read_list
+from src.data.lists import Pair, check_list_name, check_lists, read_list
 from src.data.mask_values import read_classes
 from src.data.masks import check_sizes, write_mask
 from src.data.matching import contains, files_of, listed, match
@@ -62,6 +62,8 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
     lists = [root / name for name in LISTS if name in written and (root / name).is_file()]
     owners = {} if overwrite else {pair.mask: pair.image for path in lists for pair in read_list(path)}
     images = {f"{GRAY}/{job.name}.png": job.image for job in jobs}
+    for path in (*images, *(listed(image, root) for image in images.values() if isinstance(image, Path))):
+        check_list_name(path)    # now, and not after hours of drawing masks
     if owners and not owners.keys() & images.keys():
         raise InputError(f"{lists[0]}: is of other pictures, such as {owners.popitem()[1]}; --out DIR takes another "
                          "folder, --overwrite replaces it")

@@ -1,6 +1,7 @@
 """curves.png: loss, mIoU, learning rate and speed of a training run, from its metrics.jsonl."""
 import io
 import json
+import math
 from pathlib import Path
 
 import matplotlib
@@ -13,21 +14,25 @@ from src.drawing.fonts import best_font, letters_of
 from src.drawing.style import ACCENT, CHART, MARK, PALE, SOFT
 from src.files import MADE_BY, check_output, write_whole
 
+FIGURES = ("loss", "mean_iou", "lr", "images_per_s")
 SMOOTHED_FROM = 20    # steps; a shorter curve is not smoothed
 
 
 def read_metrics(path) -> list:
     """The records of metrics.jsonl, in order of their steps. Raises InputError for a file without any."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or 'is not a text file'}") from None
     records = []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
+            if not all(math.isfinite(record[name]) for name in ("global_step", *FIGURES)
+                       if record.get(name) is not None):
+                raise ValueError
             record["global_step"] += 0
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             if number == len(lines):    # of a running training: it may be half written
                 break
             raise InputError(f"{path}, line {number}: is not a line of train.py's metrics.jsonl") from None

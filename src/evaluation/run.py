@@ -31,6 +31,8 @@ from src.report.overlays import OverlayWriter
 from src.report.page import prepare_report, write_report
 from src.weights.checkpoint import digest
 
+OF_THE_NETWORK = "correct the mask, or take a network of its classes"
+
 
 def run(config, path, option: str) -> None:
     """Evaluate the model at `path` on --data_lst; `option` is the path's name in errors."""
@@ -108,7 +110,7 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
     own = pairs[device.rank::device.size]
     sinks = make_sinks(config, own, labels, device)
     log, overlays, gallery, table = sinks
-    load = partial(read_pair, config.data_root, labels=labels, strict=False)
+    load = partial(read_pair, config.data_root, labels=labels, hint=OF_THE_NETWORK, strict=False)
     matrix = evaluate(model.predict, own, load, settings, labels, list(filter(None, sinks)))
     log.close()
     matrix.counts = sum_over_ranks(matrix.counts, device)

@@ -16,7 +16,7 @@ from src.data.pictures import decode_image, limit_pixels
 from src.drawing.style import percent
 from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
-from src.evaluation.run import headline, settings_of
+from src.evaluation.run import OF_THE_NETWORK, headline, settings_of
 from src.files import read_bytes
 from src.models.model import open_with
 from src.prediction.probabilities import FILES, Probabilities
@@ -70,8 +70,7 @@ def read_picture(labels: Labels, bad: dict, picture):
     try:
         if picture.mask is None:
             return decode_image(read_bytes(picture.image), picture.image), None
-        return read_pair("", Pair(picture.image, picture.mask), labels,
-                         "correct the mask, or take a network of its classes")
+        return read_pair("", Pair(picture.image, picture.mask), labels, OF_THE_NETWORK)
     except InputError as error:
         bad[picture] = error
         return BLANK, None

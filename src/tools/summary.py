@@ -7,20 +7,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
 from src.console import InputError, run_program
 from src.drawing.style import percent
+from src.files import LARGEST_JSON
+from src.foreign import printable, read_bounded, reason
 
 # The model zoo's mIoU on VOC 2012 val, percent, by output stride, number of scales and flip.
 VOC_CLASSES = 21
+SHARE = (float, int, type(None))    # null where no class occurs
+FORM = {"network": str, "settings": dict, "mean_iou": SHARE, "pixel_accuracy": SHARE, "images_per_s": (float, int)}
 PUBLISHED = {(16, 1, False): 77.37, (8, 1, False): 78.84, (8, 5, False): 79.70, (8, 5, True): 79.89}
 
 
 def read_result(path) -> dict:
+    """The result of an evaluation. Raises InputError for a file of another form, which may come from anybody."""
     try:
-        result = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not an evaluation result ({error})") from None
-    missing = {"network", "settings", "mean_iou", "pixel_accuracy", "images_per_s"} - set(result)
-    if missing:
-        raise InputError(f"{path}: has no {sorted(missing)[0]}: it was written by another version; evaluate again")
+        result = json.loads(read_bounded(path, LARGEST_JSON))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is not an evaluation result ({printable(reason(error), 200)})") from None
+    for name, kind in FORM.items():
+        value = result.get(name) if isinstance(result, dict) else None
+        if not isinstance(value, kind):
+            raise InputError(f"{path}: has no {name} as evaluations write it; evaluate again")
+    if not (isinstance(result["settings"].get("scales"), list) and isinstance(result["settings"].get("flip"), bool)):
+        raise InputError(f"{path}: has no settings as evaluations write them; evaluate again")
     return result
 
 
@@ -37,7 +45,7 @@ def format_summary(results: list, published: bool = False) -> str:
         mode = (result.get("output_stride"), scales, settings["flip"])
         is_published = mode in PUBLISHED and len(result.get("class_names", ())) == VOC_CLASSES
         zoo = [f"{PUBLISHED[mode]:.2f}" if is_published else "-"] if published else []
-        rows.append((network, result.get("engine", "-"), str(mode[1]), "yes" if mode[2] else "no",
+        rows.append((printable(network), printable(result.get("engine", "-")), str(mode[1]), "yes" if mode[2] else "no",
                      percent(result["mean_iou"]), *zoo, percent(result["pixel_accuracy"]),
                      f"{result['images_per_s']:.2f}"))
     widths = [max(map(len, column)) for column in zip(*rows)]

@@ -26,7 +26,7 @@ def read_manifest(folder) -> dict:
     except FileNotFoundError:
         return {}
     except (OSError, Unreadable) as error:
-        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
+        raise InputError(f"{path}: cannot be read ({reason(error)}); move it away") from None
     if not isinstance(entries, dict):
         raise InputError(f"{path}: is not a list of checkpoints; move it away")
     for name, entry in entries.items():

@@ -96,6 +96,8 @@ def read_annotation(entry, number: int, path: Path, pictures: dict, names: dict)
         if type(key) not in (int, str) or key not in table:
             known = ", ".join(shown(key) for key in list(table)[:10]) + (", ..." if len(table) > 10 else "")
             raise InputError(f"{place}: unknown {what}_id {shown(key)}; the file has {known or 'no ' + what}")
+    if entry.get("iscrowd") not in (0, 1, None):
+        raise InputError(f"{place}: iscrowd is {shown(entry['iscrowd'])}, not 0 or 1; correct it")
     label = IGNORE if entry.get("iscrowd") else names[category]
     segmentation = entry.get("segmentation")
     if isinstance(segmentation, dict):

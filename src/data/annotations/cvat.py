@@ -32,6 +32,7 @@ from src.data.labels import check_name
 from src.data.mask_values import read_classes
 
 LABELMAP = "labelmap.txt"
+CORNERS = 100    # of an ellipse
 MAX_DEPTH = 50    # of XML elements; CVAT's have 8
 NO_SHAPES = ("tag", "attribute")    # elements of an image that are not shapes
 
@@ -146,14 +147,26 @@ def read_polygon(element, place: str) -> tuple:
 
 
 def read_box(element, place: str) -> tuple:
-    """The corners of a box, rotated around its centre by `rotation` degrees clockwise if it has that attribute."""
     left, top, right, bottom = numbers(element, ("xtl", "ytl", "xbr", "ybr"), place)
-    corners = to_points([[left, top], [right, top], [right, bottom], [left, bottom]], place, 4)
+    return turned(element, [[left, top], [right, top], [right, bottom], [left, bottom]], place)
+
+
+def read_ellipse(element, place: str) -> tuple:
+    """An ellipse as a polygon of many corners, rotated as a box is."""
+    values = numbers(element, ("cx", "cy", "rx", "ry"), place)
+    centre, radii = to_points(np.reshape(values, (2, 2)), place, 2)
+    angles = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    return turned(element, centre + radii * np.stack([np.cos(angles), np.sin(angles)], 1), place)
+
+
+def turned(element, corners, place: str) -> tuple:
+    """An area with these corners, rotated around their centre by `rotation` degrees clockwise."""
+    corners = to_points(corners, place, len(corners))
     degrees = numbers(element, ("rotation",), place) if element.get("rotation") else [0]
     angle = np.radians(to_points([[*degrees, 0]], place, 1)[0, 0])
     centre = corners.mean(0)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])    # y points down
-    return "area", to_points((corners - centre) @ turn + centre, place, 4)
+    return "area", to_points((corners - centre) @ turn + centre, place, len(corners))
 
 
 def read_runs(element, place: str) -> tuple:
@@ -165,7 +178,7 @@ def read_runs(element, place: str) -> tuple:
     return "bitmap", Bitmap(check_runs(runs, width * height, place), left, top, width, height, False)
 
 
-READERS = {"polygon": read_polygon, "box": read_box, "mask": read_runs}
+READERS = {"polygon": read_polygon, "box": read_box, "ellipse": read_ellipse, "mask": read_runs}
 
 
 def read_cvat_masks(path, images=None) -> Annotations:

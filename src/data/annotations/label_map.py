@@ -4,6 +4,7 @@ A line is `value class name` or `R G B class name`: integers, then a name, which
 class number means ignored pixels. # begins a comment. A file may have lines of both kinds, for data sets with numbers
 and with colours. All lines of a class have the same name.
 """
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ def read_label_map(name, ignore_label: int = 255, option: str = "--labels") -> L
         raise InputError(f"{option} {name}: neither a file nor one of {', '.join(known_label_maps())}")
     tables, names, where = {1: {}, 3: {}}, {}, f"{option} {path}"
     for number, line in enumerate(read_text(path, option).splitlines(), 1):
-        fields = line.split("#")[0].split()
+        fields = re.split(r"(?:^|\s)#", line)[0].split()    # C# is a name
         if fields:
             value, label, title = read_line(fields, f"{where}, line {number}")
             add_line(tables[len(value)], names, value, label, title, f"{where}, line {number}")
