@@ -72,7 +72,7 @@ def test_what_an_ascend_shows_and_what_fails_without_its_libraries(ascend, run):
     assert row(result, "CANN") == f"8.2.0.0.201 in {ascend}/cann" and row(result, "driver") == "25.2.0"
     assert row(result, "devices") == "Ascend [0, 1]"
     assert row(result, "npu-smi") == "0 910B4-1 OK, 60.9 of 64.0 GB free; 1 910B4-1 Alarm, 31.0 of 64.0 GB free"
-    assert row(result, "rank table").endswith("server 1 of 1, with ranks 0 on device 0, 1 on device 1")
+    assert row(result, "rank table").endswith("taken as the only server, with ranks 0 on device 0, 1 on device 1")
     assert "--device_target Ascend: " in row(result, "mindspore.run_check")
     todo = result.out.split("what to do:")[1]
     assert "1. device 1 is Alarm: npu-smi info -t health" in todo and "3. ranks do not meet" in todo

@@ -25,7 +25,7 @@ def here(tmp_path, monkeypatch):
 
 def test_the_table_of_one_server(run, tmp_path):
     result = run(get_multicards_json.main, "10.1.2.3", "--hccn_conf", hccn(tmp_path / "hccn.conf", (0, 1, 10, 2)))
-    assert result.code == 0 and "rank_table_4p.json: 4 devices on 1 servers (10.1.2.3)" in result.out
+    assert result.code == 0 and "rank_table_4p.json: 4 devices on 1 server (10.1.2.3)" in result.out
     assert json.loads((tmp_path / "rank_table_4p.json").read_text()) == {
         "version": "1.0", "server_count": "1", "status": "completed", "server_list": [{
             "server_id": "10.1.2.3", "device": [

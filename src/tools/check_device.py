@@ -158,7 +158,8 @@ def table_row(place: Place) -> Row:
     own = [(one.rank, one.device) for one in places if one.server == here]
     missing = sorted({number for _, number in own} - set(place.devices)) if place.target == "Ascend" else []
     ranks = ", ".join(f"{rank} on device {number}" for rank, number in own)
-    return Row(f"this host is {here}, server {servers.index(here) + 1} of {len(servers)}, with ranks {ranks}",
+    place_here = f"server {servers.index(here) + 1} of {len(servers)}" if servers[1:] else "taken as the only server"
+    return Row(f"this host is {here}, {place_here}, with ranks {ranks}",
                f"the rank table names devices {missing} that this host lacks; get_multicards_json.py writes one"
                if missing else "")
 

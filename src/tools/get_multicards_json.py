@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.arguments import Parser
-from src.console import InputError, run_program
+from src.console import InputError, number_of, run_program
 from src.files import check_output, recognised, write_whole
 from src.foreign import has_control, shown
 
@@ -179,7 +179,8 @@ def main(argv=None):
     path = Path(options.output or f"rank_table_{len(places)}p.json")
     check_place(path, options.merge or [options.hccn_conf])
     write_whole(path, (json.dumps(table, indent=4) + "\n").encode(), "--output")
-    print(f"{path}: {len(places)} devices on {len(servers_of(places))} servers ({', '.join(servers_of(places))})")
+    servers = servers_of(places)
+    print(f"{path}: {number_of(len(places), 'device')} on {number_of(len(servers), 'server')} ({', '.join(servers)})")
 
 
 if __name__ == "__main__":
