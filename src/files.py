@@ -18,6 +18,7 @@ from src.console import InputError, RunError
 from src.foreign import reason
 
 MADE_BY = b"deeplab_v3 for MindSpore"    # in the first bytes of each picture and page that this project writes
+GRAY_MASK = b"deeplab_v3 gray mask"    # in masks of get_dataset_lst.py, which predict.py must not take for its own
 HEAD = 4096    # bytes of a file that are looked at for it
 PER_IMAGE = b"image,mean_iou,pixel_accuracy,"    # a table of these figures begins so
 LARGEST_JSON = 64 << 20    # bytes; a larger file is not a result of ours
@@ -81,6 +82,7 @@ OURS = {
     "mindir": lambda path: OURS["facts"](path.with_name(path.name + ".json")),    # it has no mark itself
     "air": lambda path: False,    # the format has no mark of its writer
     "drawn": head_has(MADE_BY),
+    "gray": head_has(GRAY_MASK),
     "checked": json_has("sets", "findings"),
     "rank_table": lambda path: any(json_has(servers, "status")(path) for servers in ("server_list", "group_list")),
 }

@@ -56,7 +56,7 @@ def write_masks(jobs: list, config, what: str) -> np.ndarray:
         folder.mkdir(parents=True, exist_ok=True)
     with progress(len(jobs), what, "mask") as bar:
         written, counts = 0, np.zeros(256, np.int64)
-        write = partial(write_gray, kind="" if config.overwrite else "drawn")
+        write = partial(write_gray, kind="" if config.overwrite else "gray")
         for new, own in in_processes(write, jobs, config.workers):
             written, counts = written + new, counts + own
             bar.update()

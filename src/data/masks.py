@@ -20,7 +20,7 @@ from src.data.pictures import (
     upright,
 )
 from src.drawing.encoding import marked
-from src.files import read_bytes, write_whole
+from src.files import GRAY_MASK, read_bytes, write_whole
 
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 SPREAD = {2: 85, 4: 17}    # bits of a gray PNG -> what Pillow multiplies its numbers by
@@ -71,14 +71,14 @@ def unscaled(mask: Image.Image, data: bytes) -> Image.Image:
 def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
     """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did.
 
-    Raises InputError where `target` is an input, or was made or changed by another program: `kind` "drawn" allows only
-    this project's own, see files.check_output.
+    Raises InputError where `target` is an input, or was made or changed by another program: `kind` "gray" allows only
+    those that this function wrote, see files.check_output.
     """
     if target.exists():
         with contextlib.suppress(InputError, OSError):    # it is damaged, or no mask
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
                 return False
-    write_whole(target, marked(png_bytes(Image.fromarray(mask))), "", kind, inputs)
+    write_whole(target, marked(png_bytes(Image.fromarray(mask)), GRAY_MASK), "", kind, inputs)
     return True
 
 

@@ -104,7 +104,7 @@ def convert_all(jobs: list, root: Path, config) -> dict:
     for folder in {Path(root, place, job.name).parent for job in jobs
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
-    done, kind = {}, "" if config.overwrite else "drawn"
+    done, kind = {}, "" if config.overwrite else "gray"
     with progress(len(jobs), "masks", "mask") as bar:
         for result, job in zip(in_processes(partial(convert, root=root, kind=kind), jobs, config.workers), jobs):
             done[job.name] = result

@@ -40,18 +40,18 @@ def encode(image: np.ndarray, name, *parameters) -> bytes:
     return marked(data.tobytes())
 
 
-def marked(data: bytes) -> bytes:
-    """The bytes of a PNG or JPEG with MADE_BY added as its software or comment. Other formats are unchanged.
+def marked(data: bytes, mark: bytes = MADE_BY) -> bytes:
+    """The bytes of a PNG or JPEG with `mark` added as its software or comment. Other formats are unchanged.
 
     Source: PNG specification 11.3.4.3 (tEXt), ITU T.81 B.2.4.5 (COM).
     """
     if data.startswith(b"\x89PNG"):
         place = 33    # after the header, which comes first
-        body = b"tEXtSoftware\0" + MADE_BY
+        body = b"tEXtSoftware\0" + mark
         chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
     elif data.startswith(b"\xff\xd8\xff\xe0"):
         place = 4 + int.from_bytes(data[4:6], "big")    # after JFIF's own segment
-        chunk = b"\xff\xfe" + (len(MADE_BY) + 2).to_bytes(2, "big") + MADE_BY
+        chunk = b"\xff\xfe" + (len(mark) + 2).to_bytes(2, "big") + mark
     else:
         return data
     return data[:place] + chunk + data[place:]
