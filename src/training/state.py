@@ -1,4 +1,5 @@
 """The steps of a training run, and the checkpoint that it is resumed from."""
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ def find_checkpoint(resume: str, train_dir):
     if resume != "auto":
         path = Path(resume)
         entry = read_manifest(path.parent).get(path.name)
-        if not path.is_file() or entry is None:
+        if not os.path.isfile(path) or entry is None:
             raise InputError(f"--resume {path}: {path.parent / MANIFEST} does not list this checkpoint; "
                              "--ckpt_pre_trained starts a new run from any checkpoint")
         if not is_whole(path, entry):

@@ -1,5 +1,6 @@
 """The files beside weight files that say what these must be: checkpoints.json of a run, and FILE.sha256."""
 import json
+import os
 import re
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def write_manifest(folder: Path, entries: dict) -> None:
 
 
 def is_whole(path: Path, entry: dict) -> bool:
-    return path.is_file() and path.stat().st_size == entry["size"] and digest(path) == entry["sha256"]
+    return os.path.isfile(path) and path.stat().st_size == entry["size"] and digest(path) == entry["sha256"]
 
 
 def check_sha256(path, where: str) -> None:
