@@ -33,7 +33,7 @@ def test_an_ascend_that_cannot_be_used_is_an_error(ascend, capsys):
 
 
 def test_a_gpu_that_cannot_be_used_is_an_error(monkeypatch):
-    """With what MindSpore says where there is none, so that the test is the same on a machine with a GPU."""
+    """MindSpore's own words without a GPU, so that the test is the same on a machine that has one."""
     import mindspore as ms
 
     def refuse(target, device_id):
@@ -65,7 +65,7 @@ def test_mindspore_is_found_by_any_name_and_without_pip(package, built, found, m
             raise PackageNotFoundError(name)
         return "2.8.0"
     monkeypatch.setattr("src.device.version", version)
-    monkeypatch.setitem(sys.modules, "mindspore", built and SimpleNamespace(__version__=built))    # None: there is none
+    monkeypatch.setitem(sys.modules, "mindspore", built and SimpleNamespace(__version__=built))    # None: cannot be
     assert mindspore_version() == found
     row = check_device.mindspore_row(None)
     assert row.text.startswith(found or "is not installed") and bool(row.fix) == (not found)

@@ -39,7 +39,7 @@ def main(argv):
             raise ImportError("initialization failed") from error
     elif what == "pool":
         from src.data.workers import in_processes
-        for _ in in_processes(time.sleep, [0.01] * 8 + [0.02] * 5000, 2):
+        for _ in in_processes(time.sleep, [0.01] * 16 + [2], 6):    # most wait for work
             print("waiting", flush=True)
     elif what == "deaf":
         signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))    # print may be what it interrupts

@@ -10,7 +10,7 @@ from src.foreign import has_control, shown
 
 CLASSES = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor")
-HINT = "correct the mask, or num_classes in dataset.yaml (where there is none, give --num_classes)"
+HINT = "correct the mask, or num_classes in dataset.yaml; without such a file give --num_classes"
 EXACT = 1 << 24    # counts of float32
 MOST_CLASSES, MOST_LETTERS = 255, 200    # of a data set; of a class name
 TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"    # of the writing direction: a disguise

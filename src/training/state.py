@@ -79,7 +79,7 @@ def find_checkpoint(resume: str, train_dir):
     if resume != "auto":
         path = Path(resume)
         entry = read_manifest(path.parent).get(path.name)
-        if not os.path.isfile(path) or entry is None:
+        if not (entry and os.path.isfile(path)):
             raise InputError(f"--resume {path}: {path.parent / MANIFEST} does not list this checkpoint; "
                              "--ckpt_pre_trained starts a new run from any checkpoint")
         if not is_whole(path, entry):
