@@ -32,9 +32,9 @@ def test_optimiser_state_is_not_loaded_and_float16_is_converted(cell, tmp_path):
     state = {"moments." + name: value for name, value in arrays.items()}
     path = save_checkpoint(tmp_path / "a.ckpt", {**arrays, **state, "global_step": np.int32([3]),
                                                  "learning_rate": np.float32([0.1]), "momentum": np.float32(0.9)})
-    found = read(path)
-    assert found.architecture.num_classes == 4 and list(found.weights) == list(arrays)
-    assert all(np.array_equal(found.weights[name], arrays[name]) for name in arrays)
+    shape, weights = read(path)
+    assert shape.num_classes == 4 and list(weights) == list(arrays)
+    assert all(np.array_equal(weights[name], arrays[name]) for name in arrays)
     load_pretrained(cell, path, filter_weight=False)
     for name, value in cell.parameters_and_names():
         assert value.asnumpy().dtype == np.float32 and np.array_equal(value.asnumpy(), arrays[name]), name
@@ -90,7 +90,7 @@ def test_saving_is_complete_or_not_at_all(cell, tmp_path):
 def test_mindcv_networks_load_as_they_are(cell, tmp_path):
     from tests.test_weights import mindcv_names
     arrays = values()
-    found = read(save_checkpoint(tmp_path / "a.ckpt", mindcv_names(arrays, ""))).weights
+    found = read(save_checkpoint(tmp_path / "a.ckpt", mindcv_names(arrays, "")))[1]
     assert found.keys() == arrays.keys() and all(np.array_equal(found[name], arrays[name]) for name in arrays)
     said = load_pretrained(cell, tmp_path / "a.ckpt", filter_weight=True)
     assert "DeepLabV3 of MindCV" in said and "the new classifier as initialised" in said
@@ -105,7 +105,7 @@ def test_a_network_for_red_green_blue_is_not_evaluated(write, tmp_path):
     with pytest.raises(InputError, match="convert it with --channel_order bgr"):
         read(tmp_path / "a.ckpt")
     write(tmp_path / "b.ckpt", "BGR")
-    assert len(read(tmp_path / "b.ckpt").weights) == len(values())
+    assert len(read(tmp_path / "b.ckpt")[1]) == len(values())
 
 
 def test_a_backbone_cannot_be_evaluated(tmp_path):

@@ -144,7 +144,7 @@ def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
         path.write_bytes(damaged(data, rng))
         try:
             read_model_file(path, "--ckpt_path")
-            outcomes.append(len(network_of(open_checkpoint(path, path), NAME, (6, 12, 18)).weights))
+            outcomes.append(len(network_of(open_checkpoint(path, path), NAME, (6, 12, 18))[1]))
         except InputError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
             outcomes.append(0)

@@ -66,7 +66,7 @@ def test_an_open_model_does_not_keep_the_arrays_that_it_was_made_of(engine, trai
 
     def read(*arguments, folded_network=models.folded_network):
         network = folded_network(*arguments)
-        arrays.extend(map(weakref.ref, network.weights.values()))
+        arrays.extend(map(weakref.ref, network[1].values()))
         return network
 
     monkeypatch.setattr(models, "folded_network", read)

@@ -51,7 +51,7 @@ def test_public_resnet101_sets_every_parameter_of_the_backbone_once(kind, droppe
 def test_values_arrive_where_they_belong(kind, theirs, ours):
     values = published(kind)
     values[theirs] = mark = np.array(values[theirs])
-    assert translate(values, "x").weights["network.resnet." + ours] is mark
+    assert translate(values, "x")[1]["network.resnet." + ours] is mark
 
 
 def test_published_networks_load_with_and_without_moments():
@@ -102,7 +102,7 @@ def resnet50():
 def test_another_architecture_is_named(spoil, part):
     values = published("torchvision")
     spoil(values)
-    assert re.search(part, ", ".join(misfits(translate(values, "x").weights, BACKBONE)))
+    assert re.search(part, ", ".join(misfits(translate(values, "x")[1], BACKBONE)))
 
 
 @pytest.mark.parametrize("names, part", [

@@ -41,10 +41,9 @@ def count(file: ModelFile, facts: dict, side: int) -> Counts:
 
 def of_checkpoint(file: ModelFile, facts: dict, side: int) -> Counts:
     """The numbers of a checkpoint, of another project's too; of a backbone alone without the multiply-adds."""
-    where, found, translation = file.checkpoint
-    weights = translation.weights
-    contents = f"{translation.source.title}, {' and '.join(sorted({str(value.dtype) for value in weights.values()}))}"
-    contents += ", with momenta" * any(name.startswith("moments.") for name in found.arrays)
+    where, _, source, weights, dropped = file.checkpoint
+    contents = f"{source.title}, {' and '.join(sorted({str(value.dtype) for value in weights.values()}))}"
+    contents += ", with momenta" * any(name.startswith("moments.") for name in dropped)
     learned = sum(value.size for name, value in weights.items() if "moving_" not in name)
     if CLASSIFIER[0] not in weights:
         return Counts(contents, learned, None, side)

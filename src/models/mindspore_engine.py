@@ -12,18 +12,18 @@ from src.models import mindir_file
 from src.models.model import Loaded
 from src.models.model_file import ModelFile
 from src.nets.net_factory import create_inference
-from src.weights.loading import Network
 
 
-def load(file: ModelFile, network: Network, device: str, device_id: int, precision: str) -> Loaded:
+def load(file: ModelFile, network: tuple, device: str, device_id: int, precision: str) -> Loaded:
     """Load the file, or the network of a checkpoint. Raises InputError for a file or device that cannot be used."""
     if precision != "float32":
         raise InputError(f"--precision {precision}: MindSpore computes in float32 here; give --engine openvino")
     target = resolve_target(device)
     use_device(target, device_id)
     if file.kind == "checkpoint":
-        run = steady(runner(create_inference(*network)))
-        return Loaded(run, (None, 3, None, None), network.architecture.num_classes, False, target)
+        architecture, weights = network
+        run = steady(runner(create_inference(architecture, weights)))
+        return Loaded(run, (None, 3, None, None), architecture.num_classes, False, target)
     mindir_file.check(file.path, file.where)
     shape, classes, is_uint8 = mindir_file.read_signature(file.path, file.where)
     return Loaded(runner(load_mindir(file)), shape, classes, is_uint8, target)

@@ -23,7 +23,7 @@ from src.models import onnx_file
 from src.models.model_file import TITLES, ModelFile, note_assumed, read_model_file, with_facts
 from src.nets.architecture import NETWORKS
 from src.weights.folding import fold
-from src.weights.loading import Network, check_finite, network_of
+from src.weights.loading import check_finite, network_of
 
 # Engine -> (its module, the kinds of files that it runs, the package that it needs, its name in errors).
 ENGINES = {
@@ -149,12 +149,12 @@ def import_optional(module: str, option: str, package: str):
         raise InputError(f"{option}: cannot be used here ({first_line(error)}); pip install {package}") from None
 
 
-def folded_network(file: ModelFile, facts: dict, allow_nonfinite: bool = False) -> Network:
-    """The network of a checkpoint without its BatchNorm. Raises InputError, see network_of."""
+def folded_network(file: ModelFile, facts: dict, allow_nonfinite: bool = False) -> tuple:
+    """(Architecture, weights) of a checkpoint without its BatchNorm. Raises InputError, see network_of."""
     shape, weights = network_of(file.checkpoint, facts["network"], facts["atrous_rates"], allow_nonfinite)
     folded = fold(shape, weights)
     check_finite(f"{file.where}: without BatchNorm", folded, allow_nonfinite)    # a negative variance, an overflow
-    return Network(shape.folded(), folded)
+    return shape.folded(), folded
 
 
 def defaults() -> dict:

@@ -53,13 +53,12 @@ def read_model_file(path, option: str, settled=()) -> ModelFile:
 
 def checkpoint_facts(path: Path, opened: Opened, settled=()) -> dict:
     """The facts in a checkpoint; the network of its name, if it does not say it; the number of classes."""
-    _, found, translation = opened
-    facts = metadata.checked(found.facts, path, settled)
+    facts = metadata.checked(opened.found.facts, path, settled)
     named = named_network(path.name)
-    if named and "network" not in found.facts:
+    if named and "network" not in opened.found.facts:
         facts["network"] = named
-    if CLASSIFIER[0] in translation.weights:
-        facts["num_classes"] = len(translation.weights[CLASSIFIER[0]])
+    if CLASSIFIER[0] in opened.weights:
+        facts["num_classes"] = len(opened.weights[CLASSIFIER[0]])
     if len(facts.get("class_names", ())) != facts.get("num_classes"):
         facts.pop("class_names", None)
     return facts

@@ -9,7 +9,6 @@ from src.foreign import printable
 from src.models.model import Loaded
 from src.models.model_file import ModelFile
 from src.nets.onnx_graph import build_skeleton
-from src.weights.loading import Network
 
 PROVIDERS = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider", "Ascend": "CANNExecutionProvider"}
 NEEDED = {"GPU": "an NVIDIA driver, CUDA, cuDNN and the package onnxruntime-gpu",
@@ -18,7 +17,7 @@ SILENT = 4    # ONNX Runtime's severity for fatal errors alone; its exceptions a
 TYPES = {"tensor(float)": False, "tensor(uint8)": True}    # type of the input -> whether it is uint8
 
 
-def load(file: ModelFile, network: Network, device: str, device_id: int, precision: str) -> Loaded:
+def load(file: ModelFile, network: tuple, device: str, device_id: int, precision: str) -> Loaded:
     """Load the file, or the network of a checkpoint, in a session on that device alone. Raises InputError for a file or
     device that cannot be used."""
     if precision != "float32":
@@ -37,7 +36,7 @@ def load(file: ModelFile, network: Network, device: str, device_id: int, precisi
     return Loaded(run, tuple(lengths), outputs[0].shape[1] if is_plain else None, TYPES.get(inputs[0].type), target)
 
 
-def open_session(file: ModelFile, network: Network, target: str, device_id: int, weights: dict):
+def open_session(file: ModelFile, network: tuple, target: str, device_id: int, weights: dict):
     """onnxruntime.InferenceSession of the file; `weights` gets the arrays that it uses without a copy."""
     provider = PROVIDERS[target]
     if provider not in onnxruntime.get_available_providers():
@@ -58,7 +57,7 @@ def open_session(file: ModelFile, network: Network, target: str, device_id: int,
     return session
 
 
-def model_of(file: ModelFile, network: Network, options, weights: dict):
+def model_of(file: ModelFile, network: tuple, options, weights: dict):
     """The file's path, or the bytes of a graph whose weights are passed through `options`."""
     if file.kind == "onnx":
         return str(file.path)

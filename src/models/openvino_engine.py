@@ -9,13 +9,12 @@ from src.foreign import printable
 from src.models.model import Loaded
 from src.models.model_file import ModelFile
 from src.nets.onnx_graph import build_model
-from src.weights.loading import Network
 
 ISA = "ONEDNN_MAX_CPU_ISA"    # limits OpenVINO's kernels too; with AVX2 it has none in bf16
 HINTS = {"float32": "f32", "bf16": "bf16"}    # without a hint OpenVINO uses bf16 if the CPU has it
 
 
-def load(file: ModelFile, network: Network, device: str, device_id: int, precision: str) -> Loaded:
+def load(file: ModelFile, network: tuple, device: str, device_id: int, precision: str) -> Loaded:
     """The file, or the network of a checkpoint, compiled for the CPU. Raises InputError for another device, and for
     bf16 if the CPU lacks it."""
     target = resolve_target(device)

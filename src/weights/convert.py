@@ -35,19 +35,18 @@ def read_source(config) -> tuple:
     where = f"--src {config.src}"
     found = read_arrays(config.src, where)
     config = believe_facts(config, checked(found.facts, config.src, settled_by(config)), config.src)
-    translation = translate(found.arrays, where)
-    classifier = translation.weights.get(CLASSIFIER[0])
+    source, weights, dropped = translate(found.arrays, where)
+    classifier = weights.get(CLASSIFIER[0])
     shape = architecture(config.model, 21 if classifier is None else len(classifier), config.atrous_rates)
-    wanted = {name: size for name, size in shape.shapes().items()
-              if translation.source.whole or name.startswith(BACKBONE)}
-    check_fit(f"{where}: a {translation.source.title}", translation.weights, wanted)
-    check_finite(where, translation.weights, config.allow_nonfinite)
-    weights = {name: np.array(value, np.float32) for name, value in translation.weights.items()}
+    wanted = {name: size for name, size in shape.shapes().items() if source.whole or name.startswith(BACKBONE)}
+    check_fit(f"{where}: a {source.title}", weights, wanted)
+    check_finite(where, weights, config.allow_nonfinite)
+    weights = {name: np.array(value, np.float32) for name, value in weights.items()}
     sha = digest(config.src)
-    print(f"{config.src}: {translation.source.title}, {len(found.arrays)} arrays, SHA-256 {sha}")
-    print(f"{len(weights)} parameters set, each once; dropped: {summary(translation.dropped)}")
+    print(f"{config.src}: {source.title}, {len(found.arrays)} arrays, SHA-256 {sha}")
+    print(f"{len(weights)} parameters set, each once; dropped: {summary(dropped)}")
     facts = found.facts | {"source": Path(config.src).name, "source_sha256": sha}
-    return config, weights, said_order(found) or translation.source.channels, facts
+    return config, weights, said_order(found) or source.channels, facts
 
 
 def summary(names: list) -> str:

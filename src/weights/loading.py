@@ -4,10 +4,10 @@ from typing import NamedTuple
 import numpy as np
 
 from src.console import InputError
-from src.nets.architecture import PREFIX, Architecture, architecture
+from src.nets.architecture import PREFIX, architecture
 from src.weights import checkpoint
 from src.weights.manifest import check_sha256
-from src.weights.names import BACKBONE, CLASSIFIER, Translation, misfits, shorten, translate
+from src.weights.names import BACKBONE, CLASSIFIER, Source, misfits, shorten, translate
 
 OTHER_CLASSES = "; its classifier is of other classes, or of another order (--filter_weight leaves it out)"
 RGB_STEM = ("; its stem expects red green blue but gets blue green red, as in the published recipe "
@@ -15,47 +15,38 @@ RGB_STEM = ("; its stem expects red green blue but gets blue green red, as in th
 
 
 class Opened(NamedTuple):
-    """A checkpoint that was read."""
+    """A checkpoint that was read, translated to this network's names."""
 
     where: str    # its name in errors
     found: checkpoint.Checkpoint
-    translation: Translation    # to this network's names
-
-
-class Network(NamedTuple):
-    """A trained network."""
-
-    architecture: Architecture
-    weights: dict    # name in a checkpoint -> array
+    source: Source
+    weights: dict    # name here -> array
+    dropped: list    # names of `found` that are not used here
 
 
 def open_checkpoint(path, where: str) -> Opened:
     """Read a checkpoint of train.py, the zoo, MindCV or a backbone. Raises InputError that begins with `where`."""
     found = checkpoint.read(path, where)
     check_sha256(path, where)
-    return Opened(where, found, translate(found.arrays, where))
+    return Opened(where, found, *translate(found.arrays, where))
 
 
-def network_of(opened: Opened, name: str, atrous_rates, allow_nonfinite: bool = False) -> Network:
-    """The network `name` with the weights of a checkpoint.
-
-    Args:
-        allow_nonfinite: accept NaN and infinity.
+def network_of(opened: Opened, name: str, atrous_rates, allow_nonfinite: bool = False) -> tuple:
+    """(Architecture, weights) of the network `name` with a checkpoint's weights, NaN and infinity only if allowed.
 
     Raises InputError for a backbone alone, and for parameters that are missing, unknown or of another shape.
     """
-    where, found, translation = opened
-    if said_order(found) == "rgb":
+    where, weights = opened.where, opened.weights
+    if said_order(opened.found) == "rgb":
         raise InputError(f"{where}: was converted for red green blue pictures, but they are read as blue green red; "
                          "convert it with --channel_order bgr")
-    classifier = translation.weights.get(CLASSIFIER[0])
-    if classifier is None:
+    if CLASSIFIER[0] not in weights:
         raise InputError(f"{where}: only a backbone, without the classifier; train.py --ckpt_pre_trained starts from "
                          "it")
-    shape = architecture(name, len(classifier), tuple(atrous_rates))
-    check_fit(where, translation.weights, shape.shapes())
-    check_finite(where, translation.weights, allow_nonfinite)
-    return Network(shape, translation.weights)
+    shape = architecture(name, len(weights[CLASSIFIER[0]]), atrous_rates)
+    check_fit(where, weights, shape.shapes())
+    check_finite(where, weights, allow_nonfinite)
+    return shape, weights
 
 
 def said_order(found: checkpoint.Checkpoint) -> str:
@@ -100,7 +91,7 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
     Raises:
         InputError: a name or shape does not fit; then nothing has been loaded.
     """
-    where, found, (source, weights, _) = open_checkpoint(path, f"--ckpt_pre_trained {path}")
+    where, found, source, weights, _ = open_checkpoint(path, f"--ckpt_pre_trained {path}")
     left_out = CLASSIFIER if filter_weight else ()
     weights = {name: value for name, value in weights.items() if name not in left_out}
     own = {name: value for name, value in cell.parameters_and_names() if name.startswith(PREFIX)}

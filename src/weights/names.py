@@ -12,9 +12,9 @@ STEM = "network.resnet.conv1.weight"
 # MindSpore's names of a BatchNorm's values, and PyTorch's.
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
-# Entries that are not weights: optimiser state, counters, and notes of convert_resnet101.py.
+# Entries that are not weights: optimiser state and counters.
 NO_WEIGHT = (r"(?:moments\.|accum\.|learning_rate|momentum|global_step|scale_sense|current_iterator|epoch_num|step_num"
-             r"|dropped_steps|source|channel_order|deeplab_v3\.facts).*")
+             r"|dropped_steps).*")
 
 PLAIN = r"(conv1|bn1|layer[1-4]\.\d+\.(?:conv|bn)[1-3])"    # a convolution or BatchNorm of the residual branches
 VALUE = rf"(weight|{'|'.join(BATCH_NORM)})"
@@ -70,16 +70,8 @@ SOURCES = (
 )
 
 
-class Translation(NamedTuple):
-    """A checkpoint translated to this network's names."""
-
-    source: Source
-    weights: dict    # name here -> value
-    dropped: list    # names there that are not used here
-
-
-def translate(values: dict, where: str) -> Translation:
-    """Translate the names of a checkpoint to this network's; `where` begins the error lines.
+def translate(values: dict, where: str) -> tuple:
+    """(Source, {name here: value}, names there that are not used here) of a checkpoint; `where` begins the error lines.
 
     Raises InputError for a kind that is not in SOURCES, for a name without a rule, and for two names with the same
     translation.
@@ -100,7 +92,7 @@ def translate(values: dict, where: str) -> Translation:
     if unknown:
         raise InputError(f"{where}: a {source.title} by its names, but this network has no place for "
                          f"{shorten(unknown)}")
-    return Translation(source, weights, dropped)
+    return source, weights, dropped
 
 
 def misfits(weights: dict, shapes: dict) -> list:
@@ -108,9 +100,9 @@ def misfits(weights: dict, shapes: dict) -> list:
 
     A different number of residual blocks is reported alone, since it explains all missing and unknown names.
     """
-    blocks = block_counts(weights), block_counts(shapes)
-    if blocks[0] != blocks[1] and all(blocks):
-        return [f"a ResNet of {text(blocks[0])} blocks, not {text(blocks[1])}"]
+    blocks, expected = block_counts(weights), block_counts(shapes)
+    if blocks and expected and blocks != expected:
+        return [f"a ResNet of {blocks} blocks, not {expected}"]
     problems = [f"{name} is missing" for name in shapes if name not in weights]
     problems += [f"{name} is unknown" for name in weights if name not in shapes]
     given = {name: tuple(weights[name].shape) for name in shapes if name in weights}
@@ -118,15 +110,11 @@ def misfits(weights: dict, shapes: dict) -> list:
                        for name, shape in given.items() if shape != tuple(shapes[name])]
 
 
-def block_counts(names) -> list:
-    """Residual blocks of each layer, by the names of their first convolutions: 3 4 23 3 for ResNet-101."""
+def block_counts(names) -> str:
+    """Residual blocks of each layer, by the names of their first convolutions: "3 4 23 3" for ResNet-101."""
     found = [re.fullmatch(r"network\.resnet\.layer([1-4])\.\d+\.conv1\.weight", name) for name in names]
     layers = [match.group(1) for match in found if match]
-    return [layers.count(number) for number in "1234" if number in layers]
-
-
-def text(numbers) -> str:
-    return " ".join(map(str, numbers))
+    return " ".join(str(layers.count(number)) for number in "1234" if number in layers)
 
 
 def shorten(problems: list, most: int = 6) -> str:
