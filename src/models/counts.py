@@ -40,7 +40,7 @@ def count(file: ModelFile, facts: dict, side: int) -> Counts:
 
 
 def of_checkpoint(file: ModelFile, facts: dict, side: int) -> Counts:
-    """The numbers of a checkpoint, of another project's too; of a backbone alone without the multiply-adds."""
+    """Those of a checkpoint, of another project's too; of a backbone alone without the multiply-adds."""
     where, _, source, weights, dropped = file.checkpoint
     contents = f"{source.title}, {' and '.join(sorted({str(value.dtype) for value in weights.values()}))}"
     contents += ", with momenta" * any(name.startswith("moments.") for name in dropped)
@@ -63,20 +63,16 @@ def fitting(where: str, weights: dict, rest: tuple) -> str:
 
 
 def of_mindir(file: ModelFile, facts: dict, side: int) -> Counts:
-    """The numbers of a MINDIR; the multiply-adds are those of the network that the facts beside it name."""
+    """Those of a MINDIR: its floating-point parameters, and the multiply-adds of the network that the facts beside it
+    name."""
     shape, classes, _ = mindir_file.read_signature(file.path, file.where)
     side = max((length for length in shape[1:] if length > 3), default=side)
-    learned = mindir_parameters(file.path, file.where)
+    with protobuf.opened(file.path, file.where, "MINDIR") as data:
+        learned = sum(math.prod(mindir_file.dims_of(data, found))
+                      for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE, "model")
+                      if kind == "content" and dict(found).get(mindir_file.TYPE) in FLOATS)
     if "network" not in facts:
         return Counts("a graph", learned, None, side)
     network = architecture(facts["network"], classes or facts["num_classes"], facts["atrous_rates"])
     return Counts("a graph, BatchNorm within the convolutions", learned, multiply_adds(network, side), side,
                   network.name)
-
-
-def mindir_parameters(path, where: str) -> int:
-    """Elements of the parameters of a MINDIR that are floating-point numbers. Raises InputError."""
-    with protobuf.opened(path, where, "MINDIR") as data:
-        return sum(math.prod(mindir_file.dims_of(data, found))
-                   for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE, "model")
-                   if kind == "content" and dict(found).get(mindir_file.TYPE) in FLOATS)

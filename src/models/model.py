@@ -75,14 +75,6 @@ class Model(NamedTuple):
                     "change --crop_size and --scales")
 
 
-def choose(engine: str, kind: str, target: str) -> str:
-    """The engine for `auto`, by kind of file and device; another name is returned unchanged."""
-    if engine != "auto":
-        return engine
-    accelerated = kind == "checkpoint" and target in ("Ascend", "GPU")
-    return "mindspore" if kind == "mindir" or accelerated else "onnxruntime"
-
-
 def open_model(path, engine: str = "auto", device: str = "auto", device_id: int = 0, precision: str = "float32",
                option: str = "", allow_nonfinite: bool = False, **known) -> Model:
     """Open a checkpoint, an ONNX file or a MINDIR.
@@ -116,7 +108,9 @@ def open_with(config, path, option: str) -> tuple:
 def load(file: ModelFile, known: dict, engine: str, device: str, device_id: int, precision: str, allow_nonfinite: bool
          ) -> Model:
     """Load a file into an engine; the arguments are those of open_model."""
-    engine = choose(engine, file.kind, resolve_target(device))
+    if engine == "auto":
+        accelerated = file.kind == "checkpoint" and resolve_target(device) in ("Ascend", "GPU")
+        engine = "mindspore" if file.kind == "mindir" or accelerated else "onnxruntime"
     module, kinds, package, _ = ENGINES[engine]
     if file.kind not in kinds:
         raise InputError(f"--engine {engine}: does not run {TITLES[file.kind]} files; leave the option out")

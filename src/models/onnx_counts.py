@@ -28,8 +28,8 @@ def count(path: Path, where: str, side: int) -> tuple:
     graph = model.graph
     kinds = Counter(node.op_type for node in graph.node)
     contents = f"a graph of {len(graph.node)} operators, {kinds['Conv'] + kinds['QLinearConv']} of them convolutions"
-    side = fix_input(graph, side)
-    return contents, parameters(graph), multiply_adds(model), side
+    batch, side = fix_input(graph, side)
+    return contents, parameters(graph), multiply_adds(model, batch), side
 
 
 def parameters(graph) -> int:
@@ -42,8 +42,9 @@ def parameters(graph) -> int:
     return sum(sizes.get(name, 0) for name in names)
 
 
-def fix_input(graph, side: int) -> int:
-    """Make the graph's first input one picture of side x side pixels, where its lengths are free; returns the side."""
+def fix_input(graph, side: int) -> tuple:
+    """Make the graph's first input one picture of side x side pixels, where its lengths are free. Returns the number of
+    pictures and their side."""
     constants = {tensor.name for tensor in graph.initializer}
     image = next((value for value in graph.input if value.name not in constants), None)
     dims = list(image.type.tensor_type.shape.dim) if image else []
@@ -52,37 +53,33 @@ def fix_input(graph, side: int) -> int:
     for place, dim in enumerate(dims):
         if dim.dim_value <= 0:
             dim.dim_value = side if place else 1
-    return side
+    return (dims[0].dim_value if dims else 1), side
 
 
-def multiply_adds(model):
+def multiply_adds(model, batch: int):
     """Multiply-adds of all convolutions and matrix products of one picture; None where a shape cannot be inferred."""
     graph = model.graph
-    batch = next((value.type.tensor_type.shape.dim[0].dim_value for value in graph.input
-                  if value.type.tensor_type.shape.dim), 1)
     del graph.value_info[:]    # of other input sizes
     for tensor in graph.initializer:
         if len(tensor.raw_data) > LARGE:
             tensor.ClearField("raw_data")
     try:
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+        shapes = {tensor.name: list(tensor.dims) for tensor in inferred.initializer}
+        shapes |= {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+                   for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+        return sum(products(node, shapes) for node in inferred.node if node.op_type in LEARNED) // batch
     except Exception:    # whatever a foreign graph leads it to
         return None
-    shapes = {tensor.name: list(tensor.dims) for tensor in inferred.initializer}
-    shapes |= {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-               for value in (*inferred.input, *inferred.value_info, *inferred.output)}
-    found = [products(node, shapes) for node in inferred.node if node.op_type in LEARNED]
-    return None if None in found else sum(found) // max(1, batch)
 
 
-def products(node, shapes: dict):
-    """Multiplications of one node, None where a shape is unknown."""
+def products(node, shapes: dict) -> int:
+    """Multiplications of one node. Raises KeyError or ValueError where a shape is unknown."""
     if node.op_type == "BatchNormalization":
         return 0
-    weight = shapes.get(node.input[LEARNED[node.op_type][0]])
-    data, out = shapes.get(node.input[0]), shapes.get(node.output[0])
-    if not all(weight or ()) or not all(out or ()) or not (weight and data and out):
-        return None
+    weight, data, out = (shapes[name] for name in (node.input[LEARNED[node.op_type][0]], node.input[0], node.output[0]))
+    if not (weight and data and out and all((*weight, *out))):
+        raise ValueError
     if "Conv" in node.op_type:
         size = data if node.op_type == "ConvTranspose" else out
         return math.prod(size) * math.prod(weight[1:])
