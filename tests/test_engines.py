@@ -47,7 +47,7 @@ def test_engines_agree_with_mindspore_on_real_pictures(engine, mode, pictures, t
         assert (model.engine, model.num_classes, model.crop_size, model.size) == (name, 6, 65, None)
         settings = Settings(129, scales, flip, 4, model.mean, model.std)
         found.append(list(Segmenter(model.predict, settings).run(pictures, lambda image: (image, None))))
-    ours, theirs = ([part for batch in batches for part in zip(batch.maps, batch.totals)] for batches in found)
+    ours, theirs = ([(item.class_map, item.total) for batch in batches for item in batch] for batches in found)
     assert len(ours) == len(pictures)
     same = np.concatenate([(first == second).ravel() for (first, _), (second, _) in zip(ours, theirs)])
     assert same.mean() >= 0.9999, same.mean()

@@ -141,12 +141,12 @@ def test_class_maps_and_probabilities(infer, model, drawn, trained, tmp_path):
     pairs = read_list(drawn / "voc_val_lst.txt")
     settings = Settings(crop_size=65, batch_size=1)
     batches = Segmenter(predict, settings).run(pairs, lambda pair: (cv2.imread(str(drawn / pair.image)), None))
-    for number, (batch, pair) in enumerate(zip(batches, pairs)):
+    for number, ((item,), pair) in enumerate(zip(batches, pairs)):
         stem = tmp_path / "result_Files" / os.path.basename(pair.image)[:-4]
         dumped = np.fromfile(f"{stem}_0.bin", np.float32)
         assert np.abs(dumped - seen[number].reshape(-1)).max() <= 1e-5
         with Image.open(f"{stem}.png") as picture:
-            assert picture.mode == "L" and (np.array(picture) == batch.maps[0]).mean() >= 0.9999
+            assert picture.mode == "L" and (np.array(picture) == item.class_map).mean() >= 0.9999
 
 
 def test_bad_picture_stops_after_the_results_so_far(infer, bad_list, tmp_path):

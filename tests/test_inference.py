@@ -27,11 +27,11 @@ def test_published_modes(engine, stride, pynative, tmp_path):
     for mode, (scales, flip) in MODES.items():
         settings = Settings(crop_size=65, scales=scales, flip=flip, batch_size=2)
         (batch,) = Segmenter(model.predict, settings).run(images, lambda image: (image, None))
-        for number in range(2):
+        for number, item in enumerate(batch):
             key = f"s{stride}_{mode}_{number}"
-            probs = batch.totals[number].transpose(1, 2, 0)[::STEP, ::STEP]
+            probs = item.total.transpose(1, 2, 0)[::STEP, ::STEP]
             assert np.abs(probs - golden[key]).max() <= 1e-4, key
-            assert (batch.maps[number] == golden[key + "_map"]).mean() >= 0.999, key
+            assert (item.class_map == golden[key + "_map"]).mean() >= 0.999, key
 
 
 def fake_samples(count, seed=0):
@@ -63,7 +63,7 @@ def test_against_the_plain_arithmetic():
     import cv2
     settings = Settings(33, (0.5, 1.0), True, 4)
     ((image,),) = fake_samples(1)
-    (batch,) = Segmenter(fake_predict, settings).run([(image,)], load_fake)
+    ((item,),) = Segmenter(fake_predict, settings).run([(image,)], load_fake)
     total = 0
     for scale in settings.scales:
         side = int(32 * scale) + 1
@@ -77,8 +77,8 @@ def test_against_the_plain_arithmetic():
         probs = fake_predict(inputs) + fake_predict(inputs[..., ::-1])[..., ::-1]
         cut = np.ascontiguousarray(probs[0, :, :rows, :columns].transpose(1, 2, 0))
         total = total + cv2.resize(cut, (width, height))
-    assert np.abs(batch.totals[0].transpose(1, 2, 0) - total).max() < 1e-5
-    assert np.array_equal(batch.maps[0], batch.totals[0].argmax(0))
+    assert np.abs(item.total.transpose(1, 2, 0) - total).max() < 1e-5
+    assert np.array_equal(item.class_map, item.total.argmax(0))
 
 
 def test_input_sizes_are_the_published_truncation():
@@ -113,8 +113,8 @@ def test_argmax_takes_the_first_of_equal_scores():
 def test_one_pixel_high_pictures():
     settings = Settings(33, (0.5, 1.0), False, 2)
     for shape in ((1, 1, 3), (1, 400, 3), (400, 1, 3)):
-        (batch,) = Segmenter(fake_predict, settings).run([(np.full(shape, 7, np.uint8),)], load_fake)
-        assert batch.maps[0].shape == shape[:2]
+        ((item,),) = Segmenter(fake_predict, settings).run([(np.full(shape, 7, np.uint8),)], load_fake)
+        assert item.class_map.shape == shape[:2]
 
 
 def test_at_most_three_batches_are_loaded_ahead():

@@ -97,14 +97,14 @@ def test_large_pictures_give_what_small_memory_gives(monkeypatch):
     rng = np.random.default_rng(0)
     samples = [rng.integers(0, 255, (*rng.integers(70, 200, 2), 3), dtype=np.uint8) for _ in range(9)]
     settings, labels = Settings(33, (0.5, 1.0, 1.5), True, 4), Labels(3, 255, ())
-    plain = [np.array(one) for batch in Segmenter(predict, settings).run(samples, load) for one in batch.maps]
+    plain = [item.class_map for batch in Segmenter(predict, settings).run(samples, load) for item in batch]
     counts = evaluate(predict, samples, load, settings, labels).counts
     monkeypatch.setattr("src.evaluation.inference.LARGE", 1)
     monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 50_000)
     batches = list(Segmenter(predict, settings).run(samples, load))
-    assert all(total is None for batch in batches for total in batch.totals)
-    assert max(len(batch.samples) for batch in batches) < 4 or len(batches) > 3
-    for one, other in zip(plain, (one for batch in batches for one in batch.maps)):
+    assert all(item.total is None for batch in batches for item in batch)
+    assert max(map(len, batches)) < 4 or len(batches) > 3
+    for one, other in zip(plain, (item.class_map for batch in batches for item in batch)):
         assert np.array_equal(one, other)
     assert np.array_equal(evaluate(predict, samples, load, settings, labels).counts, counts)
 
@@ -112,7 +112,7 @@ def test_large_pictures_give_what_small_memory_gives(monkeypatch):
 def test_a_picture_beyond_the_budget_goes_alone(monkeypatch):
     monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 10)
     samples = [np.zeros((5, 5, 3), np.uint8)] * 3
-    assert [len(batch.samples) for batch in Segmenter(predict, Settings(33)).run(samples, load)] == [1, 1, 1]
+    assert [len(batch) for batch in Segmenter(predict, Settings(33)).run(samples, load)] == [1, 1, 1]
 
 
 def test_sums_plane_by_plane():

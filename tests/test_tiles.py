@@ -1,4 +1,5 @@
 """--tile: where windows lie, that their average in strips is the plain one, and what programs make of it."""
+import itertools
 import json
 import math
 import tracemalloc
@@ -123,19 +124,20 @@ def test_one_window_that_covers_the_picture_is_the_plain_way(flip):
     images = [picture(*size, seed) for seed, size in enumerate(((33, 33), (20, 33), (33, 7), (12, 9), (1, 1)))]
     plain = Segmenter(fake_predict, Settings(33, flip=flip, batch_size=2)).run(images, load)
     tiled = Segmenter(fake_predict, Settings(33, flip=flip, batch_size=2, tile=Tile())).run(images, load)
-    for one, other in zip(plain, tiled):
-        assert all(map(np.array_equal, one.totals, other.totals)) and all(map(np.array_equal, one.maps, other.maps))
+    for one, other in zip(itertools.chain(*plain), itertools.chain(*tiled)):
+        assert np.array_equal(one.total, other.total) and np.array_equal(one.class_map, other.class_map)
 
 
 def test_small_and_large_pictures_keep_their_order():
     images = [picture(*size, seed) for seed, size in enumerate(
         ((20, 20), (80, 50), (33, 10), (9, 33), (30, 30), (40, 200), (100, 33)))]
     batches = list(Segmenter(fake_predict, Settings(33, batch_size=2, tile=Tile())).run(images, load))
-    assert [len(batch.maps) for batch in batches] == [1, 1, 2, 1, 1, 1], "small ones go together"
-    ordered = [one for batch in batches for one in zip(batch.samples, batch.images, batch.masks, batch.maps)]
+    assert [len(batch) for batch in batches] == [1, 1, 2, 1, 1, 1], "small ones go together"
+    ordered = [item for batch in batches for item in batch]
     assert len(ordered) == len(images)
-    for image, (sample, same, mask, class_map) in zip(images, ordered):
-        assert sample is image and same is image and mask.shape == class_map.shape == image.shape[:2]
+    for image, item in zip(images, ordered):
+        assert item.sample is image and item.image is image
+        assert item.mask.shape == item.class_map.shape == image.shape[:2]
 
 
 def test_flip_mirrors_each_window():
@@ -147,7 +149,8 @@ def test_flip_mirrors_each_window():
 
     def class_map(predict, flip):
         settings = Settings(33, flip=flip, tile=Tile(1 / 3))
-        return next(Segmenter(predict, settings).run([picture(70, 90)], load)).maps[0]
+        (item,) = next(Segmenter(predict, settings).run([picture(70, 90)], load))
+        return item.class_map
     assert np.array_equal(class_map(one_sided, True), class_map(both, False))
     assert len(np.unique(class_map(both, False))) == CLASSES
     assert (class_map(one_sided, False) != class_map(both, False)).any()

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 import cv2
@@ -26,15 +26,15 @@ COMPLETE = (slice(None), slice(None))    # the place of all rows and columns
 
 
 @dataclass
-class Batch:
-    """Some samples on their way through the scales; lists have one entry for each."""
+class Item:
+    """A sample on its way through the scales."""
 
-    samples: list
-    images: list    # (H, W, 3) uint8
-    masks: list    # (H, W) uint8 or None
-    totals: list    # summed probabilities (C, H, W) float32; None of a picture too large to keep them
-    parts: list    # of such a picture: its probabilities (C, h, w) at each scale
-    maps: list    # class maps (H, W) uint8, once all scales are summed
+    sample: object
+    image: np.ndarray    # (H, W, 3) uint8
+    mask: np.ndarray    # (H, W) uint8 or None
+    total: np.ndarray = None    # summed probabilities (C, H, W) float32; None of a picture too large to keep them
+    parts: list = field(default_factory=list)    # of such a picture: its probabilities (C, h, w) at each scale
+    class_map: np.ndarray = None    # (H, W) uint8, once all scales are summed
 
 
 class Segmenter:
@@ -55,7 +55,7 @@ class Segmenter:
         self.table = settings.normalisation()
 
     def run(self, samples, load):
-        """Yield a finished Batch for every batch_size samples, in order.
+        """Yield the finished Items of every batch_size samples, a list, in order.
 
         Args:
             samples: any number of whatever `load` takes; an iterator is read one batch ahead.
@@ -73,30 +73,28 @@ class Segmenter:
                 else:
                     yield from self.batches(some, reader, pool)
 
-    def batches(self, triples, reader, pool):
-        """Yield the finished batches of (sample, (image, mask)), letterboxed."""
+    def batches(self, items, reader, pool):
+        """Yield the items in finished batches, letterboxed."""
         pending, finished = [], None
-        for batch, last, inputs, sizes in ahead(reader, self.inputs(triples)):
+        for batch, last, inputs, sizes in ahead(reader, self.inputs(items)):
             probs = self.probabilities(inputs)
             for future in pending:    # sums of the scale before: done by now, and the order of adding is kept
                 future.result()
             if finished:
                 yield finished
             finished = batch if last else None
-            pending = [pool.submit(self.add, batch, number, probs[number], size, last)
-                       for number, size in enumerate(sizes)]
+            pending = [pool.submit(self.add, item, found, size, last) for item, found, size in zip(batch, probs, sizes)]
         for future in pending:
             future.result()
         if finished:
             yield finished
 
-    def exceeds_a_window(self, triple) -> bool:
-        return max(self.settings.tile.size(*triple[1][0].shape[:2])) > self.settings.crop_size
+    def exceeds_a_window(self, item: Item) -> bool:
+        return max(self.settings.tile.size(*item.image.shape[:2])) > self.settings.crop_size
 
-    def tiled(self, triple) -> Batch:
+    def tiled(self, item: Item) -> list:
         """The finished batch of one picture in windows, see src.evaluation.tiles."""
-        sample, (image, mask) = triple
-        side, size, tile = self.settings.crop_size, image.shape[:2], self.settings.tile
+        side, size, tile = self.settings.crop_size, item.image.shape[:2], self.settings.tile
 
         def predict(windows):
             inputs = np.zeros((len(windows), 3, side, side), np.float32)
@@ -105,35 +103,34 @@ class Segmenter:
             probs = self.probabilities(inputs)
             bar.update(len(windows))
             return probs
-        class_map = np.empty(size, np.uint8)
+        item.class_map = np.empty(size, np.uint8)
         with progress(tile.windows(*size, side), "tiles", "window") as bar:    # a picture may take minutes
-            for place, planes in strips(image, predict, side, tile, self.settings.batch_size):
-                class_map[place] = argmax_map(self.watch(sample, size, place, planes))
-        return Batch([sample], [image], [mask], [None], [[]], [class_map])
+            for place, planes in strips(item.image, predict, side, tile, self.settings.batch_size):
+                item.class_map[place] = argmax_map(self.watch(item.sample, size, place, planes))
+        return [item]
 
-    def inputs(self, triples):
+    def inputs(self, items):
         """Yield (batch, whether it is the last scale, inputs (N, 3, S, S) float32, sizes within S) in order."""
         scales = self.settings.scales
-        for chunk, images, masks in self.chunks(triples):
-            batch = Batch(chunk, images, masks, [None] * len(chunk), [[] for _ in chunk], [None] * len(chunk))
+        for batch in self.chunks(items):
             for number, scale in enumerate(scales, 1):
                 side = self.settings.input_size(scale)
-                inputs = np.zeros((len(chunk), 3, side, side), np.float32)
-                sizes = [letterbox(image, side, self.table, out) for image, out in zip(images, inputs)]
+                inputs = np.zeros((len(batch), 3, side, side), np.float32)
+                sizes = [letterbox(item.image, side, self.table, out) for item, out in zip(batch, inputs)]
                 yield batch, number == len(scales), inputs, sizes
 
-    def chunks(self, triples):
-        """Yield (samples, images, masks) of batch_size, or of fewer with BATCH_PIXELS together."""
+    def chunks(self, items):
+        """Yield lists of batch_size items, or of fewer with BATCH_PIXELS together."""
         chunk, pixels = [], 0
-        for sample, (image, mask) in triples:
-            size = image.shape[0] * image.shape[1]
+        for item in items:
+            size = item.image.shape[0] * item.image.shape[1]
             if chunk and (len(chunk) == self.settings.batch_size or pixels + size > BATCH_PIXELS):
-                yield tuple(map(list, zip(*chunk)))
+                yield chunk
                 chunk, pixels = [], 0
-            chunk.append((sample, image, mask))
+            chunk.append(item)
             pixels += size
         if chunk:
-            yield tuple(map(list, zip(*chunk)))
+            yield chunk
 
     def probabilities(self, inputs):
         probs = self.predict(inputs)
@@ -142,17 +139,17 @@ class Segmenter:
             probs = probs + mirrored[:, :, :, ::-1]
         return probs
 
-    def add(self, batch, number, probs, size, last):
+    def add(self, item: Item, probs, size, last):
         """Add one picture's probabilities at one scale; after the last scale make its class map."""
-        own_size, parts = batch.images[number].shape[:2], batch.parts[number]
+        own_size = item.image.shape[:2]
         if self.is_large(*own_size):
-            parts.append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
+            item.parts.append(np.ascontiguousarray(probs[:, :size[0], :size[1]]))
         else:
-            batch.totals[number] = add_resized(batch.totals[number], probs, size, own_size)
+            item.total = add_resized(item.total, probs, size, own_size)
         if last:
-            planes = summed_planes(parts, own_size) if parts else batch.totals[number]
-            batch.maps[number] = argmax_map(self.watch(batch.samples[number], own_size, COMPLETE, planes))
-            batch.parts[number] = []
+            planes = summed_planes(item.parts, own_size) if item.parts else item.total
+            item.class_map = argmax_map(self.watch(item.sample, own_size, COMPLETE, planes))
+            item.parts = []
 
     def is_large(self, height: int, width: int) -> bool:
         """Whether sums of a picture's size take more memory than what is summed, and much: 1 GB for 21 classes of 12
@@ -162,15 +159,15 @@ class Segmenter:
 
 
 def loaded(samples, load, pool, most: int):
-    """Yield (sample, what `load` gives of it) in order; `most` at most, and one a core, are loaded ahead."""
+    """Yield the Item of each sample in order; `most` at most, and one a core, are loaded ahead."""
     waiting, most = deque(), min(most, cores())
     for sample in samples:
         waiting.append((sample, pool.submit(load, sample)))
         if len(waiting) >= most:
             sample, future = waiting.popleft()
-            yield sample, future.result()
+            yield Item(sample, *future.result())
     for sample, future in waiting:
-        yield sample, future.result()
+        yield Item(sample, *future.result())
 
 
 def ahead(executor, iterator):
@@ -195,7 +192,8 @@ def segment(model, image: np.ndarray, tile: Optional[Tile] = None) -> np.ndarray
         raise InputError(f"segment: a picture is a (H, W, 3) uint8 array, not {what}; cv2.imread returns None for a "
                          "file that is missing or no picture")
     settings = Settings(model.crop_size, batch_size=1, mean=model.mean, std=model.std, tile=tile)
-    return next(Segmenter(model.predict, settings).run([image], lambda image: (image, None))).maps[0]
+    (item,) = next(Segmenter(model.predict, settings).run([image], lambda image: (image, None)))
+    return item.class_map
 
 
 def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -> ConfusionMatrix:
@@ -212,10 +210,10 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     try:
         for batch in Segmenter(predict, settings).run(samples, load):
-            for sample, image, mask, class_map in zip(batch.samples, batch.images, batch.masks, batch.maps):
-                own = matrix.update(mask, class_map)
+            for item in batch:
+                own = matrix.update(item.mask, item.class_map)
                 for observe in observers:
-                    observe(sample, image, mask, class_map, own)
+                    observe(item.sample, item.image, item.mask, item.class_map, own)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise

@@ -89,7 +89,8 @@ def predict_pictures(sources, predict, settings: Settings, results: Results) -> 
             for done in writing:    # of the batch before, so that no more than two are kept
                 done.result()
             writing = []
-            for picture, *read in zip(batch.samples, batch.images, batch.masks, batch.maps):
+            for item in batch:
+                picture, read = item.sample, (item.image, item.mask, item.class_map)
                 bar.update()
                 if picture not in bad:
                     writing.append(pool.submit(results.write_picture, picture, *read, *results.add(picture, *read)))

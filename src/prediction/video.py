@@ -59,9 +59,9 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
             with contextlib.closing(Writer(aside, target, rate)) as writer:
                 frames = itertools.chain([first], frames)
                 for batch in Segmenter(predict, settings).run(frames, lambda frame: (frame, None)):    # without truth
-                    for frame, class_map in zip(batch.images, batch.maps):
-                        shares.append(coverage(class_map, labels.num_classes))
-                        writer.write(draw_frame(frame, class_map, shares[-1], labels.names, alpha))
+                    for item in batch:
+                        shares.append(coverage(item.class_map, labels.num_classes))
+                        writer.write(draw_frame(item.image, item.class_map, shares[-1], labels.names, alpha))
                         bar.update()
             check_written(aside, target, len(shares))
     finally:
