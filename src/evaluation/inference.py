@@ -204,8 +204,7 @@ def evaluate(predict, samples, load, settings: Settings, labels, observers=()) -
         labels: src.data.labels.Labels.
         observers: each is called with (sample, image, mask, class_map, its own ConfusionMatrix) in the samples' order.
 
-    Raises:
-        RunError: memory does not suffice.
+    Raises RunError if memory does not suffice.
     """
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     try:

@@ -52,10 +52,6 @@ class PerImage:
         writer.writerow([*HEAD, *(f"IoU {name}" for name in self.labels.names)])
         for number in np.argsort(np.array(self.rows)[:, 0], kind="stable").tolist():    # NaN last
             figures = ["" if np.isnan(figure) else f"{figure:.6f}" for figure in self.rows[number]]
-            writer.writerow([plain_path(pairs[number].image), *figures])
+            image = pairs[number].image
+            writer.writerow([f"./{image}" if image.startswith(FORMULA) else image, *figures])    # the same file
         write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"), OPTION, kind)
-
-
-def plain_path(path: str) -> str:
-    """A path that begins as no formula does and leads to the same file."""
-    return f"./{path}" if path.startswith(FORMULA) else path

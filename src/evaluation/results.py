@@ -21,12 +21,8 @@ def kind_to_replace(config, kind: str) -> str:
 
 
 def prepare_result(config, inputs) -> None:
-    """Find before the work what would prevent the result and the table of the pictures, and claim their files. Raises
-    InputError.
-
-    Args:
-        inputs: files that are read.
-    """
+    """Find before the work what would prevent the result and the table of the pictures, and claim their files; `inputs`
+    are the files that are read. Raises InputError."""
     for path, option, kind in ((config.result_file, OPTION, "result"),
                                (config.per_image_file, "--per_image_file", "per_image")):
         if path or kind == "result":

@@ -45,13 +45,11 @@ def calibration(config):
 
 
 def write_int8(model, inputs, path: Path) -> None:
-    """Write the model with int8 weights and uint8 activations to `path`; ranges of activations come from `inputs`.
+    """Write the model with int8 weights and uint8 activations to `path`; ranges of activations come from `inputs`, those
+    that `calibration` yields.
 
     Weights have a scale for each channel and use 7 of 8 bits: without VNNI a CPU adds products in 16 bits, which
     overflow with 8-bit weights.
-
-    Args:
-        inputs: generator, as calibration makes it.
     """
     logging.getLogger().setLevel(logging.ERROR)    # it recommends steps that were already done here
     reader = SimpleNamespace(get_next=partial(next, inputs, None))    # ONNX Runtime's interface of an iterator

@@ -23,7 +23,8 @@ def run(config) -> None:
     """Write the file and print a summary."""
     check_options(config)
     config, file = with_facts(config, config.ckpt_file, "--ckpt_file")
-    path, kind = target_path(config), "" if config.overwrite else config.file_format.lower()
+    suffix = "." + config.file_format.lower()
+    path, kind = Path(config.file_name.removesuffix(suffix) + suffix), "" if config.overwrite else suffix[1:]
     inputs = [config.ckpt_file, config.class_names, config.data_lst]
     check_output(path, "--file_name", kind, inputs)    # before the work
     if config.file_format == "MINDIR":
@@ -59,12 +60,6 @@ def check_options(config) -> None:
                          "--dynamic True")
     if config.precision == "int8":
         read_list(config.data_lst)
-
-
-def target_path(config) -> Path:
-    """The file to write, its extension added if missing."""
-    suffix = "." + config.file_format.lower()
-    return Path(config.file_name if config.file_name.endswith(suffix) else config.file_name + suffix)
 
 
 def facts_of(config, said: dict) -> dict:

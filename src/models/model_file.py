@@ -51,7 +51,7 @@ def read_model_file(path, option: str, settled=()) -> ModelFile:
     return ModelFile(path, where, kind, metadata.checked(said, path, settled))
 
 
-def checkpoint_facts(path: Path, opened: Opened, settled=()) -> dict:
+def checkpoint_facts(path: Path, opened: Opened, settled) -> dict:
     """The facts in a checkpoint; the network of its name, if it does not say it; the number of classes."""
     facts = metadata.checked(opened.found.facts, path, settled)
     named = named_network(path.name)

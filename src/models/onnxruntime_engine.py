@@ -23,8 +23,7 @@ def load(file: ModelFile, network: tuple, device: str, device_id: int, precision
     if precision != "float32":
         raise InputError(f"--precision {precision}: ONNX Runtime uses that of the file; give --engine openvino")
     target = "GPU" if device == "auto" and resolve_target(device) == "CPU" and has_cuda() else resolve_target(device)
-    weights = {}    # that the session copies
-    session = open_session(file, network, target, device_id, weights)
+    session = open_session(file, network, target, device_id)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     is_plain = len(inputs) == len(outputs) == 1 and inputs[0].type in TYPES and (
         len(outputs[0].shape) == 4 and outputs[0].type == "tensor(float)")
@@ -36,8 +35,8 @@ def load(file: ModelFile, network: tuple, device: str, device_id: int, precision
     return Loaded(run, tuple(lengths), outputs[0].shape[1] if is_plain else None, TYPES.get(inputs[0].type), target)
 
 
-def open_session(file: ModelFile, network: tuple, target: str, device_id: int, weights: dict):
-    """onnxruntime.InferenceSession of the file; `weights` gets the arrays that it uses without a copy."""
+def open_session(file: ModelFile, network: tuple, target: str, device_id: int):
+    """onnxruntime.InferenceSession of the file, or of the network with weights that it takes from memory and copies."""
     provider = PROVIDERS[target]
     if provider not in onnxruntime.get_available_providers():
         raise unusable(target)
@@ -46,25 +45,21 @@ def open_session(file: ModelFile, network: tuple, target: str, device_id: int, w
     options.log_severity_level = SILENT
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles it
     settings = {} if target == "CPU" else {"device_id": device_id}
+    model = str(file.path)
+    if network:
+        skeleton, constants = build_skeleton(*network)
+        model = skeleton.SerializeToString()
+        weights = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
+        options.add_external_initializers(list(constants), weights)
     try:
-        session = onnxruntime.InferenceSession(model_of(file, network, options, weights), options,
-                                               [(provider, settings)], enable_fallback=0)    # else it prints a banner
+        session = onnxruntime.InferenceSession(model, options, [(provider, settings)],
+                                               enable_fallback=0)    # else it prints a banner
     except Exception as error:    # the only common class of ONNX Runtime's exceptions
         raise InputError(f"{file.where}: ONNX Runtime cannot read this model ({printable(first_line(error), 200)})"
                          ) from None
     if session.get_providers()[0] != provider:
         raise unusable(target)
     return session
-
-
-def model_of(file: ModelFile, network: tuple, options, weights: dict):
-    """The file's path, or the bytes of a graph whose weights are passed through `options`."""
-    if file.kind == "onnx":
-        return str(file.path)
-    model, constants = build_skeleton(*network)
-    weights.update({name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in constants.items()})
-    options.add_external_initializers(list(weights), list(weights.values()))
-    return model.SerializeToString()
 
 
 def unusable(target: str) -> InputError:

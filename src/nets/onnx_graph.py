@@ -179,15 +179,8 @@ def make_model(nodes: list, image, probs, tensors: list, metadata: dict):
 
 
 def build_model(architecture: Architecture, weights: dict, metadata: dict, **options):
-    """ONNX model of a folded network: input `image`, output `probs` (N, C, H, W) float32.
-
-    Args:
-        metadata: texts by name, kept in the file.
-        architecture, weights, options: see build_graph.
-
-    Returns:
-        onnx.ModelProto, checked with full shape inference.
-    """
+    """onnx.ModelProto of a folded network, checked with full shape inference: input `image`, output `probs`
+    (N, C, H, W) float32. `metadata` are texts by name, kept in the file; for the others see build_graph."""
     nodes, image, probs, constants = build_graph(architecture, weights, **options)
     tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     model = make_model(nodes, image, probs, tensors, metadata)

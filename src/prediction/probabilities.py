@@ -1,4 +1,5 @@
 """predict.py --confidence and --save_probs: a picture's probabilities, kept while its class map is made."""
+import math
 import shutil
 import tempfile
 import zipfile
@@ -64,19 +65,17 @@ class Probabilities:
         for number, plane in enumerate(planes):
             lines = (plane / np.float32(self.passes)).astype(FLOAT16)
             try:
-                file = self.waiting_file(picture, shape)
+                if picture not in self.waiting:
+                    self.waiting[picture] = tempfile.TemporaryFile(dir=self.folder), shape
+                file, _ = self.waiting[picture]
                 for row, line in zip(rows, lines) if len(columns) < size[1] else [(rows[0], lines)]:
                     file.seek(FLOAT16.itemsize * ((number * size[0] + row) * size[1] + columns[0]))
                     file.write(line)
             except OSError as error:
+                needed = 2 * FLOAT16.itemsize * math.prod(shape) / 1e9    # GB: the temporary file and the .npz
                 raise RunError(f"--save_probs: {self.folder}: cannot be written ({error.strerror}); {size[1]}x{size[0]}"
-                               f" pixels of {shape[0]} classes take {needed(shape):.1f} GB there") from None
+                               f" pixels of {shape[0]} classes take {needed:.1f} GB there") from None
             yield plane
-
-    def waiting_file(self, picture, shape: tuple):
-        if picture not in self.waiting:
-            self.waiting[picture] = tempfile.TemporaryFile(dir=self.folder), shape
-        return self.waiting[picture][0]
 
     def write(self, picture, image: np.ndarray, alpha: float) -> None:
         """Write the files of a picture, and forget it."""
@@ -89,11 +88,6 @@ class Probabilities:
             file, shape = self.waiting.pop(picture)
             with file:
                 write_npz(files["probabilities"], file, shape, self.names)
-
-
-def needed(shape: tuple) -> float:
-    """Disk space in GB that a picture's probabilities take while they are written: twice their size."""
-    return 2 * FLOAT16.itemsize * float(np.prod(shape, dtype=float)) / 1e9
 
 
 def write_npz(path, file, shape: tuple, names) -> None:

@@ -57,8 +57,7 @@ def find_sources(sources: list, data_root: str) -> Sources:
         sources: paths of pictures, folders, list files or videos; "-" is a list on standard input.
         data_root: folder that paths in list files are relative to; empty: the working folder or the list's own.
 
-    Raises:
-        InputError: an argument is missing, does not exist, is empty or of an unknown kind.
+    Raises InputError if an argument is missing, does not exist, is empty or of an unknown kind.
     """
     found, videos, lists = [], [], []
     if not any(sources):
@@ -77,7 +76,8 @@ def find_sources(sources: list, data_root: str) -> Sources:
             text = (decode_names(sys.stdin.buffer.read(), "standard input") if source == "-"
                     else read_names(path, "list file"))
             lists.append(path)
-            found += read_pictures(lines_of(text), source, roots(data_root, path))
+            folders = [Path(data_root)] if data_root else [Path(), path.parent]
+            found += read_pictures(lines_of(text), source, folders)
     names = unique_names([image for image, _ in found])
     pictures = [Picture(image, mask, name) for (image, mask), name in zip(found, names)]
     return Sources(pictures, list(zip(videos, unique_names(videos))), lists)
@@ -133,10 +133,6 @@ def is_written(path: Path, folder: Path) -> bool:
     within = path.relative_to(folder).parents
     return any(parent.name in WRITTEN and (folder / parent).with_name(WRITTEN[parent.name]).is_file()
                for parent in within)
-
-
-def roots(data_root: str, list_file: Path) -> list:
-    return [Path(data_root)] if data_root else [Path(), list_file.parent]
 
 
 def read_pictures(lines: list, source: str, folders: list) -> list:

@@ -45,8 +45,7 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
     Returns:
         (coverage of each frame: list of (num_classes,) float64, height and width, frames a second).
 
-    Raises:
-        InputError: a video that cannot be read. RunError: one that cannot be written.
+    Raises InputError for a video that cannot be read, RunError for one that cannot be written.
     """
     capture, shares, start = open_video(path), [], time.perf_counter()
     announced, rate = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))), capture.get(cv2.CAP_PROP_FPS)
@@ -61,7 +60,8 @@ def annotate(path, target: Path, predict, settings, labels: Labels, alpha: float
                 for batch in Segmenter(predict, settings).run(frames, lambda frame: (frame, None)):    # without truth
                     for item in batch:
                         shares.append(coverage(item.class_map, labels.num_classes))
-                        writer.write(draw_frame(item.image, item.class_map, shares[-1], labels.names, alpha))
+                        entries = legend_entries(shares[-1], shares[-1] > LEAST_LEGEND, labels.names)
+                        writer.write(panels([overlay(item.image, item.class_map, alpha)], [], entries, 2))
                         bar.update()
             check_written(aside, target, len(shares))
     finally:
@@ -111,8 +111,3 @@ def check_written(path: Path, target: Path, count: int) -> None:
     capture.release()
     if found != count:
         raise RunError(f"{target}: OpenCV wrote {found} of {count} frames; is the disk full?")
-
-
-def draw_frame(frame, class_map, shares, names, alpha: float) -> np.ndarray:
-    """The frame with its classes laid over; the legend below leaves out classes below LEAST_LEGEND."""
-    return panels([overlay(frame, class_map, alpha)], [], legend_entries(shares, shares > LEAST_LEGEND, names), 2)

@@ -47,10 +47,7 @@ class Checkpoint(NamedTuple):
 
 
 def read(path, where: str) -> Checkpoint:
-    """Read a checkpoint.
-
-    Args:
-        where: the file's name in errors, such as "--ckpt_path net.ckpt".
+    """Read a checkpoint; `where` is its name in errors, such as "--ckpt_path net.ckpt".
 
     Raises InputError if it is missing, of another kind, or damaged.
     """
@@ -63,20 +60,22 @@ def read(path, where: str) -> Checkpoint:
 
 def parse(data) -> Checkpoint:
     """The entries of a checkpoint's bytes. Raises Damaged."""
-    parts = {}
-    last = None
+    entries, last = {}, None    # name -> (type, shape, spans of bytes)
     for number, value in fields(data, 0, end_of_values(data)):
         if number != 1 or not isinstance(value, range):
             raise Damaged("its first bytes are not an entry")
-        name, part = read_value(data, value)
-        if name in parts and name != last:
+        name, kind, dims, span = read_value(data, value)
+        if name in entries and name != last:
             raise Damaged(f"{name!r} occurs twice")
-        parts.setdefault(name, []).append(part)
+        entry = entries.setdefault(name, (kind, dims, []))
+        if entry[:2] != (kind, dims):
+            raise Damaged(f"the parts of {name!r} differ in shape or type")
+        entry[2].append(span)
         last = name
-    if not parts:
+    if not entries:
         raise Damaged("it has no entry")
-    arrays = {name: join(data, name, found) for name, found in parts.items() if found[0].kind != "str"}
-    notes = {name: text(data, name, found) for name, found in parts.items() if found[0].kind == "str"}
+    arrays = {name: join(data, name, *entry) for name, entry in entries.items() if entry[0] != "str"}
+    notes = {name: text(data, name, spans) for name, (kind, _, spans) in entries.items() if kind == "str"}
     return Checkpoint(arrays, notes, parse_facts(arrays.pop(FACTS, None)))
 
 
@@ -90,16 +89,8 @@ def end_of_values(data) -> int:
     return end - CRC_LENGTH
 
 
-class Part(NamedTuple):
-    """A tensor, or a part of one."""
-
-    dims: tuple
-    kind: str
-    content: range
-
-
 def read_value(data, span: range) -> tuple:
-    """(name, Part) of an entry."""
+    """(name, type, shape, span of bytes) of a tensor, or of a part of one."""
     found = dict(fields(data, span.start, span.stop, MOST_IN_VALUE))
     name = text_at(data, found.get(1), LONGEST_NAME)
     if not isinstance(found.get(2), range):
@@ -116,20 +107,17 @@ def read_value(data, span: range) -> tuple:
             raise Damaged(f"{name!r} has more than {MOST_DIMS} dimensions")
     if kind not in (*TYPES, BFLOAT16, "str"):
         raise Damaged(f"{name!r} is of the unknown type {kind!r}")
-    return name, Part(tuple(dims), kind, content)
+    return name, kind, tuple(dims), content
 
 
-def join(data, name: str, parts: list) -> np.ndarray:
+def join(data, name: str, kind: str, dims: tuple, spans: list) -> np.ndarray:
     """The array of an entry. Raises Damaged if its bytes do not fit its shape."""
-    dims, kind, _ = parts[0]
     shape = () if dims == (0,) else dims    # MindSpore's form of a scalar
-    size = sum(len(part.content) for part in parts)
+    size = sum(map(len, spans))
     dtype = np.dtype(np.uint16 if kind == BFLOAT16 else TYPES[kind])
-    if any(part[:2] != parts[0][:2] for part in parts):
-        raise Damaged(f"the parts of {name!r} differ in shape or type")
     if not all(shape) or max(shape, default=1) >= 1 << 62 or math.prod(shape) * dtype.itemsize != size:
         raise Damaged(f"{name!r} holds {size} bytes for shape {shape} of {kind}")
-    whole = [np.frombuffer(data, np.uint8, len(part.content), part.content.start) for part in parts]
+    whole = [np.frombuffer(data, np.uint8, len(span), span.start) for span in spans]
     array = (whole[0] if len(whole) == 1 else np.concatenate(whole)).view(dtype).reshape(shape)
     return from_bfloat16(array) if kind == BFLOAT16 else array
 
@@ -139,11 +127,11 @@ def from_bfloat16(array: np.ndarray) -> np.ndarray:
     return (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)    # not of a scalar
 
 
-def text(data, name: str, parts: list) -> str:
+def text(data, name: str, spans: list) -> str:
     """The text of an entry; MindSpore stores 32-bit characters."""
-    if sum(len(part.content) for part in parts) > MOST_BYTES:
+    if sum(map(len, spans)) > MOST_BYTES:
         raise Damaged(f"{name!r} is a text of more than {MOST_BYTES} bytes")
-    content = b"".join(data[part.content.start:part.content.stop] for part in parts)
+    content = b"".join(data[span.start:span.stop] for span in spans)
     try:
         return content.decode("utf-32-le").rstrip("\0")
     except UnicodeDecodeError:
@@ -169,12 +157,9 @@ def save(cell, path, facts=None) -> None:
 
 
 def write(arrays: dict, path, facts=None) -> None:
-    """Write name -> array as a checkpoint; an existing file is replaced only when the new one is complete.
+    """Write name -> array as a checkpoint, and the `facts` of its network, see src.metadata.
 
-    Args:
-        facts: facts of the network, see src.metadata.
-
-    Raises RunError that names the path if it cannot be written.
+    An existing file is replaced only when the new one is complete. Raises RunError that names the path.
     """
     if facts:
         arrays = {**arrays, FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)}

@@ -21,13 +21,9 @@ SAFE_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "
 
 
 def read_arrays(path, where: str) -> checkpoint.Checkpoint:
-    """Read a weight file of any of the three formats; no code in it is run.
+    """Read a weight file of any of the three formats; no code in it is run. `where` is its name in errors.
 
-    Args:
-        where: the file's name in errors.
-
-    Raises:
-        InputError: it is missing, damaged, or contains other things than arrays.
+    Raises InputError if it is missing, damaged, or contains other things than arrays.
     """
     read = {"safetensors": read_safetensors, "torch": read_torch}.get(kind_of(path, where))
     check_sha256(path, where)

@@ -12,10 +12,7 @@ WAYS_OUT = {"torch": OF_PYTORCH, "safetensors": OF_PYTORCH,
 
 
 def kind_of(path, where: str) -> str:
-    """checkpoint, onnx, mindir, safetensors or torch; "" for any other kind of file.
-
-    Args:
-        where: the file's name in errors.
+    """checkpoint, onnx, mindir, safetensors or torch; "" for any other kind of file. `where` is its name in errors.
 
     Raises InputError if it is missing, empty or cannot be read.
     """

@@ -85,11 +85,8 @@ def load_pretrained(cell, path, filter_weight: bool, allow_nonfinite: bool = Fal
         allow_nonfinite: accept NaN and infinity.
         class_names: of the training data, for the summary.
 
-    Returns:
-        A summary for the console, with what may be wrong.
-
-    Raises:
-        InputError: a name or shape does not fit; then nothing has been loaded.
+    Returns a summary for the console, with what may be wrong. Raises InputError if a name or shape does not fit; then
+    nothing has been loaded.
     """
     where, found, source, weights, _ = open_checkpoint(path, f"--ckpt_pre_trained {path}")
     left_out = CLASSIFIER if filter_weight else ()

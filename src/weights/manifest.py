@@ -69,7 +69,8 @@ def check_sha256(path, where: str) -> None:
     """Raises InputError that begins with `where` if a file's SHA-256 differs from FILE.sha256 (of sha256sum) or
     checkpoints.json."""
     path = Path(path)
-    said = {path.with_name(path.name + ".sha256"): sha256_beside(path)}
+    beside = path.with_name(path.name + ".sha256")
+    said = {beside: read_sha256(beside)}
     if NAME.fullmatch(path.name):
         said[path.parent / MANIFEST] = read_manifest(path.parent).get(path.name, {}).get("sha256", "")
     for source, sha in said.items():
@@ -78,15 +79,14 @@ def check_sha256(path, where: str) -> None:
                              f"({sha[:12]}...); fetch it again, or remove {source.name} if it is of another file")
 
 
-def sha256_beside(path: Path) -> str:
-    """The SHA-256 in FILE.sha256, "" if the file does not exist. Raises InputError if it has none."""
-    beside = path.with_name(path.name + ".sha256")
+def read_sha256(path: Path) -> str:
+    """The SHA-256 in a file, "" if the file does not exist. Raises InputError if it has none."""
     try:
-        words = read_bounded(beside, 1 << 20).split()
+        words = read_bounded(path, 1 << 20).split()
     except FileNotFoundError:
         return ""
     except (OSError, Unreadable) as error:
-        raise InputError(f"{beside}: {reason(error)}") from None
+        raise InputError(f"{path}: {reason(error)}") from None
     if not words or not SHA256.fullmatch(words[0].lower()):
-        raise InputError(f"{beside}: does not begin with a SHA-256 of 64 hexadecimal digits")
+        raise InputError(f"{path}: does not begin with a SHA-256 of 64 hexadecimal digits")
     return words[0].lower()

@@ -44,8 +44,9 @@ def torch_backbone() -> tuple:
             *((rf"{norm}\.{theirs}", rf"{BACKBONE}\1.{ours}") for ours, theirs in BATCH_NORM.items()))
 
 
-def mindcv_network(prefix: str) -> tuple:
+def mindcv_network() -> tuple:
     """Rules for the DeepLabV3 of MindCV's examples: this network part by part, ASPP's branches in a list."""
+    prefix = r"(?:network\.)?"
     branches = tuple((rf"{prefix}aspp\.aspp_convs\.{number}\._aspp_conv\.([01])\.{VALUE}",
                       rf"network.aspp.aspp{number + 1}.aspp_conv.\1.\2") for number in range(4))
     return (*mindspore_backbone(prefix + r"backbone\.(?:net\.)?", "down_sample"), *branches,
@@ -60,7 +61,7 @@ SOURCES = (
     Source("converted backbone", r"network\.resnet\.layer1\..*",
            ((r"(network\..*)", r"\1"),), NO_WEIGHT, "bgr", False),
     Source("DeepLabV3 of MindCV", r"(?:network\.)?aspp\.aspp_convs\..*",
-           mindcv_network(r"(?:network\.)?"), NO_WEIGHT, "bgr", True),
+           mindcv_network(), NO_WEIGHT, "bgr", True),
     Source("ResNet classifier of the model zoo", r"layer1\.0\.down_sample_layer\..*",
            mindspore_backbone("", "down_sample_layer"), rf"end_point\..*|{NO_WEIGHT}", "rgb", False),
     Source("ResNet classifier of MindCV", r"layer1\.0\.down_sample\..*",

@@ -19,11 +19,7 @@ class Damaged(Exception):
 
 @contextlib.contextmanager
 def opened(path, where: str, what: str):
-    """Yield the bytes of a file, memory-mapped, for as long as arrays use them.
-
-    Args:
-        where: the file's name in errors.
-        what: the kind of file, for errors.
+    """Yield the bytes of a file, memory-mapped, for as long as arrays use them. Errors call it `where`, a `what`.
 
     Raises InputError for a file that cannot be mapped, and where the block raises Damaged or ValueError.
     """
