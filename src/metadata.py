@@ -40,11 +40,6 @@ def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> d
             "mean": list(mean), "std": list(std), "channel_order": "BGR"}
 
 
-def known_options(facts: dict) -> dict:
-    """Option name -> value, from the facts."""
-    return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
-
-
 def believe_facts(config, facts: dict, source):
     """The options with the facts of the file `source` in place of defaults.
 
@@ -53,7 +48,8 @@ def believe_facts(config, facts: dict, source):
     paper section 4.1).
     """
     binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
-    return believe(config, known_options(facts), source, binding)
+    found = {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
+    return believe(config, found, source, binding)
 
 
 def facts_in(config) -> dict:

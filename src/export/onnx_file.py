@@ -45,8 +45,8 @@ def calibration(config):
 
 
 def write_int8(model, inputs, path: Path) -> None:
-    """Write the model with int8 weights and uint8 activations to `path`; ranges of activations come from `inputs`, those
-    that `calibration` yields.
+    """Write the model with int8 weights and uint8 activations to `path`; ranges of activations come from `inputs`, as
+    `calibration` yields them.
 
     Weights have a scale for each channel and use 7 of 8 bits: without VNNI a CPU adds products in 16 bits, which
     overflow with 8-bit weights.

@@ -71,7 +71,7 @@ def coverage(class_map: np.ndarray, num_classes: int) -> np.ndarray:
 
 
 class Results:
-    """Files of one call of predict.py.
+    """Files of one call of predict.py. `kept` and `passes`: see Probabilities; `polygons`: see Outlines, or none.
 
     Attributes:
         folder: where they go: masks/NAME.png, overlays/NAME.jpg, videos/NAME.mp4, coverage.csv, coverage.json, and
@@ -80,9 +80,9 @@ class Results:
         matrix: confusion matrix over the pictures that have a mask.
     """
 
-    def __init__(self, folder: Path, labels: Labels, alpha: float, probabilities=None, polygons: str = "none"):
+    def __init__(self, folder: Path, labels: Labels, alpha: float, kept=(), passes: int = 1, polygons: str = "none"):
         self.folder, self.labels, self.alpha = folder, labels, alpha
-        self.probabilities = probabilities or Probabilities([], folder, labels.names, 1)
+        self.probabilities = Probabilities(kept, folder, labels.names, passes)
         self.outlines = Outlines(polygons, folder, labels) if polygons != "none" else None
         self.entries, self.rows = [], []
         self.matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)

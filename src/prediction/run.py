@@ -19,7 +19,7 @@ from src.evaluation.letterbox import Settings
 from src.evaluation.run import OF_THE_NETWORK, headline, settings_of
 from src.files import read_bytes
 from src.models.model import open_with
-from src.prediction.probabilities import FILES, Probabilities
+from src.prediction.probabilities import FILES
 from src.prediction.results import Results, check_targets, take_folder
 from src.prediction.sources import check_videos, find_sources
 from src.prediction.video import annotate, open_video
@@ -46,8 +46,7 @@ def run(config) -> None:
     settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)
     folder = take_folder(config.output_dir)
-    probabilities = Probabilities(kept, folder, labels.names, settings.passes)
-    results = Results(folder, labels, config.alpha, probabilities, config.polygons)
+    results = Results(folder, labels, config.alpha, kept, settings.passes, config.polygons)
     inputs = [config.model_file, config.class_names, *sources.files]
     check_targets(results.targets(sources), results.folder, config.overwrite, inputs)
     print(headline(model, settings), flush=True)
