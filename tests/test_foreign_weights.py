@@ -235,7 +235,7 @@ def test_messages_within_messages_end():
     for _ in range(3000):
         data = field(5, field(6, field(1, data)))    # attribute, graph, node
     with pytest.raises(protobuf.Damaged, match="nested too deeply"):
-        list(protobuf.walk(field(7, field(1, data)), onnx_file.WHERE_TENSORS_ARE, "model"))
+        list(protobuf.walk(field(7, field(1, data)), onnx_file.WHERE_TENSORS_ARE))
 
 
 def test_a_network_that_computes_something_else_is_named(tmp_path):

@@ -77,11 +77,11 @@ def warn_of_unpredicted(matrix, names) -> None:
              "docs/troubleshooting.md says what to try if the network learns nothing")
 
 
-def check_scored(matrix, ignore_label: int) -> None:
+def check_scored(matrix) -> None:
     """Raises RunError where no pixel could be scored: this is not a result."""
     if not matrix.counts.any():
         raise RunError(f"no pixel could be scored, so there is no mean IoU: the masks contain only the ignored "
-                       f"label {ignore_label}; src/data/check_data.py checks them")
+                       f"label {matrix.ignore_label}; src/data/check_data.py checks them")
 
 
 def none_if_nan(value: float):

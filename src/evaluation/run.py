@@ -130,7 +130,7 @@ def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, devic
         print(f"report written to {page}")
     if overlays and overlays.error:    # only now, when the figures are safe
         raise overlays.error
-    check_scored(matrix, labels.ignore_label)
+    check_scored(matrix)
 
 
 def about_run(config, model, settings: Settings, images: int, rate: float) -> dict:

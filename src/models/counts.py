@@ -69,7 +69,7 @@ def of_mindir(file: ModelFile, facts: dict, side: int) -> Counts:
     side = max((length for length in shape[1:] if length > 3), default=side)
     with protobuf.opened(file.path, file.where, "MINDIR") as data:
         learned = sum(math.prod(mindir_file.dims_of(data, found))
-                      for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE, "model")
+                      for kind, found in protobuf.walk(data, mindir_file.WHERE_TENSORS_ARE)
                       if kind == "content" and dict(found).get(mindir_file.TYPE) in FLOATS)
     if "network" not in facts:
         return Counts("a graph", learned, None, side)

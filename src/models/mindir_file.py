@@ -31,7 +31,7 @@ def check(path, where: str) -> None:
         if dict(protobuf.fields(data, 0, len(data))).get(VERSION) == 1:
             raise InputError(f"{where}: is a MINDIR of version 1, which only MindSpore Lite reads; "
                              "export it without --mindir_version 1")
-        for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE, "model"):
+        for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE):
             if kind in ("tensor", "content"):
                 check_tensor(dims_of(data, found), dict(found), kind == "content")
 

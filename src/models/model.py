@@ -87,9 +87,8 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
         allow_nonfinite: accept weights and results with NaN or infinity, which are an error otherwise.
         known: facts (see src.metadata) that replace those of the file.
 
-    Raises:
-        InputError: the file is missing, damaged, of another kind, or differs from the SHA-256 beside it; the engine or
-            the device cannot be used.
+    Raises InputError if the file is missing, damaged, of another kind, or differs from the SHA-256 beside it, and if
+    the engine or the device cannot be used.
     """
     settled = {"num_classes", *(name for fact in known for name in metadata.OPTIONS.get(fact, ()))}
     file = read_model_file(path, option, settled)
@@ -174,12 +173,10 @@ def assemble(file: ModelFile, facts: dict, engine: str, loaded: Loaded, allow_no
     compute = guarded(loaded.run, file.path, engine)
 
     def run(inputs):
-        return check_result(compute(arrange(inputs, mean, std, loaded.is_uint8, channels_last)), inputs.shape)
-
-    def check_result(found, shape):
-        expected = (shape[0], loaded.num_classes, *shape[2:])
+        found = compute(arrange(inputs, mean, std, loaded.is_uint8, channels_last))
+        expected = (len(inputs), loaded.num_classes, *inputs.shape[2:])
         if found.shape != expected:
-            raise RunError(f"{where}: returns {found.shape} for an input of {shape}, not {expected}")
+            raise RunError(f"{where}: returns {found.shape} for an input of {inputs.shape}, not {expected}")
         if not (allow_nonfinite or np.isfinite(found.sum())):    # one pass, a hundredth of the network's time
             raise RunError(f"{where}: computes NaN or infinity; use another file (--allow_nonfinite goes on)")
         return found

@@ -57,7 +57,7 @@ def check_external_data(path, where: str) -> None:
 def external_places(data) -> set:
     """The `location` of every tensor that is in another file."""
     places = set()
-    for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE, "model"):
+    for kind, found in protobuf.walk(data, WHERE_TENSORS_ARE):
         for entry in [value for number, value in found if kind == "tensor" and number == EXTERNAL_DATA]:
             parts = dict(protobuf.message(data, entry, 16))
             if protobuf.text(data, parts.get(1), LONGEST_NAME) == "location":

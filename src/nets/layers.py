@@ -15,17 +15,16 @@ def conv(spec: Conv) -> nn.Conv2d:
                      has_bias=spec.bias, weight_init="xavier_uniform", bias_init="zeros")
 
 
-def batch_norm(spec: Conv, freeze_bn: bool) -> nn.Cell:
+def batch_norm(spec: Conv) -> nn.Cell:
     """The BatchNorm after `spec`, with momentum 0.9 (the share of the old value) as in the zoo.
 
-    It uses batch statistics in training and moving statistics in evaluation. With freeze_bn it always uses moving
-    statistics; gamma and beta are still trained. In a folded network it returns its input.
+    It uses batch statistics in training and moving statistics in evaluation. In a folded network it returns its input.
     """
     if not spec.norm:
         return nn.Identity()
     return nn.BatchNorm2d(spec.out_channels, eps=EPSILON, momentum=0.9, affine=True, gamma_init="ones",
                           beta_init="zeros", moving_mean_init="zeros", moving_var_init="ones",
-                          use_batch_statistics=False if freeze_bn else None)
+                          use_batch_statistics=None)
 
 
 class KeyedDropout(nn.Cell):
@@ -56,10 +55,14 @@ class KeyedDropout(nn.Cell):
 
 
 def freeze(cell: nn.Cell) -> None:
-    """Leave a cell as it is in training: no gradient for its parameters, and its BatchNorm uses its moving statistics,
-    which stay."""
+    """Leave a cell as it is in training: no gradient for its parameters, and freeze_statistics."""
     for parameter in cell.get_parameters():
         parameter.requires_grad = False
+    freeze_statistics(cell)
+
+
+def freeze_statistics(cell: nn.Cell) -> None:
+    """Let BatchNorm use its moving statistics in training too, and leave them; gamma and beta are still trained."""
     for _, part in cell.cells_and_names():
         if isinstance(part, nn.BatchNorm2d):
             part.use_batch_statistics = False

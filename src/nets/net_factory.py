@@ -9,12 +9,18 @@ from mindspore.nn.utils import no_init_parameters
 
 from src.nets.architecture import Architecture, architecture
 from src.nets.deeplab_v3.deeplab_v3 import DeepLabV3
-from src.nets.layers import UnkeyedDropout, freeze
+from src.nets.layers import UnkeyedDropout, freeze, freeze_statistics
 
 
 def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=False) -> DeepLabV3:
-    """The network `name` of architecture.NETWORKS, initialised; ValueError for any other name."""
-    return DeepLabV3(architecture(name, num_classes, atrous_rates), freeze_bn)
+    """The network `name` of architecture.NETWORKS, initialised; with freeze_bn, see layers.freeze_statistics.
+
+    Raises ValueError for any other name.
+    """
+    network = DeepLabV3(architecture(name, num_classes, atrous_rates))
+    if freeze_bn:
+        freeze_statistics(network)
+    return network
 
 
 def create_inference(shape: Architecture, weights: dict, **inputs):

@@ -61,7 +61,7 @@ def main(argv=None):
             table(pair, None, mask, class_map, own)
     print(format_table(matrix, labels.names))
     write_figures(config, pairs, matrix, labels, table, {"images": len(pairs)})
-    check_scored(matrix, labels.ignore_label)
+    check_scored(matrix)
 
 
 if __name__ == "__main__":

@@ -92,17 +92,16 @@ def text(data, span, longest: int) -> str:
     return found
 
 
-def walk(data, table: dict, kind: str, most: int = 1 << 20):
-    """Yield (kind, fields) of every message in `data` that `table` leads to, the file's own first.
+def walk(data, table: dict, most: int = 1 << 20):
+    """Yield (kind, fields) of every message in `data` that `table` leads to, first the file's own, of the kind "model".
 
     Args:
         table: kind -> {field's number: kind of the message there}.
-        kind: of the file.
         most: fields of all these messages together, some microseconds each.
 
     Raises Damaged if it is not a protobuf message, for more fields, and for more than 100 nested messages.
     """
-    waiting, count = [(kind, range(len(data)), 0)], 0
+    waiting, count = [("model", range(len(data)), 0)], 0
     while waiting:
         kind, span, depth = waiting.pop()
         found = list(message(data, span))

@@ -10,18 +10,14 @@ class DeepLabV3(nn.Cell):
     """(N, 3, H, W) float32, normalised blue green red -> logits (N, num_classes, H, W) float32.
 
     H and W are free and need not be equal; s * k + 1 for output stride s keeps corners aligned. Training also takes
-    dropout_key (N,) int32, a random number for each sample.
-
-    Args:
-        architecture: its convolutions; a folded architecture has no BatchNorm.
-        freeze_bn: in training use BatchNorm's moving statistics.
+    dropout_key (N,) int32, a random number for each sample. A folded architecture has no BatchNorm.
     """
 
-    def __init__(self, architecture: Architecture, freeze_bn: bool = False):
+    def __init__(self, architecture: Architecture):
         super().__init__()
         self.architecture = architecture
-        self.resnet = ResNet(architecture, freeze_bn)
-        self.aspp = ASPP(architecture, freeze_bn)
+        self.resnet = ResNet(architecture)
+        self.aspp = ASPP(architecture)
 
     def construct(self, x, dropout_key=None):
         features = self.resnet(x)    # (N, 2048, H/s, W/s)
