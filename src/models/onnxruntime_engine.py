@@ -1,5 +1,6 @@
 """ONNX Runtime as an engine: an ONNX file, or a checkpoint whose graph is made in memory."""
 import ctypes
+import os
 
 import onnxruntime
 
@@ -45,13 +46,13 @@ def open_session(file: ModelFile, network: tuple, target: str, device_id: int):
     options.log_severity_level = SILENT
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")    # the arena doubles it
     settings = {} if target == "CPU" else {"device_id": device_id}
-    model = str(file.path)
-    if network:
-        skeleton, constants = build_skeleton(*network)
-        model = skeleton.SerializeToString()
-        weights = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
-        options.add_external_initializers(list(constants), weights)
     try:
+        model = str(file.path)
+        if network:
+            skeleton, constants = build_skeleton(*network)
+            model = skeleton.SerializeToString()
+            weights = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in constants.values()]
+            options.add_external_initializers(list(constants), weights)
         session = onnxruntime.InferenceSession(model, options, [(provider, settings)],
                                                enable_fallback=0)    # else it prints a banner
     except Exception as error:    # the only common class of ONNX Runtime's exceptions
@@ -71,10 +72,8 @@ def has_cuda() -> bool:
     """Whether ONNX Runtime could use an NVIDIA GPU: its CUDA provider and the driver's library are there."""
     if PROVIDERS["GPU"] not in onnxruntime.get_available_providers():
         return False
-    for name in ("libcuda.so.1", "nvcuda.dll"):
-        try:
-            ctypes.CDLL(name)
-            return True
-        except OSError:
-            pass
-    return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -91,13 +91,14 @@ class Results:
     def targets(self, sources) -> list:
         """Every file that will be written."""
         tables = [self.folder / "coverage.csv", self.folder / "coverage.json"]
-        pictures = [path for picture in sources.pictures
-                    for path in (*self.files_of(picture), *self.probabilities.files_of(picture).values())]
+        pictures = [path for picture in sources.pictures for path in self.files_of(picture).values()]
         outlines = self.outlines.targets(sources.pictures) if self.outlines else []
         return [*tables, *pictures, *(self.video_path(name) for _, name in sources.videos), *outlines]
 
-    def files_of(self, picture) -> tuple:
-        return self.folder / "masks" / f"{picture.name}.png", self.folder / "overlays" / f"{picture.name}.jpg"
+    def files_of(self, picture) -> dict:
+        """Kind -> path of what is written of a picture, but for its outlines."""
+        return {"class_map": self.folder / "masks" / f"{picture.name}.png",
+                "overlay": self.folder / "overlays" / f"{picture.name}.jpg", **self.probabilities.files_of(picture)}
 
     def video_path(self, name: str) -> Path:
         return self.folder / "videos" / f"{name}.mp4"
@@ -109,10 +110,9 @@ class Results:
             own = self.matrix.update(truth, class_map)
             iou = own.mean_iou if own.counts.any() else None
             scored = {"mask": str(picture.mask), "mean_iou": iou}
-        files = dict(zip(("class_map", "overlay"), self.files_of(picture))) | self.probabilities.files_of(picture)
+        files = {kind: str(path.relative_to(self.folder)) for kind, path in self.files_of(picture).items()}
         height, width = class_map.shape
-        self.entries.append({"picture": str(picture.image),
-                             **{kind: str(path.relative_to(self.folder)) for kind, path in files.items()},
+        self.entries.append({"picture": str(picture.image), **files,
                              "width": width, "height": height, **scored, "coverage": self.by_name(shares)})
         self.rows.append([str(picture.image), width, height, *(f"{share:.6f}" for share in shares)])
         return shares, iou
@@ -131,8 +131,8 @@ class Results:
 
     def write_picture(self, picture, image, truth, class_map, shares, iou) -> None:
         """The class map, and the overlay: beside picture and truth where there is a mask."""
-        mask_path, overlay_path = self.files_of(picture)
-        write_whole(mask_path, palette_png(class_map))
+        files = self.files_of(picture)
+        write_whole(files["class_map"], palette_png(class_map))
         if self.outlines:
             self.outlines.add(picture, class_map)
         drawn, captions, occurring = [overlay(image, class_map, self.alpha)], [], shares > 0
@@ -140,8 +140,7 @@ class Results:
             drawn = [image, overlay(image, truth, self.alpha, self.labels.ignore_label), *drawn]
             captions = ["picture", "truth", "prediction" if iou is None else f"IoU {percent(iou, 1)} %"]
             occurring |= coverage(truth, self.labels.num_classes) > 0
-        canvas = panels(drawn, captions, legend_entries(shares, occurring, self.labels.names))
-        write_jpeg(overlay_path, canvas)
+        write_jpeg(files["overlay"], panels(drawn, captions, legend_entries(shares, occurring, self.labels.names)))
         self.probabilities.write(picture, image, self.alpha)
 
     def write_tables(self, about: dict) -> None:

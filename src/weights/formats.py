@@ -52,15 +52,15 @@ def parse_safetensors(data) -> dict:
     if not isinstance(header, dict):
         raise protobuf.Damaged("its header is not a table of arrays")
     header.pop("__metadata__", None)
-    arrays = {}
+    arrays, size = {}, len(data) - start
     for name, entry in sorted(header.items(), key=lambda item: offsets(*item)):
         begin, end = offsets(name, entry)
-        if begin != place or end > len(data) - start:
+        if begin != place or end > size:
             raise protobuf.Damaged(f"{shown(name)} takes bytes {begin} to {end}, but the rest begins at {place} of "
-                                   f"{len(data) - start}")
+                                   f"{size}")
         arrays[name], place = one_array(data, name, entry, start + begin, end - begin), end
-    if place != len(data) - start:
-        raise protobuf.Damaged(f"{len(data) - start - place} bytes belong to no array")
+    if place != size:
+        raise protobuf.Damaged(f"{size - place} bytes belong to no array")
     return arrays
 
 
