@@ -55,10 +55,10 @@ def check_options(config) -> None:
         return
     if config.file_format != "ONNX":
         raise InputError(f"--precision {config.precision}: with --file_format ONNX only, not {config.file_format}")
-    if config.precision == "int8" and (not config.dynamic and config.export_batch_size > 1):
-        raise InputError("--precision int8: is calibrated picture by picture; give --export_batch_size 1 or "
-                         "--dynamic True")
     if config.precision == "int8":
+        if not config.dynamic and config.export_batch_size > 1:
+            raise InputError("--precision int8: is calibrated picture by picture; give --export_batch_size 1 or "
+                             "--dynamic True")
         read_list(config.data_lst)
 
 

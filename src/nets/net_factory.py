@@ -24,13 +24,8 @@ def create_network(name, num_classes=21, atrous_rates=(6, 12, 18), freeze_bn=Fal
 
 
 def create_inference(shape: Architecture, weights: dict, **inputs):
-    """InferenceNetwork with the given weights; no random initialisation is computed.
-
-    Args:
-        shape: Architecture of the weights, folded or not.
-        weights: name in a checkpoint -> array, one for each of shape.shapes().
-        inputs: see InferenceNetwork.
-    """
+    """InferenceNetwork of an architecture, folded or not, with an array for each of shape.shapes(); no random
+    initialisation is computed. `inputs`: see InferenceNetwork."""
     with no_init_parameters():
         network = InferenceNetwork(DeepLabV3(shape), **inputs)
     for name, parameter in network.parameters_and_names():

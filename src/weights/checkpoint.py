@@ -91,7 +91,7 @@ def end_of_values(data) -> int:
 
 def read_value(data, span: range) -> tuple:
     """(name, type, shape, span of bytes) of a tensor, or of a part of one."""
-    found = dict(fields(data, span.start, span.stop, MOST_IN_VALUE))
+    found = dict(message(data, span, MOST_IN_VALUE))
     name = text_at(data, found.get(1), LONGEST_NAME)
     if not isinstance(found.get(2), range):
         raise Damaged(f"{name!r} is not a tensor")
