@@ -15,7 +15,7 @@ from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, StopOnSignal, TrainingLog
 from src.training.data_check import check_data
-from src.training.facts import believe_data, check_evaluation_data, facts_of_run
+from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
 from src.training.memory import check_memory
 from src.training.metrics import Metrics
@@ -71,8 +71,6 @@ def open_run(config) -> tuple:
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
-    if pairs:
-        check_evaluation_data(config, labels)
     if device.target == "CPU":
         check_memory(config, labels.num_classes)
     if device.rank == 0:
