@@ -21,7 +21,7 @@ from src.console import InputError, run_program, warn
 from src.device import resolve_target
 from src.foreign import reason
 from src.signals import on_signals
-from src.tools.get_multicards_json import read_table, servers_of
+from src.tools.get_multicards_json import places_here, read_table
 
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
 MSRUN_PORT = 8118
@@ -38,17 +38,6 @@ class Process(NamedTuple):
     environment: dict
     command: list
     cores: tuple = ()    # all that this launcher may use, where it is empty
-
-
-def is_local(address: str) -> bool:
-    """Whether this machine has the address: a socket can be bound to it."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.bind(place)
-        return True
-    except OSError:
-        return False
 
 
 def free_port() -> int:
@@ -68,25 +57,11 @@ def check_port(port: int) -> None:
                              "machine: then a free one is used") from None
 
 
-def this_server(servers: list, node_rank, path) -> str:
-    """This machine's server in a rank table."""
-    if node_rank is not None:
-        if node_rank >= len(servers):
-            raise InputError(f"NODE_RANK {node_rank}: {path} lists {len(servers)} servers")
-        return servers[node_rank]
-    found = servers if len(servers) == 1 else [server for server in servers if is_local(server)]
-    if not found:
-        raise InputError(f"rank table {path}: none of its servers {', '.join(servers)} is an address of this machine; "
-                         "set NODE_RANK to this machine's place among them, counted from 0")
-    return found[0]
-
-
 def ranks_of_table(options) -> tuple:
     """(rank, device) pairs of this server, total number of ranks, address of the first server."""
     places = read_table(options.rank_table)
-    servers = servers_of(places)
-    here = this_server(servers, options.node_rank, options.rank_table)
-    return [(place.rank, place.device) for place in places if place.server == here], len(places), servers[0]
+    here = places_here(places, options.node_rank, options.rank_table)
+    return [(place.rank, place.device) for place in here], len(places), places[0].server
 
 
 def ranks_of_count(options) -> tuple:
