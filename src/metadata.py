@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
-from src.data.labels import check_names
+from src.data.labels import Labels, check_names
 from src.foreign import Unreadable, load_json, printable, read_bounded, reason, shown
 from src.nets.architecture import Architecture
 
@@ -26,11 +26,10 @@ OPTIONS = {
 NAME, MOST = re.compile(r"[\w .:-]{1,60}"), 100    # of unknown facts, which are only passed on
 
 
-def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:
+def describe(architecture: Architecture, labels: Labels, crop_size: int, mean, std) -> dict:
     """The facts of a network: its architecture, its classes and its input.
 
     Args:
-        labels: src.data.labels.Labels.
         crop_size: side of the square input that it was trained with, pixels.
         mean, std: of each channel, blue green red, 0 to 255.
     """
@@ -38,11 +37,6 @@ def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> d
             "atrous_rates": list(architecture.atrous_rates), "num_classes": labels.num_classes,
             "class_names": list(labels.names), "ignore_label": labels.ignore_label, "crop_size": crop_size,
             "mean": list(mean), "std": list(std), "channel_order": "BGR"}
-
-
-def known_options(facts: dict) -> dict:
-    """Option name -> value, from the facts."""
-    return {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
 
 
 def believe_facts(config, facts: dict, source):
@@ -53,7 +47,8 @@ def believe_facts(config, facts: dict, source):
     paper section 4.1).
     """
     binding = ("num_classes",) if "atrous_rates" in config.given else ("num_classes", "model", "export_model")
-    return believe(config, known_options(facts), source, binding)
+    known = {option: facts[name] for name, options in OPTIONS.items() if name in facts for option in options}
+    return believe(config, known, source, binding)
 
 
 def facts_in(config) -> dict:
