@@ -3,6 +3,7 @@
 MindSpore's msrun starts ranks too, but it leaves them running when it is terminated, returns 0 after Ctrl-C, and kills
 ranks without time to save. This program sets the same environment variables, or those of a rank table.
 """
+import contextlib
 import ctypes
 import os
 import shlex
@@ -148,16 +149,8 @@ def start(process: Process) -> subprocess.Popen:
 def send(running: list, signum) -> None:
     """Send a signal to each process and its children."""
     for child in running:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signum)
-        except ProcessLookupError:
-            pass
-
-
-def show_new(log) -> None:
-    """Print what was added to an open log; the process writes the file itself, so it never waits for the console."""
-    sys.stdout.buffer.write(log.read())
-    sys.stdout.buffer.flush()
 
 
 def how_it_ended(process: Process, code: int) -> str:
@@ -187,10 +180,16 @@ class Watch:
             self.log = self.processes[0].log.open("rb")
             while self.going_on():
                 time.sleep(0.1)
-                show_new(self.log)
+                self.show_new()
             return self.outcome()
         finally:
             self.end()
+
+    def show_new(self) -> None:
+        """Print what was added to the first log; the process writes the file itself, so it never waits for the console.
+        """
+        sys.stdout.buffer.write(self.log.read())
+        sys.stdout.buffer.flush()
 
     def going_on(self) -> bool:
         codes = self.codes()
@@ -207,7 +206,7 @@ class Watch:
         """Print what happened, end the other processes, return the exit code."""
         failed = [(code, i) for i, code in enumerate(self.codes()) if code]
         self.end()
-        show_new(self.log)
+        self.show_new()
         if self.asked is not None:
             code = self.children[0].poll()    # rank 0 saves; its code tells whether it did
             warn(f"{'interrupted' if self.asked == signal.SIGINT else signal.Signals(self.asked).name}: "
@@ -222,13 +221,14 @@ class Watch:
     def end(self) -> None:
         """SIGTERM (after Ctrl-C: SIGINT), time to save, then SIGKILL for all ranks that are left and their children."""
         ranks = [child for child, process in zip(self.children, self.processes) if process.name != "scheduler"]
-        if any(child.poll() is None for child in ranks):
-            send([child for child in ranks if child.poll() is None], self.asked or signal.SIGTERM)
-            limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
-            # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
-            while time.monotonic() < limit and any(child.poll() is None for child in ranks) and (
-                    self.asked is None or ranks[0].poll() is None):
-                time.sleep(0.1)
+
+        def running() -> list:
+            return [child for child in ranks if child.poll() is None]
+        send(running(), self.asked or signal.SIGTERM)
+        limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
+        # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
+        while running() and time.monotonic() < limit and (self.asked is None or ranks[0].poll() is None):
+            time.sleep(0.1)
         send(self.children, signal.SIGKILL)
         for child in self.children:
             child.wait()
