@@ -24,13 +24,10 @@ def read_class_weights(path, num_classes: int) -> np.ndarray:
 
 
 def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
-    """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2): (num_classes,) float32.
+    """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2) of (H, W) uint8 masks: (num_classes,) float32.
 
     The frequency of a class is its pixels divided by all pixels of the masks that it occurs in; its weight is the
     median frequency divided by its own. A class that never occurs gets 1; values above the classes are ignored pixels.
-
-    Args:
-        masks: iterable of (H, W) uint8.
     """
     pixels, seen_in = np.zeros(num_classes), np.zeros(num_classes)
     for mask in masks:

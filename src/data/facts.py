@@ -57,15 +57,8 @@ def lists_written(root: Path) -> dict:
 
 
 def write_facts(root: Path, labels: Labels, source: str, lists=None) -> None:
-    """Write list files and the dataset.yaml of the folder `root`, and say what they hold.
-
-    Args:
-        source: where the data came from.
-        lists: name of a list file -> its Pairs.
-
-    Raises:
-        InputError: labels that read_facts would refuse; nothing is written then.
-    """
+    """Write `lists`, the name of a list file -> its Pairs, and the dataset.yaml of the folder `root`, and say what they
+    hold. Raises InputError for labels that read_facts would refuse; nothing is written then."""
     facts = check_facts(facts_of(labels, source), root / FILE)
     written = {name: write_list(root, name, pairs) for name, pairs in (lists or {}).items()}
     lists = {**lists_written(root), **written}
@@ -141,12 +134,9 @@ def believe_ignore_label(config, list_file, data_root=""):
 def labels_of_masks(config, root: Path, counts: np.ndarray, default) -> Labels:
     """The labels that get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of
     the existing file, else `default` if the masks have no more classes, else as many classes as the masks have.
+    `counts` are the (256,) pixels of each number in all masks.
 
-    Args:
-        counts: (256,) pixels of each number in all masks.
-
-    Raises:
-        InputError: the masks hold more classes than --class_names or the file there names, or more than there can be.
+    Raises InputError if the masks hold more classes than --class_names or the file there names, or than there can be.
     """
     found = max([number + 1 for number in np.flatnonzero(counts).tolist() if number != config.ignore_label], default=0)
     if found > MOST_CLASSES:

@@ -170,11 +170,8 @@ def check_list_name(path) -> None:
 
 def check_lists(paths, written: dict, overwrite: bool) -> None:
     """Raises InputError for a list that is there and not as get_dataset_lst.py left it: somebody edited it, it is
-    another's, or damaged; unless `overwrite` is given, or it is empty.
-
-    Args:
-        written: name -> SHA-256 of what was written, as dataset.yaml says.
-    """
+    another's, or damaged; unless `overwrite` is given, or it is empty. `written`: name -> SHA-256 of what was written,
+    as dataset.yaml says."""
     for path in paths:
         check_output(path)
         content = read_bytes(path, "list file") if path.exists() and not overwrite else b""

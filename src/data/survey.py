@@ -170,15 +170,9 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
 
 
 def survey(looked, pairs: list, source, labels: Labels) -> tuple:
-    """(Summary, findings) of a whole list, for programs that go on to use it.
-
-    Args:
-        looked: iterable of the Look of each of `pairs`; they are not kept.
-        source: the list file, as findings call it.
-
-    Raises:
-        InputError: a pair that would stop training or evaluation; gives the number of such pairs.
-    """
+    """(Summary, findings) of a whole list, for programs that go on to use it; `looked` yields the Look of each of
+    `pairs`, `source` is the list file. Raises InputError for a pair that would stop training or evaluation, with the
+    number of such pairs."""
     source, summary, found, errors = str(source), Summary(), [], []
     for look in counted(looked, "check", "pair", len(pairs)):
         summary.add_look(look)

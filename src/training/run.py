@@ -8,6 +8,7 @@ from src.claims import claim_folder
 from src.console import InputError, number_of, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.labels import Labels
+from src.data.lists import check_files, read_list
 from src.data.pictures import limit_pixels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
@@ -20,7 +21,7 @@ from src.training.folder import prepare_folder
 from src.training.memory import check_memory
 from src.training.metrics import Metrics
 from src.training.model import build_model
-from src.training.validation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
+from src.training.validation import EvaluationInTraining, make_evaluation
 from src.utils.learning_rates import learning_rates
 
 
@@ -66,7 +67,8 @@ def open_run(config) -> tuple:
     """
     check_options(config)
     limit_pixels(config.max_pixels)
-    pairs = read_evaluation_pairs(config)
+    pairs = read_list(config.eval_data_lst, config.data_root) if config.eval_data_lst else []
+    check_files(pairs, config.data_root, config.eval_data_lst)
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
