@@ -153,8 +153,7 @@ def parse_args(program: str, description: str, argv=None):
         for the options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml"; and
         `spelled`: name -> as the program spells it.
 
-    Raises:
-        InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
+    Raises InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
     """
     own = own_options(program)
     typed = read_command_line(program, description, own, sys.argv[1:] if argv is None else argv)
@@ -198,8 +197,7 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
         binding: names of options that must not differ from the file: the results would be wrong.
         hint: how to fix such a difference.
 
-    Raises:
-        InputError: the user gave another value for one of `binding`; the message has both values and their sources.
+    Raises InputError: the user gave another value for one of `binding`; the message has both values and their sources.
     """
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:

@@ -96,8 +96,7 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
         kind: key of OURS; an existing file of another kind is refused. Empty: any may be replaced.
         inputs: files that are read and must not be replaced; for many outputs, the `identities` of these files.
 
-    Raises:
-        InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
+    Raises InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
     """
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

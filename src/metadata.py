@@ -63,8 +63,7 @@ def checked(facts: dict, source, settled=()) -> dict:
     Args:
         settled: options that need no fact: the user gave them, or the program has none of that name.
 
-    Raises:
-        InputError: a fact of OPTIONS, which changes results, cannot be used; names the options that say it instead.
+    Raises InputError: a fact of OPTIONS, which changes results, cannot be used; names the options that say it instead.
     """
     kept, options = {}, read_options()
     for name, value in facts.items():

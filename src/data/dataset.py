@@ -171,8 +171,7 @@ def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_
         label (N, crop, crop) uint8 and dropout_key (N,) int32, the random draws left to the network; and the
         TrainingTransform, whose `errors` name the sample that ended it.
 
-    Raises:
-        InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
+    Raises InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
     """
     workers = min(workers or cores(), cores())
     cv2.setNumThreads(1)    # the workers are the parallelism

@@ -75,8 +75,7 @@ def read_list(path, data_root=None) -> list:
         data_root: folder that the names are relative to. If given, names that begin with a slash are searched there
             too, with a warning, and the list must have the encoding of the files' names.
 
-    Raises:
-        InputError: a missing or empty file, a line with another number of fields.
+    Raises InputError: a missing or empty file, a line with another number of fields.
     """
     if not str(path):
         raise InputError("--data_lst is not given; src/data/get_dataset_lst.py writes list files")

@@ -61,8 +61,7 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
         strict: also look for damage in the middle of a JPEG or TIFF, which OpenCV ignores. JPEGs are then decoded one
             at a time. Not needed for files that were checked before.
 
-    Raises:
-        InputError: it is not a picture, is damaged, has more than --max_pixels or uses only 10 or 12 of 16 bits.
+    Raises InputError: it is not a picture, is damaged, has more than --max_pixels or uses only 10 or 12 of 16 bits.
     """
     if is_jpeg(data) and data[-2:] != b"\xff\xd9" and is_cut(data):    # a complete file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
