@@ -77,15 +77,10 @@ def read_options(path: Path = DEFAULTS) -> dict:
         if not found:
             raise ValueError(f"{path}: no '# [programs] help' on the line {line!r}")
         name, programs, help_text, rule = found.groups()
-        options[name] = Option(name, values[name], group, spellings(name, programs), help_text,
-                               **parse_rule(rule or "", type(values[name])))
+        tags = (tag.partition(":") for tag in programs.split())    # such as train eval:other
+        options[name] = Option(name, values[name], group, {program: other or name for program, _, other in tags},
+                               help_text, **parse_rule(rule or "", type(values[name])))
     return options
-
-
-def spellings(name: str, programs: str) -> dict:
-    """The tag "train eval:other" of option `name` as {"train": name, "eval": "other"}."""
-    parts = (program.partition(":") for program in programs.split())
-    return {program: other or name for program, _, other in parts}
 
 
 def parse_rule(text: str, kind: type) -> dict:
@@ -151,7 +146,6 @@ def parse_args(program: str, description: str, argv=None):
 
     Args:
         program: name as in the tags of default_config.yaml, such as "train".
-        description: first lines of --help.
         argv: list of arguments, sys.argv[1:] when None.
 
     Returns:
@@ -159,37 +153,40 @@ def parse_args(program: str, description: str, argv=None):
         for the options that are not defaults, such as "--num_classes 6" or "num_classes 6 of my.yaml"; and
         `spelled`: name -> as the program spells it.
 
-    Raises:
-        InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
+    Raises InputError: unknown option or key (with the most similar known one), wrong type, value out of bounds.
     """
     own = own_options(program)
+    typed = read_command_line(program, description, own, sys.argv[1:] if argv is None else argv)
+    values, given = {name: option.default for name, option in own.items()}, {}
+    for path in typed.get("config_path", []):
+        for name, value in read_recipe(path, own).items():
+            if name in own:    # a recipe may serve several programs
+                values[name], given[name] = value, f"{name} {as_text(value)} of {path}"
+    spelled = {name: option.spelled(program) for name, option in own.items()}
+    for name, value in typed.items():
+        if name in own:
+            option = dataclasses.replace(own[name], name=spelled[name].lstrip("-"))
+            values[name] = check_value(option, value, spelled[name])
+            given[name] = f"{spelled[name]} {as_text(values[name])}"
+    fields, more = [(name, type(value)) for name, value in values.items()], {"given": given, "spelled": spelled}
+    return dataclasses.make_dataclass("Config", fields, frozen=True, namespace=more)(**values)
+
+
+def read_command_line(program: str, description: str, own: dict, argv: list) -> dict:
+    """Name -> typed value of the options `own` and of config_path. Arguments after "--" are not options, even if they
+    begin with a dash. Raises InputError for unknown ones."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    argv, plain = argv[:place], argv[place + 1:]
     parser = make_parser(program, description, list(own.values()))
-    argv, plain = cut_at_dashes(sys.argv[1:] if argv is None else argv)
-    typed, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
-    takers = [name for name, option in own.items() if option.spelled(program).isupper()]
-    if plain and takers:
-        setattr(typed, takers[0], [*getattr(typed, takers[0], []), *plain])
+    found, unknown = parser.parse_known_intermixed_args(argv)    # plain arguments may stand anywhere
+    typed, takers = vars(found), [name for name, option in own.items() if option.spelled(program).isupper()]
+    if takers and plain:
+        typed[takers[0]] = [*typed.get(takers[0], []), *plain]
     elif plain:
         unknown = unknown or plain
     if unknown:
         raise InputError(explain_unknown(program, unknown[0]))
-    values, given = {name: option.default for name, option in own.items()}, {}
-    for path in getattr(typed, "config_path", []):
-        for name, value in read_recipe(path, own).items():
-            if name in own:    # a recipe may serve several programs
-                values[name], given[name] = value, f"{name} {as_text(value)} of {path}"
-    for name, value in vars(typed).items():
-        if name in own:
-            spelled = own[name].spelled(program)
-            values[name] = check_value(dataclasses.replace(own[name], name=spelled.lstrip("-")), value, spelled)
-            given[name] = f"{spelled} {as_text(values[name])}"
-    return freeze(values, given, {name: option.spelled(program) for name, option in own.items()})
-
-
-def cut_at_dashes(argv: list) -> tuple:
-    """(arguments, plain ones): arguments after "--" are not options, even if they begin with a dash."""
-    place = argv.index("--") if "--" in argv else len(argv)
-    return argv[:place], argv[place + 1:]
+    return typed
 
 
 def believe(config, known: dict, source, binding=(), hint="leave the option out"):
@@ -200,8 +197,7 @@ def believe(config, known: dict, source, binding=(), hint="leave the option out"
         binding: names of options that must not differ from the file: the results would be wrong.
         hint: how to fix such a difference.
 
-    Raises:
-        InputError: the user gave another value for one of `binding`; the message has both values and their sources.
+    Raises InputError: the user gave another value for one of `binding`; the message has both values and their sources.
     """
     for name in binding:
         if name in known and name in config.given and getattr(config, name) != known[name]:
@@ -254,11 +250,6 @@ def read_recipe(path: str, own: dict) -> dict:
             raise InputError(f"{path}: unknown key {printable(name)}"
                              + (f"; here it is {ours}" if ours else nearest(printable(name), options)))
     return {name: check_value(options[name], value, path) for name, value in values.items()}
-
-
-def freeze(values: dict, given: dict, spelled: dict):
-    fields, more = [(name, type(value)) for name, value in values.items()], {"given": given, "spelled": spelled}
-    return dataclasses.make_dataclass("Config", fields, frozen=True, namespace=more)(**values)
 
 
 def to_yaml(config) -> str:

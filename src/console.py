@@ -156,9 +156,9 @@ def progress(total: int, what: str, unit: str) -> tqdm:
     return tqdm(total=total, desc=what, unit=unit, disable=None, dynamic_ncols=True, smoothing=0.1, leave=False)
 
 
-def counted(items, what: str, unit: str):
-    """The items of a list one by one, with the bar of `progress`."""
-    with progress(len(items), what, unit) as bar:
+def counted(items, what: str, unit: str, total=None):
+    """The items one by one, with the bar of `progress`; `total` is their number where `items` is no list."""
+    with progress(len(items) if total is None else total, what, unit) as bar:
         for item in items:
             yield item
             bar.update()

@@ -106,8 +106,7 @@ def open_device(target: str = "auto", device_id: int = 0, is_distributed: bool =
         device_id: number of the device, unless the environment has DEVICE_ID.
         is_distributed: join the run that the launcher (msrun, mpirun or a rank table) describes.
 
-    Raises:
-        InputError: this MindSpore cannot use the target, or no launcher described a distributed run.
+    Raises InputError: this MindSpore cannot use the target, or no launcher described a distributed run.
     """
     asked, target = target, resolve_target(target)
     if asked == "auto":

@@ -96,8 +96,7 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
         kind: key of OURS; an existing file of another kind is refused. Empty: any may be replaced.
         inputs: files that are read and must not be replaced; for many outputs, the `identities` of these files.
 
-    Raises:
-        InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
+    Raises InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
     """
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -175,15 +174,12 @@ def writing(path, option: str = "", kind: str = "", inputs=()):
 
     Links are followed: their target is replaced. Missing folders are made. The file gets the permissions of the file
     that it replaces, or those of a new one, and is synced to the disk before it is renamed. Temporary files for the
-    same path that a dead process left are removed.
-
-    Args: as check_output takes them.
-
-    Raises:
-        InputError: as check_output. RunError: names the path and the reason, such as a full disk.
+    same path that a dead process left are removed. Raises InputError as check_output, whose arguments these are, and
+    RunError with the path and the reason, such as a full disk.
     """
     target = check_output(path, option, kind, inputs)
-    aside = aside_of(target)
+    ending = target.suffix if re.fullmatch(r"\.\w{1,8}", target.suffix) else ""    # some writers look at it
+    aside = target.with_name(f"{beginning_of(target)}{os.getpid()}.aside{ending}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent, beginning_of(target))
@@ -207,12 +203,6 @@ def write_whole(path, data: bytes, option: str = "", kind: str = "", inputs=()) 
 def beginning_of(target: Path) -> str:
     """How the names begin of what becomes `target`: its own name, cut so that it is not too long, and a checksum."""
     return f".{target.stem[:30]}.{zlib.crc32(os.fsencode(target.name)):08x}."
-
-
-def aside_of(target: Path) -> Path:
-    """Where this process writes what becomes `target`; the ending is kept, for some writers look at it."""
-    ending = target.suffix if re.fullmatch(r"\.\w{1,8}", target.suffix) else ""
-    return target.with_name(f"{beginning_of(target)}{os.getpid()}.aside{ending}")
 
 
 @contextlib.contextmanager
@@ -255,8 +245,8 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:
-        return True
+    except OSError:    # of another user
+        pass
     return True
 
 

@@ -37,10 +37,10 @@ def printable(text, most: int = SHOWN) -> str:
     return shown if len(text) <= most else shown + "..."
 
 
-def shown(value, most: int = SHOWN) -> str:
+def shown(value) -> str:
     """An untrusted value for a message, text in quotes; see printable."""
     try:
-        return printable(repr(value), most)
+        return printable(repr(value))
     except (ValueError, RecursionError):    # thousands of digits, or of levels
         return f"a {type(value).__name__} too large to print"
 

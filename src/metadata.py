@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.config import believe, check_value, read_options
 from src.console import InputError, warn
-from src.data.labels import check_names
+from src.data.labels import Labels, check_names
 from src.foreign import Unreadable, load_json, printable, read_bounded, reason, shown
 from src.nets.architecture import Architecture
 
@@ -26,11 +26,10 @@ OPTIONS = {
 NAME, MOST = re.compile(r"[\w .:-]{1,60}"), 100    # of unknown facts, which are only passed on
 
 
-def describe(architecture: Architecture, labels, crop_size: int, mean, std) -> dict:
+def describe(architecture: Architecture, labels: Labels, crop_size: int, mean, std) -> dict:
     """The facts of a network: its architecture, its classes and its input.
 
     Args:
-        labels: src.data.labels.Labels.
         crop_size: side of the square input that it was trained with, pixels.
         mean, std: of each channel, blue green red, 0 to 255.
     """
@@ -64,8 +63,7 @@ def checked(facts: dict, source, settled=()) -> dict:
     Args:
         settled: options that need no fact: the user gave them, or the program has none of that name.
 
-    Raises:
-        InputError: a fact of OPTIONS, which changes results, cannot be used; names the options that say it instead.
+    Raises InputError: a fact of OPTIONS, which changes results, cannot be used; names the options that say it instead.
     """
     kept, options = {}, read_options()
     for name, value in facts.items():

@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_folder
 from src.config import parse_args
-from src.console import InputError, RunError, number_of, progress, run_program, styled
+from src.console import InputError, RunError, counted, number_of, run_program, styled
 from src.data.facts import check_classes, facts_beside, labels_of
 from src.data.findings import KINDS, Finding, judge, judge_both, judge_names
 from src.data.labels import Labels
@@ -67,21 +67,16 @@ def read_known_labels(config) -> Labels:
                      facts_beside(config.data_lst, config.data_root))
     labels = labels_of(config, facts, source)
     if config.eval_data_lst:
-        names = () if config.class_names else facts.get("class_names", ())
-        check_classes(config.eval_data_lst, config.data_root, labels.num_classes, names, config.data_file or source)
+        check_classes(config, config.eval_data_lst, labels.num_classes, facts.get("class_names", ()),
+                      config.data_file or source)
     return labels
 
 
 def look_at_all(sets: dict, labels: Labels, workers: int) -> list:
     """Looks of every pair, by `workers` threads."""
     look = partial(look_at, labels=labels, alike=True)
-    found, total = [], sum(count for _, count, _ in sets.values())
-    with progress(total, "check", "pair") as bar:
-        for _, _, jobs in sets.values():
-            for one in in_threads(look, jobs(), workers):
-                found.append(one)
-                bar.update()
-    return found
+    looks = (one for _, _, jobs in sets.values() for one in in_threads(look, jobs(), workers))
+    return list(counted(looks, "check", "pair", sum(count for _, count, _ in sets.values())))
 
 
 def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict, totals: dict) -> list:

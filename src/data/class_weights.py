@@ -1,7 +1,7 @@
 """Weights of the classes in the loss: read from a text file, or made from how often each class occurs."""
 import numpy as np
 
-from src.console import InputError, progress
+from src.console import InputError, counted
 from src.data.labels import Labels, count_values
 from src.data.lists import read_lines
 from src.data.masks import decode_mask
@@ -24,13 +24,10 @@ def read_class_weights(path, num_classes: int) -> np.ndarray:
 
 
 def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
-    """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2): (num_classes,) float32.
+    """Median frequency balancing (Eigen and Fergus 2015, section 6.2.2) of (H, W) uint8 masks: (num_classes,) float32.
 
     The frequency of a class is its pixels divided by all pixels of the masks that it occurs in; its weight is the
     median frequency divided by its own. A class that never occurs gets 1; values above the classes are ignored pixels.
-
-    Args:
-        masks: iterable of (H, W) uint8.
     """
     pixels, seen_in = np.zeros(num_classes), np.zeros(num_classes)
     for mask in masks:
@@ -48,10 +45,9 @@ def median_frequency_weights(masks, num_classes: int) -> np.ndarray:
 
 def masks_of(data_file):
     """Yield every mask (H, W) uint8 of a MindRecord."""
-    with progress(count_samples(data_file), "class weights", "mask") as bar:
-        for label, name in read_records(data_file, ["label", "file_name"]):
-            yield decode_mask(label, f"mask of {name}")
-            bar.update()
+    records = read_records(data_file, ["label", "file_name"])
+    for label, name in counted(records, "class weights", "mask", count_samples(data_file)):
+        yield decode_mask(label, f"mask of {name}")
 
 
 def class_weights(option: str, data_file, labels: Labels):

@@ -13,7 +13,7 @@ from src.data.augmentation import augment, draw_extra
 from src.data.labels import Labels
 from src.data.masks import decode_pair
 from src.data.mindrecord import count_samples, read_records
-from src.data.transforms import draw_transform, train_transform
+from src.data.transforms import draw_transform
 from src.device import cores
 
 PREFETCH = 2    # batches that wait for the network; MindSpore's 16 would keep 540 MB at the published sizes
@@ -90,7 +90,6 @@ class TrainingTransform:
         self.scales = (augmentation.min_scale, augmentation.max_scale)
         self.fill = np.rint(augmentation.mean).astype(np.uint8)
         self.strengths = augmentation.photometric, augmentation.rotate
-        self.draws_extra = any([*augmentation.photometric, augmentation.rotate])
         self.errors = []
 
     def __call__(self, record: Record, out: tuple) -> None:
@@ -111,11 +110,8 @@ class TrainingTransform:
         rng = np.random.default_rng([self.seed, record.epoch, record.index])
         draw = draw_transform(rng, *mask.shape, self.crop_size, *self.scales)
         out_key[...] = rng.integers(2 ** 31)
-        how = (out_image, out_label), self.fill, self.labels.ignore_label
-        if self.draws_extra:    # last, so that the published draws stay what they are
-            augment(image, mask, draw, draw_extra(rng, *self.strengths), *how)
-        else:
-            train_transform(image, mask, draw, *how)
+        extra = draw_extra(rng, *self.strengths)    # last, so that the published draws stay what they are
+        augment(image, mask, draw, extra, (out_image, out_label), self.fill, self.labels.ignore_label)
 
 
 class Batches:
@@ -175,8 +171,7 @@ def create_dataset(data_file, labels: Labels, augmentation: Augmentation, batch_
         label (N, crop, crop) uint8 and dropout_key (N,) int32, the random draws left to the network; and the
         TrainingTransform, whose `errors` name the sample that ended it.
 
-    Raises:
-        InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
+    Raises InputError: data_file missing or damaged, fewer samples than a batch, or a first sample that is wrong.
     """
     workers = min(workers or cores(), cores())
     cv2.setNumThreads(1)    # the workers are the parallelism

@@ -56,22 +56,16 @@ def lists_written(root: Path) -> dict:
     return facts_beside(root / FILE)[0].get("lists", {})
 
 
-def write_facts(root: Path, facts: dict, lists=None) -> None:
-    """Write list files and the dataset.yaml of the folder `root`, and say what they hold.
-
-    Args:
-        lists: name of a list file -> its Pairs.
-
-    Raises:
-        InputError: facts that read_facts would refuse; nothing is written then.
-    """
-    check_facts(facts, root / FILE)
+def write_facts(root: Path, labels: Labels, source: str, lists=None) -> None:
+    """Write `lists`, the name of a list file -> its Pairs, and the dataset.yaml of the folder `root`, and say what they
+    hold. Raises InputError for labels that read_facts would refuse; nothing is written then."""
+    facts = check_facts(facts_of(labels, source), root / FILE)
     written = {name: write_list(root, name, pairs) for name, pairs in (lists or {}).items()}
     lists = {**lists_written(root), **written}
     text = yaml.safe_dump({**facts, **({"lists": lists} if lists else {})}, sort_keys=False, allow_unicode=True)
     write_whole(root / FILE, (HEAD + text).encode())
-    names = ", ".join(facts["class_names"][:5]) + (", ..." if facts["num_classes"] > 5 else "")
-    print(f"{root / FILE}: {facts['num_classes']} classes ({names}), {facts['ignore_label']} is ignored")
+    names = ", ".join(labels.names[:5]) + (", ..." if labels.num_classes > 5 else "")
+    print(f"{root / FILE}: {labels.num_classes} classes ({names}), {labels.ignore_label} is ignored")
 
 
 def facts_beside(list_file, data_root="") -> tuple:
@@ -94,14 +88,16 @@ def labels_of(config, facts: dict, source) -> Labels:
     return make_labels(config.num_classes, config.ignore_label, config.class_names, facts.get("class_names", ()))
 
 
-def check_classes(list_file, data_root, num_classes: int, names, source) -> tuple:
+def check_classes(config, list_file, num_classes: int, names, source) -> tuple:
     """The dataset.yaml of a list, as facts_beside gives it. Raises InputError if it has another number of classes than
-    `source`, or the same names in another order; `names` are those of `source`, empty if it has none."""
-    facts, path = facts_beside(list_file, data_root)
+    `source`, or the same names in another order; `names` are those of `source`, empty if it has none, and do not count
+    beside --class_names."""
+    facts, path = facts_beside(list_file, config.data_root)
     if facts.get("num_classes", num_classes) != num_classes:
         raise InputError(f"{source}: has {num_classes} classes, but {path} says {facts['num_classes']}; take the data "
                          "that it was trained on, or correct that file")
-    check_order(names, source, facts.get("class_names", ()), path)
+    if not config.class_names:
+        check_order(names, source, facts.get("class_names", ()), path)
     return facts, path
 
 
@@ -135,15 +131,12 @@ def believe_ignore_label(config, list_file, data_root=""):
                    ("ignore_label",))
 
 
-def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=()) -> dict:
-    """The facts that get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of the
-    existing file, else `default` if the masks have no more classes, else as many classes as the masks have.
+def labels_of_masks(config, root: Path, counts: np.ndarray, default) -> Labels:
+    """The labels that get_dataset_lst.py writes into the dataset.yaml of `root`: the names of --class_names, else of
+    the existing file, else `default` if the masks have no more classes, else as many classes as the masks have.
+    `counts` are the (256,) pixels of each number in all masks.
 
-    Args:
-        counts: (256,) pixels of each number in all masks.
-
-    Raises:
-        InputError: the masks hold more classes than --class_names or the file there names, or more than there can be.
+    Raises InputError if the masks hold more classes than --class_names or the file there names, or than there can be.
     """
     found = max([number + 1 for number in np.flatnonzero(counts).tolist() if number != config.ignore_label], default=0)
     if found > MOST_CLASSES:
@@ -162,7 +155,7 @@ def facts_of_lists(config, root: Path, counts: np.ndarray, source: str, default=
     if found > len(names):
         raise InputError(f"{path}: names {len(names)} classes, but the masks hold class {found - 1}; correct it, or "
                          "the masks")
-    return facts_of(Labels(len(names), config.ignore_label, names), source)
+    return Labels(len(names), config.ignore_label, names)
 
 
 def read_class_names(path) -> dict:

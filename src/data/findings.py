@@ -60,11 +60,8 @@ class Finding(NamedTuple):
 
 
 def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = True) -> list:
-    """Findings about the masks of the set `name`, which came from the list or file `source`.
-
-    Args:
-        whole: False if the summary is of a part of the set: then missing classes are not reported.
-    """
+    """Findings about the masks of the set `name`, which came from the list or file `source`; missing classes only if
+    the summary is of the `whole` set."""
     found, classes = [], [n for n in range(labels.num_classes) if n != labels.ignore_label]
     present = [n for n in classes if summary.pixels[n]]
     wrong = [int(n) for n in np.flatnonzero(summary.pixels) if n >= labels.num_classes and n != labels.ignore_label]

@@ -31,12 +31,8 @@ def walk(folder):
 
 
 def find_files(folder, endings: tuple) -> list:
-    """Paths, sorted, of all regular files in `folder` and its subfolders with one of the extensions `endings` (".jpg",
-    lower case); one warning says which kinds of files were skipped, and how many.
-
-    Args:
-        folder: an existing folder; a link to one is followed.
-    """
+    """Paths, sorted, of all regular files in an existing folder, links followed, and its subfolders, with one of the
+    extensions `endings` (".jpg", lower case); one warning says which kinds of files were skipped, and how many."""
     found, left = [], {}
     for place, names in walk(folder):
         for name in names:

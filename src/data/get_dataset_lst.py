@@ -9,8 +9,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
-from src.console import InputError, number_of, progress, run_program
-from src.data.facts import FILE, believe_ignore_label, facts_of_lists, lists_written, write_facts
+from src.console import InputError, counted, number_of, run_program
+from src.data.facts import FILE, believe_ignore_label, labels_of_masks, lists_written, write_facts
 from src.data.labels import CLASSES, count_values
 from src.data.lists import Pair, check_lists, read_lines
 from src.data.masks import decode_mask, write_mask
@@ -54,12 +54,10 @@ def write_masks(jobs: list, config, what: str) -> np.ndarray:
     number."""
     for folder in {target.parent for _, target in jobs}:
         folder.mkdir(parents=True, exist_ok=True)
-    with progress(len(jobs), what, "mask") as bar:
-        written, counts = 0, np.zeros(256, np.int64)
-        write = partial(write_gray, kind="" if config.overwrite else "gray")
-        for new, own in in_processes(write, jobs, config.workers):
-            written, counts = written + new, counts + own
-            bar.update()
+    written, counts = 0, np.zeros(256, np.int64)
+    write = partial(write_gray, kind="" if config.overwrite else "gray")
+    for new, own in counted(in_processes(write, jobs, config.workers), what, "mask", len(jobs)):
+        written, counts = written + new, counts + own
     print(f"{what}: {number_of(len(jobs), 'gray mask')}, {written} written, {len(jobs) - written} unchanged")
     return counts
 
@@ -94,8 +92,7 @@ def make_lists(config) -> None:
         print(f"no SBD in {root / SBD}: {LISTS[2]} is not written")
     # Others keep data in VOC's folders; only its own pictures, called 2007_000032, have its classes.
     names = CLASSES if all(re.fullmatch(r"20\d\d_\d{6}", name) for name in train + val) else ()
-    facts = facts_of_lists(config, root, counts, f"VOC folders in {root}", names)
-    write_facts(root, facts, lists)
+    write_facts(root, labels_of_masks(config, root, counts, names), f"VOC folders in {root}", lists)
 
 
 def sbd_pairs(root: Path, train: list, val: list, config) -> tuple:

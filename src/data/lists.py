@@ -75,8 +75,7 @@ def read_list(path, data_root=None) -> list:
         data_root: folder that the names are relative to. If given, names that begin with a slash are searched there
             too, with a warning, and the list must have the encoding of the files' names.
 
-    Raises:
-        InputError: a missing or empty file, a line with another number of fields.
+    Raises InputError: a missing or empty file, a line with another number of fields.
     """
     if not str(path):
         raise InputError("--data_lst is not given; src/data/get_dataset_lst.py writes list files")
@@ -170,11 +169,8 @@ def check_list_name(path) -> None:
 
 def check_lists(paths, written: dict, overwrite: bool) -> None:
     """Raises InputError for a list that is there and not as get_dataset_lst.py left it: somebody edited it, it is
-    another's, or damaged; unless `overwrite` is given, or it is empty.
-
-    Args:
-        written: name -> SHA-256 of what was written, as dataset.yaml says.
-    """
+    another's, or damaged; unless `overwrite` is given, or it is empty. `written`: name -> SHA-256 of what was written,
+    as dataset.yaml says."""
     for path in paths:
         check_output(path)
         content = read_bytes(path, "list file") if path.exists() and not overwrite else b""

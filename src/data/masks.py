@@ -9,17 +9,8 @@ from PIL import Image
 from src.console import InputError
 from src.data.labels import HINT, Labels
 from src.data.lists import Pair
-from src.data.pictures import (
-    DAMAGED,
-    check_pixels,
-    decode_image,
-    header_size,
-    picture_size,
-    png_bytes,
-    size_text,
-    upright,
-)
-from src.drawing.encoding import marked
+from src.data.pictures import DAMAGED, check_pixels, decode_image, header_size, picture_size, size_text, upright
+from src.drawing.encoding import png_bytes
 from src.files import GRAY_MASK, read_bytes, write_whole
 
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
@@ -78,7 +69,7 @@ def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
         with contextlib.suppress(InputError, OSError):    # it is damaged, or no mask
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
                 return False
-    write_whole(target, marked(png_bytes(Image.fromarray(mask)), GRAY_MASK), "", kind, inputs)
+    write_whole(target, png_bytes(Image.fromarray(mask), GRAY_MASK), "", kind, inputs)
     return True
 
 
@@ -106,13 +97,11 @@ def decode_pair(data: tuple, names: tuple, labels: Labels, hint: str = HINT, str
     """Picture (H, W, 3) uint8 BGR and class numbers (H, W) uint8 of an encoded pair, checked against each other.
 
     Args:
-        data: (picture, mask) as bytes.
-        names: (picture, mask), their names in errors.
+        data, names: (picture, mask) as bytes, and what errors call them.
         hint: how to fix a value of the mask that is neither a class nor ignored.
         strict: see decode_image.
 
-    Raises:
-        InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.
+    Raises InputError: one is damaged, their sizes differ, or a value of the mask is neither a class nor ignored.
     """
     check_headers(data, names)
     image, mask = decode_image(data[0], names[0], strict), decode_mask(data[1], names[1])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from src.claims import claim_file
-from src.console import InputError, number_of, progress
+from src.console import InputError, counted, number_of
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
@@ -18,8 +18,7 @@ from src.data.facts import (
     believe_ignore_label,
     check_order,
     facts_beside,
-    facts_of,
-    facts_of_lists,
+    labels_of_masks,
     lists_written,
     read_class_names,
     write_facts,
@@ -104,11 +103,9 @@ def convert_all(jobs: list, root: Path, config) -> dict:
     for folder in {Path(root, place, job.name).parent for job in jobs
                    for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
         folder.mkdir(parents=True, exist_ok=True)
-    done, kind = {}, "" if config.overwrite else "gray"
-    with progress(len(jobs), "masks", "mask") as bar:
-        for result, job in zip(in_processes(partial(convert, root=root, kind=kind), jobs, config.workers), jobs):
-            done[job.name] = result
-            bar.update()
+    write = partial(convert, root=root, kind="" if config.overwrite else "gray")
+    found = counted(in_processes(write, jobs, config.workers), "masks", "mask", len(jobs))
+    done = {job.name: result for result, job in zip(found, jobs)}
     print(f"{root / GRAY}: {number_of(len(jobs), 'gray mask')}")
     return done
 
@@ -220,13 +217,12 @@ def make_own_lists(config) -> None:
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
     whole = summary_of([look for _, look in done.values()])
     named = classes if config.annotations or not config.class_names else []
-    facts = (facts_of(Labels(len(named), config.ignore_label, named), source) if named else
-             facts_of_lists(config, root, whole.pixels, source, classes))
-    labels = Labels(facts["num_classes"], config.ignore_label, facts["class_names"])
+    labels = (Labels(len(named), config.ignore_label, named) if named else
+              labels_of_masks(config, root, whole.pixels, classes))
     print_shares(whole.pixels, labels)
     given = str(config.masks or config.annotations)
     unmeasured = [Finding("unmeasured", "val", name, f"class {number}") for number, name in enumerate(labels.names)
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured,
          config.ignore_findings)
-    write_facts(root, facts, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})
+    write_facts(root, labels, source, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

@@ -1,6 +1,7 @@
 """Pictures: read and decoded upright, the same way everywhere."""
 import io
 import struct
+from functools import partial
 
 import cv2
 import numpy as np
@@ -23,13 +24,6 @@ limit = {"pixels": 200_000_000}    # see limit_pixels
 def limit_pixels(pixels: int) -> None:
     """From now on refuse pictures and masks of more pixels in this process (--max_pixels)."""
     limit["pixels"] = pixels
-
-
-def png_bytes(image: Image.Image) -> bytes:
-    """The picture as a PNG file's content."""
-    data = io.BytesIO()
-    image.save(data, "png")
-    return data.getvalue()
 
 
 def size_text(array: np.ndarray) -> str:
@@ -67,8 +61,7 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
         strict: also look for damage in the middle of a JPEG or TIFF, which OpenCV ignores. JPEGs are then decoded one
             at a time. Not needed for files that were checked before.
 
-    Raises:
-        InputError: it is not a picture, is damaged, has more than --max_pixels or uses only 10 or 12 of 16 bits.
+    Raises InputError: it is not a picture, is damaged, has more than --max_pixels or uses only 10 or 12 of 16 bits.
     """
     if is_jpeg(data) and data[-2:] != b"\xff\xd9" and is_cut(data):    # a complete file mostly ends in FF D9
         raise InputError(f"{name}: the JPEG ends too early")
@@ -77,7 +70,7 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
         brand = data[8:12] if data[4:8] == b"ftyp" else b""
         if brand in HEIC + AVIF:
             return decode_with_pillow(data, name, brand)
-        image = decode_with_opencv(data, name, strict)
+        image = decode_with_opencv(data, name, strict) if data else None
         if image is not None:
             return eight_bits(image, name)
         Image.open(io.BytesIO(data))    # raises if Pillow does not know the format either
@@ -95,23 +88,16 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
 def decode_with_opencv(data: bytes, name, strict: bool):
     """(H, W, 3) of any depth, upright, or None."""
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    if is_jpeg(data):
-        flags = cv2.IMREAD_COLOR
-    else:
-        flags = cv2.IMREAD_COLOR | (cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_ANYDEPTH)
-    complaint = ""
-
-    def decode():
-        return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if strict and is_jpeg(data):
-        image, complaint = decode_listening(decode, data)
-    else:
-        image = decode()
+    more = 0 if is_jpeg(data) else cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_ANYDEPTH
+    decode = partial(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | more)
+    image, complaint = decode_listening(decode, data) if strict and is_jpeg(data) else (decode(), "")
+    if image is None:
+        return None
     if strict and data[:4] in (b"II*\0", b"MM\0*"):
         complaint = tiff_complaint(data)
-    if complaint and image is not None:
+    if complaint:
         raise InputError(f"{name}: damaged picture ({complaint})")
-    return upright(image, Image.open(io.BytesIO(data))) if webp and image is not None else image
+    return upright(image, Image.open(io.BytesIO(data))) if webp else image
 
 
 def tiff_complaint(data: bytes) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.facts import FILE, facts_of, write_facts
+from src.data.facts import FILE, write_facts
 from src.data.labels import Labels
 from src.drawing.palette import palette_png
 
@@ -83,7 +83,7 @@ def write_sample(folder, seed: int, train: int, val: int) -> None:
     for file, chosen in (("train", ids[:train]), ("val", ids[train:]), ("trainval", ids)):
         (names["ImageSets/Segmentation"] / f"{file}.txt").write_text("\n".join(chosen) + "\n")
     Path(folder, "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    write_facts(Path(folder), facts_of(Labels(len(CLASSES), 255, CLASSES), f"drawn by sample.py, seed {seed}"))
+    write_facts(Path(folder), Labels(len(CLASSES), 255, CLASSES), f"drawn by sample.py, seed {seed}")
     print(f"{folder}: {train} training and {val} held-out pictures of {len(CLASSES)} classes")
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from src.console import InputError, progress
+from src.console import InputError, counted
 from src.data.findings import KINDS, Finding, gray_levels, judge, judge_names
 from src.data.labels import HINT, Labels, count_values
 from src.data.masks import check_headers, check_sizes, numbers_of, open_mask
@@ -170,23 +170,15 @@ def value_problems(counts: np.ndarray, labels: Labels) -> list:
 
 
 def survey(looked, pairs: list, source, labels: Labels) -> tuple:
-    """(Summary, findings) of a whole list, for programs that go on to use it.
-
-    Args:
-        looked: iterable of the Look of each of `pairs`; they are not kept.
-        source: the list file, as findings call it.
-
-    Raises:
-        InputError: a pair that would stop training or evaluation; gives the number of such pairs.
-    """
+    """(Summary, findings) of a whole list, for programs that go on to use it; `looked` yields the Look of each of
+    `pairs`, `source` is the list file. Raises InputError for a pair that would stop training or evaluation, with the
+    number of such pairs."""
     source, summary, found, errors = str(source), Summary(), [], []
-    with progress(len(pairs), "check", "pair") as bar:
-        for look in looked:
-            bar.update()
-            summary.add_look(look)
-            found += [Finding(kind, source, look.job.mask, detail) for kind, detail in look.problems
-                      if kind in ("lossy", "permuted")]
-            errors += [error] if (error := look.error()) else []
+    for look in counted(looked, "check", "pair", len(pairs)):
+        summary.add_look(look)
+        found += [Finding(kind, source, look.job.mask, detail) for kind, detail in look.problems
+                  if kind in ("lossy", "permuted")]
+        errors += [error] if (error := look.error()) else []
     if errors:
         raise InputError(errors[0] + (f" (and {len(errors) - 1} more pairs with problems)" if errors[1:] else ""))
     return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels)]

@@ -35,7 +35,8 @@ def draw_transform(rng: np.random.Generator, height: int, width: int, crop_size:
 
 def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, out: tuple, fill, ignore_label: int,
                     recolour=None) -> tuple:
-    """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset.
+    """Random resize (bicubic, nearest for the mask), padding, crop and flip of one sample, as in the zoo's dataset;
+    written to `out`, which is returned.
 
     Only the part of the resized picture that the crop keeps is computed. Normalisation is left to the network:
     pictures stay uint8, a quarter of the bytes to move.
@@ -43,14 +44,10 @@ def train_transform(image: np.ndarray, mask: np.ndarray, draw: Draw, out: tuple,
     Args:
         image: (H, W, 3) uint8, blue green red.
         mask: (H, W) uint8 class numbers.
-        draw: the random choices.
         out: arrays to write to, such as a sample's place in a batch: image (3, crop, crop) and mask (crop, crop) uint8.
         fill: three uint8 values for the padding right and below, the rounded mean (0 once normalised).
         ignore_label: the mask's padding.
         recolour: what is done to the part that the crop keeps, (rows, columns, 3) uint8, before it is padded.
-
-    Returns:
-        `out`.
     """
     out_image, out_mask = out
     crop_size = len(out_mask)

@@ -106,11 +106,8 @@ def draw(records: list, title: str) -> bytes:
 
 
 def plot(path, kind: str = "drawn") -> Path:
-    """Draw the curves of a metrics.jsonl beside it; returns the picture's path. Raises InputError, RunError.
-
-    Args:
-        kind: the files that may be replaced, see src.files.check_output.
-    """
+    """Draw the curves of a metrics.jsonl beside it; returns the picture's path. `kind`: the files that may be replaced,
+    see src.files.check_output. Raises InputError, RunError."""
     records, path = read_metrics(path), Path(path)
     target = path.with_name("curves.png")
     check_output(target, kind=kind)

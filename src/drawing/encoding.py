@@ -1,9 +1,11 @@
 """Resize, encode and write pictures; files are marked as made by this project."""
+import io
 import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from src.console import RunError
 from src.files import MADE_BY, write_whole
@@ -22,14 +24,9 @@ def fit(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def encode(image: np.ndarray, name, *parameters) -> bytes:
-    """(H, W, 3) uint8 blue green red as a file's bytes, in the format of the extension of `name`.
-
-    Args:
-        parameters: OpenCV's, such as cv2.IMWRITE_JPEG_QUALITY, 92.
-
-    Raises:
-        RunError: OpenCV cannot write this picture, such as a JPEG of more than 65,500 pixels a side; names the file.
-    """
+    """(H, W, 3) uint8 blue green red as a file's bytes, in the format of the extension of `name`; `parameters` are
+    OpenCV's. Raises RunError that names the file where OpenCV cannot write it, such as a JPEG of more than 65,500
+    pixels a side."""
     try:
         whole, data = cv2.imencode(Path(name).suffix, image, parameters)
     except cv2.error:
@@ -38,6 +35,13 @@ def encode(image: np.ndarray, name, *parameters) -> bytes:
         height, width = image.shape[:2]
         raise RunError(f"{name}: OpenCV cannot write {width}x{height} pixels in this format")
     return marked(data.tobytes())
+
+
+def png_bytes(image: Image.Image, mark: bytes = MADE_BY) -> bytes:
+    """Pillow's picture as the content of a PNG file, see `marked`."""
+    data = io.BytesIO()
+    image.save(data, "png")
+    return marked(data.getvalue(), mark)
 
 
 def marked(data: bytes, mark: bytes = MADE_BY) -> bytes:

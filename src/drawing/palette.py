@@ -1,11 +1,10 @@
 """The colours of the classes: VOC's colour map, and class maps as PNGs that carry it."""
 import functools
-import io
 
 import numpy as np
 from PIL import Image
 
-from src.drawing.encoding import marked
+from src.drawing.encoding import png_bytes
 
 
 @functools.lru_cache(1)
@@ -25,7 +24,6 @@ def palette() -> np.ndarray:
 
 def palette_png(class_map: np.ndarray) -> bytes:
     """(H, W) uint8 class numbers as a PNG file of mode P in VOC's colours."""
-    image, data = Image.fromarray(class_map), io.BytesIO()
+    image = Image.fromarray(class_map)
     image.putpalette(palette().tobytes())
-    image.save(data, "png")
-    return marked(data.getvalue())
+    return png_bytes(image)

@@ -11,16 +11,12 @@ LEAST_WIDTH = 300    # pixels; below that a legend cannot be read
 
 
 def panels(images: list, captions: list, entries: list, least_rows: int = 0) -> np.ndarray:
-    """Pictures beside each other, captions above, a legend below.
+    """Pictures beside each other, unchanged, captions above, a legend below: (H', W', 3) uint8 blue green red.
 
     Args:
         images: (H, W, 3) uint8 blue green red, all of one size.
         captions: a text for each, or empty for none.
-        entries: (class number, text) pairs of the legend.
-        least_rows: rows that the legend takes at least.
-
-    Returns:
-        (H', W', 3) uint8 blue green red; each picture unchanged within.
+        entries: (class number, text) pairs of the legend, which takes at least `least_rows` rows.
     """
     height, width = images[0].shape[:2]
     size = letter_size(width)

@@ -16,15 +16,12 @@ LEAST_WIDTH = 480    # of a page, for its legend
 
 
 def draw_sheet(tiles: list, captions: list, names, columns: int) -> np.ndarray:
-    """A page of `tiles` in rows of `columns`, each with its caption below, and the classes' colours at the end.
+    """A page, (H, W, 3) uint8 BGR, of tiles in rows of `columns`, each with its caption below, and the colours of the
+    classes `names` at the end.
 
     Args:
         tiles: (h, w, 3) uint8 BGR, of any sizes.
         captions: (text, problem) for each; the problem is red, "" for none.
-        names: of the classes, in the order of their numbers.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
     """
     names = drawable(tuple(names))
     font = font_for(TEXT, [*names, *(text for caption in captions for text in caption)])
@@ -47,16 +44,8 @@ def draw_sheet(tiles: list, captions: list, names, columns: int) -> np.ndarray:
 
 
 def batch_page(images: np.ndarray, masks: np.ndarray, ignore_label: int, names) -> np.ndarray:
-    """A page of a training batch: each crop without and with its labels, and below it the classes that it contains.
-
-    Args:
-        images: (N, 3, S, S) uint8 BGR.
-        masks: (N, S, S) uint8.
-        names: of the classes.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
-    """
+    """A page, (H, W, 3) uint8 BGR, of a training batch: each crop of `images` (N, 3, S, S) uint8 BGR without and with
+    its labels of `masks` (N, S, S) uint8, and below it the `names` of the classes that it contains."""
     tiles, captions, names = [], [], drawable(tuple(names))
     for number, (pixels, mask) in enumerate(zip(images, masks)):
         image = np.ascontiguousarray(pixels.transpose(1, 2, 0))

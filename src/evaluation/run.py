@@ -51,8 +51,7 @@ def run(config, path, option: str) -> None:
         prepare_result(config, inputs)
     model.check(settings)
     names = model.facts.get("class_names", ())
-    of_data, _ = check_classes(config.data_lst, config.data_root, model.num_classes,
-                               () if config.class_names else names, model.where)
+    of_data, _ = check_classes(config, config.data_lst, model.num_classes, names, model.where)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names,
                          names or of_data.get("class_names", ()))
     if device.rank == 0:

@@ -41,7 +41,7 @@ def run(config) -> None:
     config, model = open_with(config, config.model_file, "--model")
     names = model.facts.get("class_names", ())
     for path in sources.lists if any(picture.mask for picture in sources.pictures) else ():
-        check_classes(path, config.data_root, model.num_classes, () if config.class_names else names, model.where)
+        check_classes(config, path, model.num_classes, names, model.where)
     labels = make_labels(model.num_classes, config.ignore_label, config.class_names, names)
     settings = settings_of(config, model, config.predict_batch, FRAMES if sources.videos else len(sources.pictures))
     model.check(settings)

@@ -20,14 +20,12 @@ class OverlayWriter:
     does not stop the evaluation: it is kept in `error`, and no more pictures are written.
 
     Args:
-        folder: output folder.
         pairs: pairs that this device evaluates, in order.
         ignore_label: mask value that is not painted.
         kind: the files that may be replaced, see src.files.check_output.
         rank, size: this device and their number; it evaluates each size-th picture of the list.
 
-    Raises:
-        InputError: before the work, where a file cannot be written.
+    Raises InputError, before the work, where a file cannot be written.
     """
 
     def __init__(self, folder, most: int, pairs: list, ignore_label: int, kind: str, rank: int = 0, size: int = 1):

@@ -1,5 +1,6 @@
 """report.html: one self-contained page with an evaluation's figures, charts, pictures and settings."""
 import base64
+import contextlib
 import datetime
 import html
 import json
@@ -25,11 +26,7 @@ PACKAGES = ("mindspore", "onnxruntime-gpu", "onnxruntime", "openvino", "opencv-p
 
 
 def prepare_report(folder, kind: str) -> None:
-    """Before the work starts, check that the report can be written. Raises InputError.
-
-    Args:
-        kind: the files that may be replaced, see src.files.check_output.
-    """
+    """Raises InputError, before the work starts, if the report cannot be written. `kind`: see write_report."""
     if find_spec("matplotlib") is None:
         raise InputError("--report: its charts need matplotlib: pip install matplotlib")
     claim_folder(folder, "--report")
@@ -127,10 +124,8 @@ def mode(extra: dict) -> str:
 def versions() -> str:
     found = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            pass
     return ", ".join(found)
 
 
@@ -149,18 +144,12 @@ def about(extra: dict, labels, device) -> list:
 
 
 def write_report(folder, matrix, gallery, labels, extra: dict, device, kind: str = "drawn") -> Path:
-    """Write report.html into `folder` and return its path.
+    """Write report.html into `folder` and return its path. Raises RunError.
 
     Args:
-        matrix: ConfusionMatrix of the complete list.
-        gallery: Gallery of the complete list.
-        labels: Labels of the evaluation.
+        matrix, gallery: ConfusionMatrix and Gallery of the complete list.
         extra: the entries of the result file apart from the figures, and "model" and "list_sha256".
-        device: Device of the evaluation.
         kind: the files that may be replaced, see src.files.check_output.
-
-    Raises:
-        RunError: the page cannot be written.
     """
     from src.report.charts import heat_map, iou_bars  # here: evaluation without a report needs no matplotlib
     names, absent = labels.names, int(np.isnan(matrix.iou).sum())

@@ -18,8 +18,7 @@ from src import device
 from src.arguments import Parser
 from src.config import read_options
 from src.console import InputError, RunError, run_program, styled
-from src.tools.get_multicards_json import read_table, servers_of
-from src.tools.launch import this_server
+from src.tools.get_multicards_json import places_here, read_table, servers_of
 from src.training.memory import GB, SURE, free_memory, largest_batch
 
 DRIVER = Path("/usr/local/Ascend/driver/version.info")
@@ -153,13 +152,12 @@ def table_row(place: Place) -> Row:
     if not place.rank_table:
         return Row("not given")
     places = read_table(place.rank_table)
-    servers = servers_of(places)
-    here = this_server(servers, None, place.rank_table)
-    own = [(one.rank, one.device) for one in places if one.server == here]
-    missing = sorted({number for _, number in own} - set(place.devices)) if place.target == "Ascend" else []
-    ranks = ", ".join(f"{rank} on device {number}" for rank, number in own)
-    place_here = f"server {servers.index(here) + 1} of {len(servers)}" if servers[1:] else "taken as the only server"
-    return Row(f"this host is {here}, {place_here}, with ranks {ranks}",
+    own, servers = places_here(places, None, place.rank_table), servers_of(places)
+    here = own[0].server
+    missing = sorted({one.device for one in own} - set(place.devices)) if place.target == "Ascend" else []
+    ranks = ", ".join(f"{one.rank} on device {one.device}" for one in own)
+    which = f"server {servers.index(here) + 1} of {len(servers)}" if servers[1:] else "taken as the only server"
+    return Row(f"this host is {here}, {which}, with ranks {ranks}",
                f"the rank table names devices {missing} that this host lacks; get_multicards_json.py writes one"
                if missing else "")
 

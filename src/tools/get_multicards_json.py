@@ -3,6 +3,7 @@ import ipaddress
 import json
 import platform
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -134,6 +135,33 @@ def read_table(path) -> list:
     if len({place[1:3] for place in places}) < len(places):
         raise InputError(f"rank table {path}: one device of a server has two ranks")
     return places
+
+
+def is_local(address: str) -> bool:
+    """Whether this machine has the address: a socket can be bound to it."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(place)
+        return True
+    except OSError:
+        return False
+
+
+def places_here(places: list, node_rank, path) -> list:
+    """The Places of a rank table that are on this machine: the server with the number `node_rank`; without one, the
+    only server, or the one whose address is this machine's."""
+    servers = servers_of(places)
+    if node_rank is not None:
+        if node_rank >= len(servers):
+            raise InputError(f"NODE_RANK {node_rank}: {path} lists {len(servers)} servers")
+        here = servers[node_rank]
+    else:
+        here = next((server for server in servers if len(servers) == 1 or is_local(server)), None)
+    if here is None:
+        raise InputError(f"rank table {path}: none of its servers {', '.join(servers)} is an address of this machine; "
+                         "set NODE_RANK to this machine's place among them, counted from 0")
+    return [place for place in places if place.server == here]
 
 
 def merge(paths: list) -> list:

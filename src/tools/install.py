@@ -59,16 +59,15 @@ def fitted(requirement, there: dict):
     name = canonicalize_name(requirement.name)
     family = next((family for family in FAMILIES if name in family), (name,))
     present = [member for member in (name, *family) if member in there]
-    if family is MINDSPORE and not present:
-        spec = find_spec("mindspore")
+    if not present:
+        spec = find_spec("mindspore") if family is MINDSPORE else None
         return None if spec and spec.origin else requirement    # without origin: only a folder of that name
     if family is MINDSPORE:
         kept = there[present[0]].version
         if not requirement.specifier.contains(kept, prereleases=True):
             print(f"warning: {present[0]} {kept} is kept; the requirement is {requirement}", file=sys.stderr)
         return Requirement(f"{present[0]}==={kept}")
-    if present:
-        requirement.name = present[0]
+    requirement.name = present[0]
     return requirement
 
 
@@ -135,10 +134,10 @@ def ask(requirements: list, there: dict) -> None:
 def install(files: list, constraint: Path) -> None:
     there = installed()
     requirements = [fitted(requirement, there) for path in files for requirement in read(path)]
-    missing = [requirement for requirement in requirements if requirement and is_missing(requirement, there)]
+    arguments = [requirement for requirement in requirements if requirement]
+    missing = [requirement for requirement in arguments if is_missing(requirement, there)]
     if not missing:
         return
-    arguments = [requirement for requirement in requirements if requirement]
     fresh = any(requirement.name in MINDSPORE for requirement in missing)
     if not Path(sys.prefix, MADE_BY_LAUNCHER).exists():
         ask(arguments, there)

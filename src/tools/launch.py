@@ -3,6 +3,7 @@
 MindSpore's msrun starts ranks too, but it leaves them running when it is terminated, returns 0 after Ctrl-C, and kills
 ranks without time to save. This program sets the same environment variables, or those of a rank table.
 """
+import contextlib
 import ctypes
 import os
 import shlex
@@ -21,7 +22,7 @@ from src.console import InputError, run_program, warn
 from src.device import resolve_target
 from src.foreign import reason
 from src.signals import on_signals
-from src.tools.get_multicards_json import read_table, servers_of
+from src.tools.get_multicards_json import places_here, read_table
 
 SCHEDULER = "from mindspore.communication import init; init()"    # meets the ranks, and ends when they have ended
 MSRUN_PORT = 8118
@@ -38,17 +39,6 @@ class Process(NamedTuple):
     environment: dict
     command: list
     cores: tuple = ()    # all that this launcher may use, where it is empty
-
-
-def is_local(address: str) -> bool:
-    """Whether this machine has the address: a socket can be bound to it."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.bind(place)
-        return True
-    except OSError:
-        return False
 
 
 def free_port() -> int:
@@ -68,25 +58,11 @@ def check_port(port: int) -> None:
                              "machine: then a free one is used") from None
 
 
-def this_server(servers: list, node_rank, path) -> str:
-    """This machine's server in a rank table."""
-    if node_rank is not None:
-        if node_rank >= len(servers):
-            raise InputError(f"NODE_RANK {node_rank}: {path} lists {len(servers)} servers")
-        return servers[node_rank]
-    found = servers if len(servers) == 1 else [server for server in servers if is_local(server)]
-    if not found:
-        raise InputError(f"rank table {path}: none of its servers {', '.join(servers)} is an address of this machine; "
-                         "set NODE_RANK to this machine's place among them, counted from 0")
-    return found[0]
-
-
 def ranks_of_table(options) -> tuple:
     """(rank, device) pairs of this server, total number of ranks, address of the first server."""
     places = read_table(options.rank_table)
-    servers = servers_of(places)
-    here = this_server(servers, options.node_rank, options.rank_table)
-    return [(place.rank, place.device) for place in places if place.server == here], len(places), servers[0]
+    here = places_here(places, options.node_rank, options.rank_table)
+    return [(place.rank, place.device) for place in here], len(places), places[0].server
 
 
 def ranks_of_count(options) -> tuple:
@@ -173,16 +149,8 @@ def start(process: Process) -> subprocess.Popen:
 def send(running: list, signum) -> None:
     """Send a signal to each process and its children."""
     for child in running:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signum)
-        except ProcessLookupError:
-            pass
-
-
-def show_new(log) -> None:
-    """Print what was added to an open log; the process writes the file itself, so it never waits for the console."""
-    sys.stdout.buffer.write(log.read())
-    sys.stdout.buffer.flush()
 
 
 def how_it_ended(process: Process, code: int) -> str:
@@ -212,10 +180,16 @@ class Watch:
             self.log = self.processes[0].log.open("rb")
             while self.going_on():
                 time.sleep(0.1)
-                show_new(self.log)
+                self.show_new()
             return self.outcome()
         finally:
             self.end()
+
+    def show_new(self) -> None:
+        """Print what was added to the first log; the process writes the file itself, so it never waits for the console.
+        """
+        sys.stdout.buffer.write(self.log.read())
+        sys.stdout.buffer.flush()
 
     def going_on(self) -> bool:
         codes = self.codes()
@@ -232,7 +206,7 @@ class Watch:
         """Print what happened, end the other processes, return the exit code."""
         failed = [(code, i) for i, code in enumerate(self.codes()) if code]
         self.end()
-        show_new(self.log)
+        self.show_new()
         if self.asked is not None:
             code = self.children[0].poll()    # rank 0 saves; its code tells whether it did
             warn(f"{'interrupted' if self.asked == signal.SIGINT else signal.Signals(self.asked).name}: "
@@ -247,13 +221,14 @@ class Watch:
     def end(self) -> None:
         """SIGTERM (after Ctrl-C: SIGINT), time to save, then SIGKILL for all ranks that are left and their children."""
         ranks = [child for child, process in zip(self.children, self.processes) if process.name != "scheduler"]
-        if any(child.poll() is None for child in ranks):
-            send([child for child in ranks if child.poll() is None], self.asked or signal.SIGTERM)
-            limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
-            # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
-            while time.monotonic() < limit and any(child.poll() is None for child in ranks) and (
-                    self.asked is None or ranks[0].poll() is None):
-                time.sleep(0.1)
+
+        def running() -> list:
+            return [child for child in ranks if child.poll() is None]
+        send(running(), self.asked or signal.SIGTERM)
+        limit = time.monotonic() + (FAILURE_GRACE if self.asked is None else self.grace)
+        # Rank 0 saves for all; ranks that wait for it in a collective operation would wait for ever.
+        while running() and time.monotonic() < limit and (self.asked is None or ranks[0].poll() is None):
+            time.sleep(0.1)
         send(self.children, signal.SIGKILL)
         for child in self.children:
             child.wait()

@@ -46,8 +46,7 @@ def main(argv=None):
         raise InputError("--result_path is not given: the folder result_Files of run_infer_cpp.sh")
     pairs = read_list(config.data_lst, config.data_root)
     prepare_result(config, [config.data_lst, config.class_names])
-    facts, source = facts_beside(config.data_lst, config.data_root)
-    labels = labels_of(config, facts, source)
+    labels = labels_of(config, *facts_beside(config.data_lst, config.data_root))
     matrix = ConfusionMatrix(labels.num_classes, labels.ignore_label)
     table = PerImage(labels) if config.per_image_file else None
     for pair in counted(pairs, "score", "image"):

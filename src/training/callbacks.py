@@ -10,6 +10,9 @@ from mindspore import Callback
 
 from src.console import Preempted, progress
 from src.signals import on_signals
+from src.training.amp import OverflowWatch
+from src.training.metrics import Metrics
+from src.training.state import Schedule
 from src.weights import checkpoint
 from src.weights.manifest import add_to_manifest, drop_from_manifest, read_manifest
 
@@ -26,14 +29,11 @@ class TrainingLog(Callback):
     Steps are reported when MindSpore calls back: every step, or with data sink only the last of an epoch.
 
     Args:
-        metrics: src.training.metrics.Metrics of this run.
         rates: learning rate of every step of the run.
         images_per_step: pictures per step over all devices.
-        schedule: src.training.state.Schedule.
-        watch: src.training.amp.OverflowWatch.
     """
 
-    def __init__(self, metrics, rates, images_per_step, schedule, watch):
+    def __init__(self, metrics: Metrics, rates, images_per_step: int, schedule: Schedule, watch: OverflowWatch):
         super().__init__()
         self.metrics, self.rates, self.images_per_step, self.schedule = metrics, rates, images_per_step, schedule
         self.watch = watch
@@ -82,18 +82,14 @@ class TrainingLog(Callback):
 
 
 class CheckpointSaver(Callback):
-    """Save {model}-{epoch}_{step}.ckpt every `save_steps` steps and after the last; keep the newest of this run.
+    """Save {model}-{epoch}_{step}.ckpt, which carries the network's `facts` (see src.metadata), every `save_steps`
+    steps and after the last; keep the newest `keep_checkpoint_max` of this run.
 
     Each is listed in checkpoints.json once it is complete. Only files that this run wrote are removed.
-
-    Args:
-        model: name of the network.
-        keep_checkpoint_max: how many to keep.
-        schedule: src.training.state.Schedule.
-        facts: facts of the network for each checkpoint, see src.metadata.
     """
 
-    def __init__(self, train_dir, model, save_steps, keep_checkpoint_max, schedule, facts):
+    def __init__(self, train_dir, model: str, save_steps: int, keep_checkpoint_max: int, schedule: Schedule,
+                 facts: dict):
         super().__init__()
         self.train_dir, self.model, self.save_steps = Path(train_dir), model, save_steps
         self.keep, self.schedule, self.facts, self.last = keep_checkpoint_max, schedule, facts, schedule.done

@@ -16,9 +16,8 @@ SAMPLE = 256    # masks that are checked if the MindRecord has no Summary
 def check_data(config, labels: Labels, pairs: list) -> None:
     """Report problems: of the training data from its MindRecord's Summary, of validation data by checking every pair.
 
-    Raises:
-        InputError: a validation pair that would stop the evaluation, or findings that would spoil the run, unless
-            --ignore_findings is given.
+    Raises InputError for a validation pair that would stop the evaluation, and for findings that would spoil the run,
+    unless --ignore_findings is given.
     """
     train = summary_in_record(config.data_file)
     whole = train is not None

@@ -15,20 +15,23 @@ RECIPE_OPTIONS = ("seed", "batch_size", "freeze_bn")
 
 
 def believe_data(config) -> tuple:
-    """(options, labels): the options with the label facts of the training data, and its Labels.
+    """(options, labels): the options with the label facts of the training data, and its Labels, by which the masks of
+    --eval_data_lst are read too.
 
-    Raises InputError where the user gave another number of classes or another ignore_label than the data has.
+    Raises InputError where the user, or the dataset.yaml of --eval_data_lst, gave another number of classes or another
+    ignore_label than the training data has, or the classes in another order.
     """
-    labels = labels_of(config, facts_in_record(config.data_file), config.data_file)
+    facts = facts_in_record(config.data_file)
+    labels = labels_of(config, facts, config.data_file)
+    if config.eval_data_lst:
+        check_evaluation_data(config, labels, facts.get("class_names", ()))
     return dataclasses.replace(config, num_classes=labels.num_classes, ignore_label=labels.ignore_label), labels
 
 
-def check_evaluation_data(config, labels: Labels) -> None:
-    """Raises InputError if the dataset.yaml of --eval_data_lst says other classes, or another ignored value, than the
-    training data and `labels`, by which the masks of both sets are read."""
+def check_evaluation_data(config, labels: Labels, names) -> None:
+    """See believe_data; `names` are those of the training data, empty if it has none."""
     train = f"--data_file {config.data_file}"
-    names = () if config.class_names else facts_in_record(config.data_file).get("class_names", ())
-    facts, path = check_classes(config.eval_data_lst, config.data_root, labels.num_classes, names, train)
+    facts, path = check_classes(config, config.eval_data_lst, labels.num_classes, names, train)
     if facts.get("ignore_label", labels.ignore_label) != labels.ignore_label:
         said = config.given.get("ignore_label", f"{train}: ignores {labels.ignore_label}")
         raise InputError(f"{said}, but {path} says {facts['ignore_label']} for --eval_data_lst; the masks of both need "

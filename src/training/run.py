@@ -8,6 +8,7 @@ from src.claims import claim_folder
 from src.console import InputError, number_of, warn
 from src.data.dataset import Augmentation, create_dataset, steps_in_epoch
 from src.data.labels import Labels
+from src.data.lists import check_files, read_list
 from src.data.pictures import limit_pixels
 from src.device import open_device
 from src.drawing.sheets import batch_page, save_sheet
@@ -15,12 +16,12 @@ from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, StopOnSignal, TrainingLog
 from src.training.data_check import check_data
-from src.training.facts import believe_data, check_evaluation_data, facts_of_run
+from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
 from src.training.memory import check_memory
 from src.training.metrics import Metrics
 from src.training.model import build_model
-from src.training.validation import EvaluationInTraining, make_evaluation, read_evaluation_pairs
+from src.training.validation import EvaluationInTraining, make_evaluation
 from src.utils.learning_rates import learning_rates
 
 
@@ -66,13 +67,12 @@ def open_run(config) -> tuple:
     """
     check_options(config)
     limit_pixels(config.max_pixels)
-    pairs = read_evaluation_pairs(config)
+    pairs = read_list(config.eval_data_lst, config.data_root) if config.eval_data_lst else []
+    check_files(pairs, config.data_root, config.eval_data_lst)
     device = open_device(config.device_target, config.device_id, config.is_distributed)
     ms.set_seed(config.seed)
     steps_per_epoch = steps_in_epoch(config.data_file, config.batch_size, device.size)
     config, labels = believe_data(config)
-    if pairs:
-        check_evaluation_data(config, labels)
     if device.target == "CPU":
         check_memory(config, labels.num_classes)
     if device.rank == 0:

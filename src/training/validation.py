@@ -8,7 +8,6 @@ from mindspore import Callback
 
 from src.console import RunError, progress, warn
 from src.data.labels import Labels
-from src.data.lists import check_files, read_list
 from src.data.masks import read_pair
 from src.device import sum_over_ranks, take_statistics_of_rank_0
 from src.evaluation.inference import evaluate
@@ -17,15 +16,6 @@ from src.models.mindspore_engine import runner, steady
 from src.models.model import guarded
 from src.nets.net_factory import InferenceNetwork
 from src.weights import checkpoint
-
-
-def read_evaluation_pairs(config) -> list:
-    """The pairs of --eval_data_lst, [] if it is not given. Raises InputError if a file is missing."""
-    if not config.eval_data_lst:
-        return []
-    pairs = read_list(config.eval_data_lst, config.data_root)
-    check_files(pairs, config.data_root, config.eval_data_lst)
-    return pairs
 
 
 def make_evaluation(config, labels: Labels, device, network, pairs: list):
@@ -61,11 +51,9 @@ class EvaluationInTraining(Callback):
         mean_iou: (look) -> mean IoU over the whole list, as make_evaluation returns it; called on every device.
         every: epochs from one evaluation to the next.
         patience: evaluations without a better one that end the run, 0 for no end before the last epoch.
-        schedule: src.training.state.Schedule.
         metrics: the run's Metrics on rank 0, which writes them; None elsewhere.
         best_path, facts: checkpoint file of the best network, and its facts.
         stop: StopOnSignal of the run.
-        device: src.device.Device.
     """
 
     def __init__(self, mean_iou, every, patience, schedule, metrics, best_path, facts, stop, device):

@@ -7,36 +7,22 @@ Polygons are drawn as in labelme's converter, with their outlines, so that neigh
 pycocotools fills the pixels whose centre is inside, half a pixel less along every border; on three VOC pictures 0.3 to
 0.6 % of the pixels differ.
 """
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from src.console import InputError
-from src.data.annotations.item import (
-    IGNORE,
-    Annotations,
-    Item,
-    class_list,
-    find_picture,
-    missing_picture,
-    read_json,
-    shown,
-    to_points,
-    to_size,
-)
-from src.data.annotations.raster import Bitmap, Shape, draw_shapes
+from src.data.annotations.item import IGNORE, Annotations, class_list, shown, to_points, to_size
+from src.data.annotations.raster import Bitmap, Shape, make_item
 from src.data.labels import check_name
 
 
-def read_coco(path, images=None, content=None) -> Annotations:
+def read_coco(path: Path, images, content) -> Annotations:
     """Annotations of a COCO file: classes in the order of `categories`, not of their ids; later shapes cover earlier.
 
     Pictures are searched in `images`, or beside the file and in its folder `images`. A crowd (iscrowd) becomes
-    ignore_label. `content` is the parsed file, if it has been read.
+    ignore_label. `content` is the parsed file.
     """
-    path = Path(path)
-    content = read_json(path) if content is None else content
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list)
                                                 for key in ("images", "annotations", "categories")):
         raise InputError(f"{path}: is not a COCO file of masks (images, annotations and categories); export it again")
@@ -49,7 +35,9 @@ def read_coco(path, images=None, content=None) -> Annotations:
     roots = [Path(images)] if images else [path.parent, path.parent / "images"]
     items = {}
     for number, entry in pictures.items():
-        item = make_item(entry, shapes[number], path, roots)
+        place = f"{path}, image {shown(entry['id'])}"
+        size = to_size(entry.get("width"), entry.get("height"), place)
+        item = make_item(entry.get("file_name"), roots, size, shapes[number], place)
         if item.name in items and items[item.name].image != item.image:    # x.png beside x.jpg
             item = item._replace(name=item.name + item.image.suffix)
         if item.name in items:
@@ -73,16 +61,6 @@ def read_categories(entries: list, path: Path) -> dict:
     """id -> class name."""
     return {key: check_name(entry.get("name"), f"{path}, category {shown(key)}")
             for key, entry in by_id(entries, path, "category").items()}
-
-
-def make_item(entry: dict, shapes: list, path: Path, roots: list) -> Item:
-    place = f"{path}, image {shown(entry['id'])}"
-    size = to_size(entry.get("width"), entry.get("height"), place)
-    found = find_picture(entry.get("file_name"), roots, place)
-    if not found:
-        raise missing_picture(entry.get("file_name"), roots, place)
-    image, relative = found
-    return Item(image, relative.with_suffix("").as_posix(), partial(draw_shapes, image, size, shapes, place))
 
 
 def read_annotation(entry, number: int, path: Path, pictures: dict, names: dict) -> tuple:

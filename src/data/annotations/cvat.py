@@ -17,7 +17,6 @@ from src.data.annotations.item import (
     Item,
     class_list,
     class_numbers,
-    find_picture,
     missing_picture,
     read_whole_text,
     shown,
@@ -26,7 +25,7 @@ from src.data.annotations.item import (
     visible,
 )
 from src.data.annotations.label_map import LabelMap
-from src.data.annotations.raster import Bitmap, Shape, draw_shapes
+from src.data.annotations.raster import Bitmap, Shape, make_item
 from src.data.folders import PICTURES
 from src.data.labels import check_name
 from src.data.mask_values import read_classes
@@ -67,12 +66,11 @@ def read_xml(path):
     return builder.close()
 
 
-def read_cvat_xml(path, images=None) -> Annotations:
+def read_cvat_xml(path: Path, images) -> Annotations:
     """Annotations of "CVAT for images 1.1": classes in the order of the task's labels, shapes drawn by z_order.
 
     Pictures are searched in `images`, or in the folder `images` beside the file and beside the file itself.
     """
-    path = Path(path)
     root = read_xml(path)
     if root.tag != "annotations" or root.find("track") is not None:
         raise InputError(f"{path}: is not 'CVAT for images 1.1' (a video's tracks, or another XML file); choose that "
@@ -96,17 +94,13 @@ def read_image(element, path: Path, labels: list, roots: list) -> Item:
     name, subset = element.get("name"), element.get("subset")
     place = f"{path}, image {shown(name)}"
     size = to_size(whole(element.get("width"), place), whole(element.get("height"), place), place)
-    shapes = [read_shape(child, number, labels, place)
-              for number, child in enumerate((c for c in element if c.tag not in NO_SHAPES), 1)]
-    orders = [whole(child.get("z_order", "0"), place) for child in element if child.tag not in NO_SHAPES]
+    drawn = [child for child in element if child.tag not in NO_SHAPES]
+    shapes = [read_shape(child, number, labels, place) for number, child in enumerate(drawn, 1)]
+    orders = [whole(child.get("z_order", "0"), place) for child in drawn]
     shapes = [shapes[number] for number in np.argsort(orders, kind="stable")]
     if subset and "/" not in subset and subset != "..":    # a project's export has a folder for each subset
         roots = [root / subset for root in roots] + roots
-    found = find_picture(name, roots, place)
-    if not found:
-        raise missing_picture(name, roots, place)
-    image, relative = found
-    return Item(image, relative.with_suffix("").as_posix(), partial(draw_shapes, image, size, shapes, place))
+    return make_item(name, roots, size, shapes, place)
 
 
 def whole(text, place: str) -> int:
@@ -181,13 +175,12 @@ def read_runs(element, place: str) -> tuple:
 READERS = {"polygon": read_polygon, "box": read_box, "ellipse": read_ellipse, "mask": read_runs}
 
 
-def read_cvat_masks(path, images=None) -> Annotations:
+def read_cvat_masks(path: Path, images) -> Annotations:
     """Annotations of a folder with labelmap.txt and SegmentationClass/ of colour masks.
 
     Pictures are searched in `images`, or in the folders JPEGImages and images of `path`; a mask has the name of its
     picture. Pictures without a mask are ignored.
     """
-    path = Path(path)
     colors = read_labelmap(path / LABELMAP)
     folders = [Path(images)] if images else [path / "JPEGImages", path / "images"]
     pictures = {file.relative_to(folder).with_suffix("").as_posix(): file for folder in reversed(folders)

@@ -37,13 +37,12 @@ TYPES = {None: ("polygon", 3, None), "polygon": ("polygon", 3, None), "oriented_
          "linestrip": ("line", 2, None), "mask": ("png", 2, 2)}
 
 
-def read_labelme(path, images=None) -> Annotations:
+def read_labelme(path: Path, images) -> Annotations:
     """Annotations of a labelme file, or of all .json files under a folder.
 
     Classes are in the order of their first use in the files, sorted by name. The picture is searched in `images` (a
     folder with the same subfolders as the files, or flat), beside the file, and last inside it (imageData).
     """
-    path = Path(path)
     files = visible(path, "*.json") if path.is_dir() else [path]
     root = path if path.is_dir() else path.parent
     items, names, annotated = [], {}, {}

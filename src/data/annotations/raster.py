@@ -5,13 +5,23 @@ belong to the shape. CVAT (through pycocotools) fills the pixels whose centre is
 (0.5, 0.5). For the same polygon the two differ by half a pixel along the border.
 """
 import io
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from src.console import InputError
-from src.data.annotations.item import BACKGROUND, IGNORE, class_numbers, image_size, shown
+from src.data.annotations.item import (
+    BACKGROUND,
+    IGNORE,
+    Item,
+    class_numbers,
+    find_picture,
+    image_size,
+    missing_picture,
+    shown,
+)
 
 LINE_WIDTH = 10    # pixels; labelme's own (shape_to_mask), its files do not say
 GRID = 5    # steps a pixel, of pycocotools
@@ -210,3 +220,13 @@ def draw_shapes(image, size, shapes, where: str, classes, ignore_label: int) -> 
         raise InputError(f"{where}: the annotations are for {size[0]}x{size[1]}, but the picture {image} is "
                          f"{width}x{height}; {fix}")
     return draw_on(width, height, shapes, class_numbers(classes, ignore_label), where)
+
+
+def make_item(text, roots: list, size, shapes: list, place: str) -> Item:
+    """The Item of the picture that an annotation file names `text`, in one of `roots`; see find_picture, draw_shapes.
+    """
+    found = find_picture(text, roots, place)
+    if not found:
+        raise missing_picture(text, roots, place)
+    image, relative = found
+    return Item(image, relative.with_suffix("").as_posix(), partial(draw_shapes, image, size, shapes, place))

@@ -29,7 +29,7 @@ def read_annotations(path, images=None) -> Annotations:
     if not files:
         raise InputError(f"{path}: contains no annotations; {KNOWN}")
     if len(files) == 1 and is_coco(content := read_json(files[0])):
-        return read_coco(files[0], images, content=content)
+        return read_coco(files[0], images, content)
     return read_labelme(path, images)
 
 
@@ -43,7 +43,7 @@ def read_file(path: Path, images) -> Annotations:
     if start != "{":
         raise InputError(f"{path}: is not a file of annotations; {KNOWN}")
     content = read_json(path)
-    return read_coco(path, images, content=content) if is_coco(content) else read_labelme(path, images)
+    return read_coco(path, images, content) if is_coco(content) else read_labelme(path, images)
 
 
 def is_coco(content) -> bool:
