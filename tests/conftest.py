@@ -1,4 +1,5 @@
 """Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
+import contextlib
 import importlib.util
 import json
 import os
@@ -42,17 +43,26 @@ def figures(folder, name="loss") -> dict:
     return {line["global_step"]: line[name] for line in metrics(folder) if name in line}
 
 
-def wait_until(condition, seconds=60):
+@contextlib.contextmanager
+def no_hang(seconds=10):
+    """Fail if the block keeps a processor busy for so long; what else the machine does is not counted."""
+    start = time.thread_time()
+    yield
+    assert time.thread_time() - start < seconds
+
+
+def wait_until(condition, seconds=300):
+    """Only something that never comes takes as long: the machine may be slow and busy."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "waited in vain"
         time.sleep(0.05)
 
 
-def wait_for_lines(folder, count, seconds=300):
+def wait_for_lines(folder, count):
     """Wait until a run has written this many lines of metrics."""
     path = folder / "metrics.jsonl"
-    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count, seconds)
+    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count)
 
 
 def cut_after(folder, step, target):

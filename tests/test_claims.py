@@ -103,7 +103,7 @@ def test_predictions_take_the_next_number(exported, drawn, tmp_path):
     pictures = drawn / "VOCdevkit/VOC2012/JPEGImages"
     command = [sys.executable, ROOT / "predict.py", pictures, "--model", exported(), "--crop_size", "65"]
     runs = [subprocess.Popen(list(map(str, command)), cwd=tmp_path, stdout=subprocess.DEVNULL) for _ in range(3)]
-    assert [run.wait(120) for run in runs] == [0, 0, 0]
+    assert [run.wait(300) for run in runs] == [0, 0, 0]
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["predictions", "predictions_2", "predictions_3"]
     assert all((tmp_path / name / "coverage.csv").is_file() for name in made)

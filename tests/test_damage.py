@@ -180,7 +180,7 @@ def test_only_files_are_read(tmp_path):
                 done.append(str(error))
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(60)
         assert done and part in done[0], (path, done)
 
 

@@ -10,21 +10,21 @@ import time
 import pytest
 
 from src.tools import launch
-from tests.conftest import ROOT, TINY, wait_until
+from tests.conftest import ROOT, TINY, wait_for_lines, wait_until
 
 LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
 TRAININGS = {"s16_r1": "s16_aug_train", "s8_r1": "s8_aug_train", "s8_r2": "s8_voc_train"}
 
-# A rank that prints its environment, starts a child process, and then acts as its options tell it.
+# A rank that hears signals, starts a child process, prints its environment, and then acts as its options tell it.
 RANK = """
 import os, signal, subprocess, sys, time
 rank = os.environ["RANK_ID"]
 names = ("RANK_SIZE", "DEVICE_ID", "RANK_TABLE_FILE", "MS_ROLE", "MS_NODE_ID")
-print("rank", rank, *(f"{name}={os.environ.get(name)}" for name in names), flush=True)
 how = dict(pair.split("=") for pair in sys.argv if "=" in pair)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in how else lambda *_: sys.exit(75))
 if "wait" in how:
     subprocess.Popen(["sleep", how["wait"]])
+print("rank", rank, *(f"{name}={os.environ.get(name)}" for name in names), flush=True)
 if how.get("die") == rank:
     time.sleep(0.5)
     print("the reason", flush=True)
@@ -203,10 +203,9 @@ def test_bad_input_is_one_line(environment, servers, part, shell, tmp_path):
 @pytest.mark.parametrize("how, code, said", [("code=3", 3, "ended with exit code 3"), ("", 1, "was killed by SIGKILL")])
 def test_a_dead_rank_ends_all_and_is_named(how, code, said, project, table, shell, tmp_path):
     found = mark()
-    start = time.monotonic()
     result = shell("bash", project / "scripts/run_distribute_train_s16_r1.sh", table, "", "", "--", "die=1", how or "x",
-                   "wait=600", found)
-    assert result.code == code and time.monotonic() - start < 8, result
+                   "wait=6000", found, timeout=300)
+    assert result.code == code, result
     log = tmp_path / "s16_aug_train/device1/log"
     assert f"error: rank 1 {said}; the last lines of {log}:" in result.err and "    the reason" in result.err
     assert not alive(found)
@@ -218,23 +217,27 @@ def test_ranks_that_ignore_signals_are_killed_with_their_children(project, table
     code = "import src.tools.launch as launch; launch.FAILURE_GRACE = 1; launch.main()"
     done = subprocess.run([sys.executable, "-c", code, "--rank_table", table, "--log_dir", tmp_path / "logs", "--",
                            project / "train.py", "deaf=1", "die=0", f"wait={seconds}"],
-                          cwd=ROOT, capture_output=True, text=True, timeout=30)
+                          cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "rank 0 was killed by SIGKILL" in done.stderr, done
-    wait_until(lambda: not alive(seconds), 5)
+    wait_until(lambda: not alive(seconds))
 
 
 def test_grace_bounds_the_time_to_save(project, table, tmp_path):
     found = mark()
     launcher = subprocess.Popen([sys.executable, ROOT / "src/tools/launch.py", "--rank_table", table, "--log_dir",
-                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=600",
+                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=6000",
                                  found], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: all((tmp_path / f"logs/device{rank}/log").exists() for rank in (0, 1)), 20)
-    wait_until(lambda: alive(found), 20)
-    time.sleep(1)    # until the ranks ignore signals
+    wait_for_ranks(tmp_path / "logs")
     start = time.monotonic()
     launcher.send_signal(signal.SIGTERM)
-    launcher.wait(30)
-    assert 1 < time.monotonic() - start < 10 and not alive(found)
+    launcher.wait(50)    # without the option the ranks had 60 seconds
+    assert time.monotonic() - start > 1 and not alive(found)
+
+
+def wait_for_ranks(folder):
+    """Wait until both ranks have printed, and so hear signals."""
+    logs = [folder / f"device{rank}/log" for rank in (0, 1)]
+    wait_until(lambda: all(log.exists() and "rank" in log.read_text() for log in logs))
 
 
 def hear_signals(hangup=signal.SIG_DFL):
@@ -248,12 +251,10 @@ def hear_signals(hangup=signal.SIG_DFL):
 def start_waiting(project, table, tmp_path, found, hangup=signal.SIG_DFL):
     """A launcher whose two ranks wait."""
     process = subprocess.Popen(
-        ["bash", str(project / "scripts/run_distribute_train_s16_r1.sh"), str(table), "", "", "--", "wait=600", found],
+        ["bash", str(project / "scripts/run_distribute_train_s16_r1.sh"), str(table), "", "", "--", "wait=6000", found],
         cwd=tmp_path, env={**os.environ, "PYTHON": sys.executable}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, preexec_fn=hear_signals(hangup))
-    logs = [tmp_path / f"s16_aug_train/device{rank}/log" for rank in (0, 1)]
-    wait_until(lambda: all(log.exists() and "rank" in log.read_text() for log in logs))
-    time.sleep(0.3)
+    wait_for_ranks(tmp_path / "s16_aug_train")
     return process
 
 
@@ -263,8 +264,8 @@ def test_signals_end_all(signum, expected, project, table, tmp_path):
     found = mark()
     process = start_waiting(project, table, tmp_path, found)
     process.send_signal(signum)
-    assert process.wait(20) == expected
-    wait_until(lambda: not alive(found), 5)
+    assert process.wait(300) == expected
+    wait_until(lambda: not alive(found))
 
 
 def test_a_run_under_nohup_outlives_the_terminal(project, table, tmp_path):
@@ -274,7 +275,7 @@ def test_a_run_under_nohup_outlives_the_terminal(project, table, tmp_path):
     time.sleep(0.5)
     assert process.poll() is None and len(alive(found)) >= 3
     process.terminate()
-    assert process.wait(20) == 75 and not alive(found)
+    assert process.wait(300) == 75 and not alive(found)
 
 
 def start_training(drawn, tmp_path, *options, **environment):
@@ -290,14 +291,12 @@ def test_kill_of_a_training_worker(drawn, tmp_path):
     table = write_table(tmp_path / "t.json", ("203.0.113.1", (0, 1)))
     process = start_training(drawn, tmp_path, RANK_TABLE_FILE=str(table))
     folder = tmp_path / "s16_aug_train"
-    wait_until(lambda: (folder / "ckpt/metrics.jsonl").is_file() and (folder / "ckpt/metrics.jsonl").stat().st_size,
-               180)
+    wait_for_lines(folder / "ckpt", 1)
     (worker,) = [pid for pid in alive(str(folder / "ckpt"))
                  if "RANK_ID=1" in open(f"/proc/{pid}/environ").read().split("\0")]
-    start = time.monotonic()
     os.kill(worker, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - start < 30 and process.returncode == 1, err
+    out, err = process.communicate(timeout=300)    # the other rank would wait for it for ever
+    assert process.returncode == 1, err
     assert f"error: rank 1 was killed by SIGKILL; the last lines of {folder / 'device1/log'}:" in err
     assert "8 pictures a step on 2 x CPU" in out and "epoch: 1 step: 1, loss is" in out
     assert not alive(str(folder / "ckpt"))
