@@ -9,10 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from src.config import parse_args
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
-from src.data.facts import FILE, facts_beside, labels_of, read_facts
+from src.data.facts import FILE, facts_beside, read_facts
 from src.data.record_header import facts_in_record
 from src.data.sample import CLASSES
 
@@ -94,7 +93,6 @@ def test_the_ignored_value_of_the_file_is_kept(pairs, run):
 BAD = [
     ("- a\n", "no 'key: value' lines"), ("", "no 'key: value' lines"),
     ("num_classes: 3\nnames: [a]\n", "unknown key 'names'"),
-    ("path: /data\ntrain: images\n", "unknown key 'path'"),
     ("num_classes: three\n", "num_classes takes int, not 'three'"),
     ("num_classes: true\n", "num_classes takes int"), ("num_classes: 1\n", "num_classes from 2 to 255"),
     ("ignore_label: 255\n", "num_classes from 2 to 255"), ("num_classes: 2\nignore_label: 256\n", "not from 0 to 255"),
@@ -130,30 +128,6 @@ def test_the_file_beside_the_list_comes_before_the_one_in_data_root(tmp_path):
     assert facts_beside(tmp_path / "lists/a.txt") == ({}, None)
     say(tmp_path / "lists", ignore_label=0)
     assert facts_beside(tmp_path / "lists/a.txt", tmp_path)[0]["ignore_label"] == 0
-
-
-@pytest.mark.parametrize("options, names", [
-    ([], ("ground", "tree", "car")), (["--num_classes", "3"], ("ground", "tree", "car")),
-    (["--class_names", "n.txt"], ("a", "b", "c"))])
-def test_options_and_file_agree(tmp_path, monkeypatch, options, names):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "n.txt").write_text("a\nb\nc\n")
-    config = parse_args("build_seg_data", "", options)
-    assert labels_of(config, GOOD, "d.yaml") == (3, 255, names)
-
-
-@pytest.mark.parametrize("option", [("--num_classes", "21"), ("--ignore_label", "0")])
-def test_a_contradiction_names_both_sources(option):
-    config = parse_args("build_seg_data", "", option)
-    with pytest.raises(InputError, match=f"{' '.join(option)}: but d.yaml says (3|255); leave the option out"):
-        labels_of(config, GOOD, "d.yaml")
-
-
-def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path):
-    (tmp_path / "r.yaml").write_text("num_classes: 21\n")
-    config = parse_args("train", "", ["--config_path", str(tmp_path / "r.yaml")])
-    with pytest.raises(InputError, match="^num_classes 21 of .*r.yaml: but d.yaml says 3; --num_classes 3 replaces"):
-        labels_of(config, GOOD, "d.yaml")
 
 
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):

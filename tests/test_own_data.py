@@ -172,12 +172,6 @@ def test_a_colour_that_the_table_lacks_is_named(tmp_path):
                   LabelMap({}, {(0, 0, 0): 0, (255, 0, 0): 1}, []))
 
 
-def test_folders_that_are_missing_or_go_together(tmp_path, lists, run):
-    assert "no such folder" in lists().err
-    alone = run(get_dataset_lst.main, "--images", tmp_path)
-    assert alone.code == 2 and "go together" in alone.err
-
-
 # Annotation files, published labels, split data
 
 @pytest.fixture
@@ -194,6 +188,7 @@ def masks_of(root):
 
 
 def test_coco_masks_equal_those_beside_them(annotations, tmp_path, make):
+    """labelme's converter drew them, with ignored pixels whose shapes are not in the COCO file."""
     result = make("--annotations", annotations / "coco/annotations.json", "--out", tmp_path)
     assert result.code == 0 and "21 classes (background, aeroplane, " in result.out, result
     assert not list(annotations.rglob("masks_gray")), "the data stays as it is"
@@ -381,6 +376,7 @@ def test_a_mask_with_every_value_is_quick(tmp_path):
 
 @pytest.mark.parametrize("options, part", [
     (("--annotations", "a", "--masks", "m"), "go together"), (("--val_images", "v"), "go together"),
+    (("--images", "{0}"), "go together"), (("--images", "{0}/no", "--masks", "{0}"), "no such folder"),
     (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "--masks for both, or --annotations for both"),
     (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
     (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
