@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+import eval_onnx
 import predict
 from src.console import InputError
 from src.data import build_seg_data, check_data
@@ -75,10 +76,11 @@ def raw_names(tmp_path):
 
 
 def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported):
-    arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--num_classes", 3]
-    assert run(check_data.main, *arguments, "--check_dir", raw_names / "check").code == 0
+    arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt"]
+    assert run(check_data.main, *arguments, "--num_classes", 3, "--check_dir", raw_names / "check").code == 0
     json.loads((raw_names / "check/check.json").read_text())
-    result = run(build_seg_data.main, *arguments, "--num_shards", 1, "--dst_path", raw_names / "x.mindrecord")
+    result = run(build_seg_data.main, *arguments, "--num_classes", 3, "--num_shards", 1, "--dst_path",
+                 raw_names / "x.mindrecord")
     assert result.code == 0, result
     from src.data.mindrecord import read_records
     names = sorted(name for (name,) in read_records(raw_names / "x.mindrecord", ["file_name"]))
@@ -89,16 +91,11 @@ def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported)
     assert result.code == 0, result
     assert len(json.loads((out / "coverage.json").read_text())["pictures"]) == 4
     assert sorted(os.listdir(os.fsencode(out / "masks"))) == [RAW % number + b".png" for number in range(4)]
-
-
-def test_evaluation_of_names_that_are_not_utf8(raw_names, run, exported):
-    import eval_onnx
-    folder = raw_names / "overlays"
-    result = run(eval_onnx.main, "--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--file_name", exported(),
-                 "--device_target", "CPU", "--crop_size", 65, "--result_file", raw_names / "r.json", "--overlay_dir",
-                 folder, "--report", raw_names / "report")
+    overlays = raw_names / "overlays"
+    result = run(eval_onnx.main, *arguments, "--file_name", exported(), "--device_target", "CPU", "--crop_size", 65,
+                 "--result_file", raw_names / "r.json", "--overlay_dir", overlays, "--report", raw_names / "report")
     assert result.code == 0, result
-    assert len(os.listdir(os.fsencode(folder))) == 4 and (raw_names / "report/report.html").is_file()
+    assert len(os.listdir(os.fsencode(overlays))) == 4 and (raw_names / "report/report.html").is_file()
 
 
 def test_lists_of_any_names_are_read_as_written(tmp_path):
@@ -164,13 +161,3 @@ def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys
     assert len(said.splitlines()) == 1 and "3 files of the operating system" in said
     assert "1 file of other kinds than .jpg, such as notes.txt" in said
     assert "2 files that are pipes, devices or broken links" in said
-
-
-def test_predict_skips_files_of_the_system(tmp_path, run, exported):
-    folder = tmp_path / "photos"
-    write_pair(folder, b"a.jpg", b"../a.png")
-    (folder / "._a.jpg").write_bytes(b"\0\5\x16\7")
-    (folder / "Thumbs.db").write_bytes(b"x")
-    result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
-                 "--output_dir", tmp_path / "out")
-    assert result.code == 0 and "skipped 2 files of the operating system" in result.err
