@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,6 @@ import pytest
 from src.tools import launch
 from tests.conftest import ROOT, TINY, wait_for_lines, wait_until
 
-LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
 TRAININGS = {"s16_r1": "s16_aug_train", "s8_r1": "s8_aug_train", "s8_r2": "s8_voc_train"}
 
 # A rank that hears signals, starts a child process, prints its environment, and then acts as its options tell it.
@@ -54,14 +54,9 @@ def table(tmp_path, monkeypatch):
 def project(tmp_path):
     """The project with a stand-in for train.py."""
     folder = tmp_path / "project"
-    folder.mkdir()
-    for name in ("src", "scripts", "default_config.yaml"):
-        (folder / name).symlink_to(ROOT / name)
-    scripts = folder / "scripts"
-    scripts.unlink()
-    scripts.mkdir()
-    for path in (ROOT / "scripts").iterdir():
-        (scripts / path.name).symlink_to(path)
+    (folder / "scripts").mkdir(parents=True)
+    for path in (ROOT / "src", ROOT / "default_config.yaml", *(ROOT / "scripts").iterdir()):
+        (folder / path.relative_to(ROOT)).symlink_to(path)
     (folder / "train.py").write_text(RANK)
     return folder
 
@@ -105,12 +100,6 @@ def test_launchers_start_a_rank_for_each_device_of_the_table(name, project, tabl
         assert command[command.index(option) + 1] == value.replace(str(ROOT), str(project))
     again = shell("bash", project / f"scripts/run_distribute_train_{name}.sh", table)
     assert again.code == 0 and (folder / "device0/log.1").read_text().startswith("rank 0"), "earlier logs are kept"
-
-
-@pytest.mark.parametrize("program", ["launch", "get_multicards_json"])
-def test_help_comes_without_mindspore(program, shell):
-    result = shell(sys.executable, "-X", "importtime", ROOT / f"src/tools/{program}.py", "--help")
-    assert result.code == 0 and "usage: " in result.out and "mindspore" not in result.err
 
 
 def test_without_a_table_ranks_meet_at_a_free_port(shell):
@@ -161,24 +150,16 @@ def test_cores_are_shared_evenly_by_neighbours(cores, count, shares):
     assert [launch.share(cores, place, count) for place in range(count)] == shares
 
 
-@pytest.mark.parametrize("options, shares", [(["--bind_core"], True), (["--bind_core", "False"], False), ([], False)])
-def test_bound_ranks_run_on_their_cores(options, shares, table, shell, tmp_path):
-    (tmp_path / "rank.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
-    result = shell(*LAUNCH, "--rank_table", table, "--device_target", "Ascend", *options,
-                   "--log_dir", tmp_path / "logs", "--", tmp_path / "rank.py")
+@pytest.mark.parametrize("value", ["True", "False", ""])
+def test_bound_ranks_run_on_their_cores(value, project, table, shell, tmp_path):
+    (project / "train.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
+    result = shell("bash", project / "scripts/run_distribute_train_s8_r1.sh", table, BIND_CORE=value)
     assert result.code == 0, result
     own = tuple(sorted(os.sched_getaffinity(0)))
-    found = [tuple(map(int, (tmp_path / f"logs/device{rank}/log").read_text().split())) for rank in (0, 1)]
-    assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if shares else [own, own])
-
-
-def test_the_launchers_bind_by_an_environment_variable(table, shell):
-    first = ",".join(map(str, launch.share(tuple(sorted(os.sched_getaffinity(0))), 0, 2)))
-    for value, bound in (("True", True), ("", False)):
-        result = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE=value)
-        assert (f"taskset -c {first} " in result.out.splitlines()[0]) is bound, result
-    wrong = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE="yes")
-    assert wrong.code == 2 and "--bind_core" in wrong.err, wrong
+    found = [tuple(map(int, (tmp_path / f"s8_aug_train/device{rank}/log").read_text().split())) for rank in (0, 1)]
+    assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if value == "True" else [own, own])
+    dry = shell("bash", project / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE=value)
+    assert ("taskset -c " in dry.out) is (value == "True"), dry
 
 
 BAD = [
@@ -188,7 +169,7 @@ BAD = [
     ({}, [("203.0.113.1", (0,)), ("203.0.113.2", (0,))], "none of its servers 203.0.113.1, 203.0.113.2 is an address"),
     ({"NODE_RANK": "2"}, [("203.0.113.1", (0,)), ("203.0.113.2", (0,))], "lists 2 servers"),
     ({"RANK_TABLE_FILE": "missing.json"}, None, "rank table missing.json: cannot be read"),
-    ({"RANK_SIZE": "two"}, None, "--ranks"),
+    ({"RANK_SIZE": "two"}, None, "--ranks"), ({"BIND_CORE": "yes"}, None, "--bind_core"),
 ]
 
 
@@ -198,6 +179,17 @@ def test_bad_input_is_one_line(environment, servers, part, shell, tmp_path):
         environment = {"RANK_TABLE_FILE": str(write_table(tmp_path / "t.json", *servers)), **environment}
     result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", **environment)
     assert result.code == 2 and part in result.err and len(result.err.splitlines()) == 1, result
+
+
+def test_a_master_port_in_use_is_an_error(shell):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", RANK_SIZE="2", DEVICE_TARGET="CPU",
+                       MASTER_PORT=port, RANK_TABLE_FILE="")
+    assert result.code == 2 and f"MASTER_PORT {port}: cannot be used" in result.err, result
+    assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("how, code, said", [("code=3", 3, "ended with exit code 3"), ("", 1, "was killed by SIGKILL")])
