@@ -77,6 +77,22 @@ def cut_after(folder, step, target):
     return target
 
 
+def write_pairs(folder, masks, image="{}.jpg", mask="{}.png"):
+    """Pictures of noise with these masks, (H, W) uint8, under their numbers; returns the list file of them."""
+    rng, lines = np.random.default_rng(0), []
+    for number, labels in enumerate(masks):
+        names = image.format(number), mask.format(number)
+        for name, pixels in zip(names, (rng.integers(0, 255, (*labels.shape, 3), dtype=np.uint8), labels)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / name), pixels)
+        lines.append(" ".join(names) + "\n")
+    (folder / "list.txt").write_text("".join(lines))
+    return folder / "list.txt"
+
+
+FOLDERS = ("images/{}.png", "masks/{}.png")    # places for write_pairs
+
+
 def write_clip(path, frames):
     """A video of these pictures of one size, 7 a second."""
     height, width = frames[0].shape[:2]

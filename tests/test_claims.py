@@ -79,7 +79,7 @@ def test_a_lock_is_never_somebody_elses_file(tmp_path):
     assert not (tmp_path / "victim").exists()
 
 
-@pytest.mark.parametrize("program", ["train", "predict", "eval_onnx", "export"])
+@pytest.mark.parametrize("program", ["train", "predict", "eval_onnx", "export", "src.data.build_seg_data"])
 def test_every_program_is_refused_where_another_writes(program, hold, drawn, trained, exported, run, tmp_path):
     import importlib
     kind, out = ("folder", tmp_path / "out") if program in ("train", "predict") else ("file", tmp_path / "out.onnx")
@@ -91,6 +91,7 @@ def test_every_program_is_refused_where_another_writes(program, hold, drawn, tra
         "eval_onnx": ["--file_name", exported(), *data, "--num_classes", 6, "--crop_size", 65, "--result_file", out],
         "export": ["--ckpt_file", trained / "deeplab_v3_tiny_s16-2_3.ckpt", "--file_format", "ONNX", "--file_name", out,
                    "--export_model", "deeplab_v3_tiny_s16", "--num_classes", 6],
+        "src.data.build_seg_data": [*data, "--dst_path", out, "--num_shards", 1],
     }[program]
     first = hold(kind, out)
     before = sorted(tmp_path.rglob("*"))

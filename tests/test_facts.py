@@ -7,13 +7,13 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
 from src.data.facts import FILE, facts_beside, read_facts
 from src.data.record_header import facts_in_record
 from src.data.sample import CLASSES
+from tests.conftest import FOLDERS, write_pairs
 
 GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_label": 255, "source": "x"}
 
@@ -21,15 +21,7 @@ GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_labe
 @pytest.fixture
 def pairs(tmp_path):
     """Five pairs of three classes in tmp_path, with a list that get_dataset_lst.py did not write."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for number in range(5):
-        for folder, shape in (("images", (20, 30, 3)), ("masks", (20, 30))):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            pixels = rng.integers(0, 3, shape, dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
-        lines.append(f"images/{number}.png masks/{number}.png\n")
-    (tmp_path / "list.txt").write_text("".join(lines))
+    write_pairs(tmp_path, np.random.default_rng(0).integers(0, 3, (5, 20, 30), dtype=np.uint8), *FOLDERS)
     return tmp_path
 
 

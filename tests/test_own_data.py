@@ -20,7 +20,7 @@ from src.data.masks import read_pair
 from src.data.pictures import limit
 from src.data.splits import split
 from tests.annotation_files import labelme, shape
-from tests.conftest import ROOT
+from tests.conftest import FOLDERS, ROOT, write_pairs
 from tests.foreign import paletted
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
@@ -96,11 +96,7 @@ def test_the_lists_go_on_to_mindrecord_and_originals_stay(tmp_path, lists, run):
 
 
 def test_150_classes(tmp_path, lists):
-    numbers = np.arange(150, dtype=np.uint8).reshape(10, 15)
-    for name in ("a", "b"):
-        for folder, image in (("images", np.zeros((10, 15, 3), np.uint8)), ("masks", numbers)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(image).save(tmp_path / folder / f"{name}.png")
+    write_pairs(tmp_path, [np.arange(150, dtype=np.uint8).reshape(10, 15)] * 2, *FOLDERS)
     result = lists()
     assert result.code == 0 and "dataset.yaml: 150 classes" in result.out
 
