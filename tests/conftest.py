@@ -59,10 +59,14 @@ def wait_until(condition, seconds=300):
         time.sleep(0.05)
 
 
-def wait_for_lines(folder, count):
-    """Wait until a run has written this many lines of metrics."""
+def wait_for_lines(folder, count, process):
+    """Wait until the process of a run has written this many lines of metrics."""
     path = folder / "metrics.jsonl"
-    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count)
+
+    def is_there():
+        assert process.poll() is None, "it ended before"
+        return path.exists() and len(path.read_bytes().splitlines()) >= count
+    wait_until(is_there)
 
 
 def cut_after(folder, step, target):
@@ -214,6 +218,16 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="session")
 def val_list(drawn):
     return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt"]
+
+
+@pytest.fixture
+def void_list(drawn, tmp_path):
+    """A list in tmp_path of one picture, whose mask has ignored pixels only."""
+    image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
+    (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
+    cv2.imwrite(str(tmp_path / "a.png"), np.full_like(cv2.imread(str(drawn / mask), cv2.IMREAD_GRAYSCALE), 255))
+    (tmp_path / "list.txt").write_text("a.jpg a.png\n")
+    return tmp_path / "list.txt"
 
 
 @pytest.fixture(scope="session")

@@ -89,14 +89,6 @@ def test_lists_of_voc(voc_sample, tmp_path):
     check(json.loads((tmp_path / "lists.json").read_text()), FIGURES["lists"])
 
 
-def test_every_function_is_there():
-    for figure in FIGURES.values():
-        for make in [side.make for side in figure.sides.values()] + [figure.compare] * bool(figure.compare):
-            module, function = make.split(":")
-            assert callable(getattr(importlib.import_module(f"benchmarks.{module}"), function)), make
-        assert all(target.side in figure.sides for target in figure.targets), figure.name
-
-
 @pytest.fixture
 def job(tmp_path):
     return Job(str(tmp_path), str(tmp_path / "out"), "", True)

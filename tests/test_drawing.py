@@ -1,6 +1,5 @@
 """Drawing: letters of every script, the palette, checked encoding, percentages."""
 import io
-import re
 import sys
 
 import cv2
@@ -17,7 +16,6 @@ from src.drawing.palette import palette, palette_png
 from src.drawing.panels import panels
 from src.drawing.sheets import draw_sheet
 from src.drawing.style import percent
-from tests.conftest import ROOT
 
 CHINESE, RUSSIAN = ("背景", "裂缝", "孔洞"), ("фон", "дом", "лес")
 
@@ -119,14 +117,3 @@ def test_panels_hold_the_pictures_unchanged():
     (float("nan"), 2, "-"), (0.004, 0, "0"), (0.00002, 2, "<0.01")])
 def test_percent(share, digits, text):
     assert percent(share, digits) == text
-
-
-def test_drawing_and_report_import_no_upper_folder():
-    """src/drawing imports no other folder; src/report imports the evaluation's figures but not the evaluator."""
-    allowed = {"drawing": {"src.console", "src.files", "src.drawing"},
-               "report": {"src.claims", "src.console", "src.files", "src.drawing", "src.report",
-                          "src.evaluation.metrics", "src.evaluation.boundary"}}
-    for room, names in allowed.items():
-        for path in (ROOT / "src" / room).glob("*.py"):
-            for name in re.findall(r"^\s*(?:from|import) (src[\w.]*)", path.read_text(), re.M):
-                assert any(name == one or name.startswith(one + ".") for one in names), f"{path.name} imports {name}"

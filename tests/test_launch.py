@@ -283,7 +283,7 @@ def test_kill_of_a_training_worker(drawn, tmp_path):
     table = write_table(tmp_path / "t.json", ("203.0.113.1", (0, 1)))
     process = start_training(drawn, tmp_path, RANK_TABLE_FILE=str(table))
     folder = tmp_path / "s16_aug_train"
-    wait_for_lines(folder / "ckpt", 1)
+    wait_for_lines(folder / "ckpt", 1, process)
     (worker,) = [pid for pid in alive(str(folder / "ckpt"))
                  if "RANK_ID=1" in open(f"/proc/{pid}/environ").read().split("\0")]
     os.kill(worker, signal.SIGKILL)

@@ -1,5 +1,4 @@
 """A run goes on when its console closes, and ends with the documented exit code: signals, closed and full consoles."""
-import json
 import os
 import re
 import signal
@@ -9,10 +8,8 @@ import time
 
 import pytest
 
-import train
 from src.training.state import find_checkpoint
-from src.weights.manifest import read_manifest
-from tests.conftest import ROOT, TINY, cut_after, figures, metrics, wait_for_lines
+from tests.conftest import ROOT, TINY, metrics, wait_for_lines
 
 PROGRAM = f"""import os, signal, sys, time; sys.path.insert(0, {str(ROOT)!r})
 from src.console import InputError, Preempted, RunError, progress, run_program
@@ -169,7 +166,7 @@ def start(options, folder, *more, **streams):
     ([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], 75, ("error: SIGTERM: saved", "error: SIGHUP: saved"))])
 def test_signals_save_once(signals, code, said, options, tmp_path):
     process = start([*options, "--train_epochs", 500], tmp_path / "ckpt")
-    wait_for_lines(tmp_path / "ckpt", 3)
+    wait_for_lines(tmp_path / "ckpt", 3, process)
     for signum in signals:
         process.send_signal(signum)
         time.sleep(0.1)
@@ -182,7 +179,7 @@ def test_signals_save_once(signals, code, said, options, tmp_path):
 def test_sigterm_after_ctrl_c_changes_nothing(options, tmp_path):
     """Ctrl-C is said once it is heard, so that the test need not guess when."""
     process = start([*options, "--train_epochs", 500], tmp_path / "ckpt", stdout=subprocess.DEVNULL)
-    wait_for_lines(tmp_path / "ckpt", 3)
+    wait_for_lines(tmp_path / "ckpt", 3, process)
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith("interrupted: the step is finished and saved")
     process.send_signal(signal.SIGTERM)
@@ -218,69 +215,3 @@ def test_a_launcher_keeps_its_log_when_the_console_is_gone(options, tmp_path):
                               text=True, timeout=300, env={**os.environ, "PYTHON": sys.executable})
         assert done.returncode == 0 and done.stderr == "", done
         assert "trained to step 6" in (tmp_path / "s16_train_cpu/device0/log").read_text()
-
-
-def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tmp_path):
-    """A copy of a run that was killed during the evaluation of an epoch; losses and weights must equal those of the
-    uninterrupted run to the bit."""
-    uncut, cut, best = tmp_path / "uncut", tmp_path / "cut", "deeplab_v3_tiny_s16-best.ckpt"
-    command = [train.main, *options, *with_evaluation, "--save_steps", 3, "--train_epochs", 3]
-    assert run(*command, "--train_dir", uncut).code == 0
-    for done in (1, 3):
-        cut_after(uncut, 3 * done, cut)
-        lines = [line for line in (uncut / "metrics.jsonl").read_text().splitlines(True)
-                 if (record := json.loads(line))["global_step"] < 3 * done or "loss" in record]
-        (cut / "metrics.jsonl").write_text("".join(lines) + '{"epoch": 1, "st')
-        result = run(*command, "--train_dir", cut, "--resume", "auto")
-        assert result.code == 0, result.err
-        for name in ("loss", "mean_iou"):
-            assert figures(cut, name) == figures(uncut, name)
-        for name in read_manifest(uncut):
-            assert read_manifest(cut)[name] == read_manifest(uncut)[name], "the same bytes"
-        assert (cut / best).is_file()
-        if done == 1:
-            assert (cut / best).read_bytes() == (uncut / best).read_bytes()
-        cut.rename(tmp_path / f"cut {done}")
-
-
-def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, with_evaluation, run, tmp_path,
-                                                                    monkeypatch):
-    from src.training.validation import EvaluationInTraining
-    command = [train.main, *options, *with_evaluation, "--train_epochs", 2, "--train_dir", tmp_path]
-    with monkeypatch.context() as patch:
-        original = EvaluationInTraining.look
-
-        def look(self):
-            self.stop.tell(signal.SIGTERM, None)    # within the first evaluation
-            original(self)
-        patch.setattr(EvaluationInTraining, "look", look)
-        result = run(*command)
-    assert result.code == 75 and "SIGTERM: saved" in result.err and "mean IoU" not in result.out, result
-    assert find_checkpoint("auto", tmp_path)[1] == 3
-    result = run(*command, "--resume", "auto")
-    assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
-
-
-def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
-    from src.console import RunError
-    from src.training.metrics import Metrics
-    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    metrics = Metrics(tmp_path, "", 0)
-    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .No space left"):
-        metrics.write({"global_step": 1})
-    metrics.close()
-
-
-def test_no_scored_pixel_is_null_and_ends_with_1(options, drawn, run, tmp_path):
-    from PIL import Image
-    image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
-    (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
-    Image.new("L", Image.open(drawn / mask).size, 255).save(tmp_path / "a.png")
-    (tmp_path / "list.txt").write_text("a.jpg a.png\n")
-    result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst",
-                 tmp_path / "list.txt", "--train_dir", tmp_path / "ckpt", "--ignore_findings")
-    last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
-                      parse_constant=lambda text: pytest.fail(text))
-    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
-    assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
-    assert (tmp_path / "ckpt/curves.png").is_file()

@@ -265,3 +265,13 @@ def test_a_missing_shard_is_named(drawn, options, run, tmp_path):
     (tmp_path / "train.mindrecord1").unlink()
     result = run(train.main, *options, "--data_file", tmp_path / "train.mindrecord0")
     assert result.code == 2 and "train.mindrecord0: not a complete MindRecord" in result.err
+
+
+def test_no_scored_pixel_is_null_and_ends_with_1(options, void_list, run, tmp_path):
+    result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst", void_list,
+                 "--ignore_findings")
+    last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
+                      parse_constant=lambda text: pytest.fail(text))
+    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
+    assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
+    assert (tmp_path / "ckpt/curves.png").is_file()
