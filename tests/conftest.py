@@ -215,6 +215,14 @@ def drawn(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def drawn_voc(drawn, tmp_path):
+    """tmp_path as a VOC2012 folder, of links to that of the drawn sample."""
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets"):
+        (tmp_path / part).symlink_to(drawn / "VOCdevkit/VOC2012" / part)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def val_list(drawn):
     return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt"]

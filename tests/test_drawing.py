@@ -50,6 +50,8 @@ def test_chinese_names_are_drawn_where_a_font_has_them():
         pytest.skip("no font on this machine has Chinese letters: apt-get install fonts-noto-cjk")
     assert len(set(letter_shapes("背景裂缝孔洞"))) == 6
     assert fonts.drawable(CHINESE) == CHINESE
+    legends = [panels([np.zeros((40, 200, 3), np.uint8)], [], [(1, name)])[40:].astype(int) for name in CHINESE]
+    assert np.abs(legends[0] - legends[1]).max() > 100, "as boxes they would look the same"
 
 
 def test_names_without_a_font_become_numbers_with_one_warning(no_fonts, capfd):

@@ -64,12 +64,10 @@ def test_names_too_few_for_the_masks_are_refused_and_nothing_is_written(pairs, r
     assert make_lists(run, pairs).code == 0 and read_facts(pairs / FILE)["num_classes"] == 3
 
 
-def test_vocs_names_go_to_vocs_pictures_alone(voc_root, drawn, run, tmp_path):
+def test_vocs_names_go_to_vocs_pictures_alone(voc_root, drawn, drawn_voc, run, tmp_path):
     run(get_dataset_lst.main, "--data_root", voc_root)
     facts = read_facts(voc_root / FILE)
     assert facts["num_classes"] == 21 and facts["class_names"][15] == "person" and facts["ignore_label"] == 255
-    for part in ("JPEGImages", "SegmentationClass", "ImageSets"):
-        (tmp_path / part).symlink_to(drawn / "VOCdevkit/VOC2012" / part)
     run(get_dataset_lst.main, "--data_root", tmp_path)
     assert read_facts(tmp_path / FILE)["class_names"] == [f"class_{number}" for number in range(6)]
     assert read_facts(drawn / FILE)["class_names"] == list(CLASSES), "said by sample.py, kept by get_dataset_lst.py"

@@ -120,17 +120,13 @@ def test_own_data_root(tmp_path, lists):
     assert read_list(tmp_path / "train_lst.txt")[0].image.startswith("images/sub ")
 
 
-def spoil_nothing(root):
-    return None
-
-
 PROBLEMS = [
-    ("colours without a table", lambda n: coloured(n, "RGB"), spoil_nothing, "a mask of mode RGB, colours and not"),
-    ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
+    ("colours without a table", lambda n: coloured(n, "RGB"), lambda root: None, "a mask of mode RGB, colours and not"),
+    ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), lambda root: None,
      "class 0 alone, beside 255, which is ignored"),
-    ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
+    ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), lambda root: None,
      "value 300 at row 0, column 1: class numbers go up to 254"),
-    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 but its picture"),
+    ("other size", lambda n: Image.fromarray(n[:2]), lambda root: None, "4x2 but its picture"),
     ("damaged", Image.fromarray, lambda root: cut(root / "masks/sub 0/p0.png"), "p0.png: damaged mask"),
     ("no mask", Image.fromarray, lambda root: [p.rename(p.with_suffix(".jpg")) for p in root.glob("masks/*/*")],
      "no mask (.png .bmp .tif .tiff .gif) has the name of a picture"),
@@ -268,11 +264,16 @@ def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, s
         assert all(pair.image.startswith(f"images/{name}/") for name, side in zip(folders, sides) for pair in side)
 
 
-def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
+def two_sets(root) -> dict:
+    """Options for each of two sets in one data_root."""
     for side in ("one", "two"):
-        write_folders(tmp_path / side, Image.fromarray)
-    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
-                      tmp_path) for side in ("one", "two")}
+        write_folders(root / side, Image.fromarray)
+    return {side: ("--images", root / side / "images", "--masks", root / side / "masks", "--data_root", root)
+            for side in ("one", "two")}
+
+
+def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
+    options = two_sets(tmp_path)
     assert make(*options["one"]).code == 0 and make(*options["one"]).code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     result = make(*options["two"])
@@ -412,12 +413,9 @@ def test_an_empty_list_holds_nothing_to_lose_and_a_folder_is_no_list(tmp_path, l
 
 
 def test_lists_of_other_pictures_are_not_replaced(tmp_path, make):
-    for side in ("one", "two"):
-        write_folders(tmp_path / side, Image.fromarray)
-        for folder in sorted((tmp_path / side).glob("*/*")):
-            folder.rename(folder.with_name(f"{side} {folder.name}"))
-    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
-                      tmp_path) for side in ("one", "two")}
+    options = two_sets(tmp_path)
+    for folder in sorted(tmp_path.glob("*/*/*")):
+        folder.rename(folder.with_name(f"{folder.parts[-3]} {folder.name}"))
     assert make(*options["one"]).code == 0
     before = (tmp_path / "train_lst.txt").read_bytes()
     result = make(*options["two"])

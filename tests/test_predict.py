@@ -12,7 +12,6 @@ from PIL import Image
 import eval_onnx
 import predict
 from src.data.labels import Labels
-from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
@@ -161,18 +160,6 @@ def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, t
     result = shell("bash", "-c", f"ulimit -f 100; {command}")    # KiB; 60 such frames take 300
     assert result.code == 1 and "clip.mp4: OpenCV wrote " in result.err and result.err.count("\n") == 1, result
     assert not list((tmp_path / "out").rglob("*.*")), "nothing is left of it"
-
-
-def test_chinese_names_are_drawn(options, photos, run, tmp_path):
-    if best_font(letters_of(["背景裂缝孔洞"]))[1]:
-        pytest.skip("no font on this machine has Chinese letters: apt-get install fonts-noto-cjk")
-    seen = []
-    for names in ("背景裂缝孔洞", "洞背景裂缝孔"):
-        (tmp_path / "names.txt").write_text("\n".join(names))
-        result = run(predict.main, photos / "b/x.png", *options, "--class_names", tmp_path / "names.txt", "--overwrite")
-        assert result.code == 0 and result.err == "", result
-        seen.append(cv2.imread(str(tmp_path / "out/overlays/x.jpg"))[46:].astype(int))
-    assert np.abs(seen[0] - seen[1]).max() > 100, "as boxes they would look the same"
 
 
 def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):

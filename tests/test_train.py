@@ -153,23 +153,6 @@ def test_training_learns(options, run, tmp_path):
         "deeplab_v3_tiny_s16-11_3.ckpt", "deeplab_v3_tiny_s16-12_3.ckpt"]
 
 
-def test_weight_decay_leaves_batchnorm_alone(options, drawn):
-    """Names matter: Momentum decays everything except names with beta or gamma."""
-    from src.config import parse_args
-    from src.device import open_device
-    from src.training.model import WEIGHT_DECAY, build_model
-    config = parse_args("train", "", [str(option) for option in options])
-    model, _ = build_model(config, Labels(6, 255, ()), open_device("CPU"), np.full(5, 0.1))
-    optimizer = model._optimizer
-    decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
-    kept = {p.name for p in optimizer.parameters} - decayed
-    assert kept and all(name.endswith((".gamma", ".beta")) for name in kept)
-    assert decayed and not any(name.endswith((".gamma", ".beta")) for name in decayed)
-    assert "network.aspp.conv2.bias" in decayed
-    assert float(optimizer.momentum) == pytest.approx(0.9)
-    assert WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
-
-
 def save_network(num_classes, path):
     """A checkpoint of the tiny network as it is initialised."""
     from src.loss.loss import SoftmaxCrossEntropyLoss
