@@ -115,16 +115,28 @@ def test_names_that_a_list_cannot_hold_are_refused(tmp_path, name):
     assert not (tmp_path / "l.txt").exists()
 
 
-def test_old_line_ends(tmp_path):
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig"], ids=["", "byte order mark"])
+def test_old_line_ends(tmp_path, code):
     for end in ("\n", "\r\n", "\r"):
-        (tmp_path / "l.txt").write_bytes(end.join(["a.jpg a.png", "", "b.jpg\tb.png"]).encode())
+        (tmp_path / "l.txt").write_bytes(end.join(["a.jpg a.png", "", "b.jpg\tb.png"]).encode(code))
         assert read_list(tmp_path / "l.txt") == [Pair("a.jpg", "a.png"), Pair("b.jpg", "b.png")]
+
+
+@pytest.mark.parametrize("text, part", [
+    ("", "is empty"), ("\n \n", "is empty"), ("a.jpg a.png\nb.jpg\n", "line 2: 1 fields"),
+    ("a b c\n", "line 1: 3 fields")])
+def test_bad_lists(tmp_path, text, part):
+    (tmp_path / "l.txt").write_text(text)
+    with pytest.raises(InputError, match=part):
+        read_list(tmp_path / "l.txt")
 
 
 def test_a_list_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path, "a folder"), ("/dev/null", "a device")):
-        with pytest.raises(InputError, match=f"{path}: is {kind}, not a file"):
+    for path, part in ((tmp_path / "pipe", "is a pipe, not a file"), (tmp_path, "is a folder, not a file"),
+                       ("/dev/null", "is a device, not a file"), (tmp_path / "no.txt", "no such file"),
+                       ("", "--data_lst is not given")):
+        with pytest.raises(InputError, match=f"{path}.*{part}"):
             read_list(path)
     (tmp_path / "l.txt").write_text("pipe pipe\n")
     with pytest.raises(InputError, match="pipe: is a pipe, not a file, though .*l.txt lists it"):

@@ -120,16 +120,6 @@ def test_a_jpeg_called_png_is_refused(tmp_path, run):
     assert result.code == 2 and "is a JPEG by its content" in result.err
 
 
-def test_split_folders_in_capitals(folders, tmp_path, run):
-    for side in ("Train", "Val"):
-        for folder in ("images", "masks"):
-            (tmp_path / folder / side).mkdir(parents=True)
-        Image.new("RGB", (40, 30)).save(tmp_path / f"images/{side}/{side}.JPG")
-        Image.fromarray(NUMBERS).save(tmp_path / f"masks/{side}/{side}.png")
-    assert run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks").code == 0
-    assert (tmp_path / "val_lst.txt").read_text().startswith("images/Val/Val.JPG")
-
-
 def test_names_that_no_font_draws(drawn, run, tmp_path):
     for name in ("\u65e5", "\x85x"):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{name}.jpg")

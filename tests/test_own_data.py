@@ -251,7 +251,7 @@ def test_other_labels_in_the_same_folder_bring_their_names(tmp_path, lists):
 
 @pytest.mark.parametrize("folders, sizes", [
     (("train", "val"), (3, 2)), (("training", "validation"), (3, 2)), (("train", "test"), (3, 2)),
-    (("train", "other"), (4, 1))])
+    (("Train", "VAL"), (3, 2)), (("train", "other"), (4, 1))])
 def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, sizes):
     write_folders(tmp_path, Image.fromarray)
     for kind in ("images", "masks"):
