@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-import predict
 from src import claims
 from src.console import ENDING, InputError
 from tests.conftest import ROOT, TINY
@@ -108,13 +107,6 @@ def test_predictions_take_the_next_number(exported, drawn, tmp_path):
     made = sorted(path.name for path in tmp_path.iterdir())
     assert made == ["predictions", "predictions_2", "predictions_3"]
     assert all((tmp_path / name / "coverage.csv").is_file() for name in made)
-
-
-def test_a_failed_prediction_leaves_no_folder(exported, run, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.jpg").write_text("no picture")
-    assert run(predict.main, tmp_path / "text.jpg", "--model", exported(), "--crop_size", 65).code == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["text.jpg"]
 
 
 @pytest.mark.parametrize("launcher", ["run_standalone_train_cpu.sh", "run_distribute_train_s16_r1.sh"])

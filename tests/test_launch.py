@@ -158,8 +158,11 @@ def test_bound_ranks_run_on_their_cores(value, project, table, shell, tmp_path):
     own = tuple(sorted(os.sched_getaffinity(0)))
     found = [tuple(map(int, (tmp_path / f"s8_aug_train/device{rank}/log").read_text().split())) for rank in (0, 1)]
     assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if value == "True" else [own, own])
-    dry = shell("bash", project / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE=value)
-    assert ("taskset -c " in dry.out) is (value == "True"), dry
+
+
+def test_the_option_alone_binds_and_a_dry_run_shows_it(table, capsys, tmp_path):
+    launch.main(["--rank_table", str(table), "--bind_core", "--log_dir", str(tmp_path), "--dry_run", "--", "train.py"])
+    assert capsys.readouterr().out.count("taskset -c ") == 2
 
 
 BAD = [
