@@ -52,7 +52,7 @@ def look_at(page, width: int, folder) -> dict:
         [find_browser(), "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
          "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
          f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000",
-         "--dump-dom", framed.as_uri()], capture_output=True, text=True, timeout=120)
+         "--dump-dom", framed.as_uri()], capture_output=True, text=True, timeout=300)
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
     assert found and found[1], (done.stdout[:300], done.stderr[-1000:])
     return json.loads(html.unescape(found[1])) | {"log": re.findall(r".*CONSOLE.*", done.stderr)}

@@ -1,4 +1,5 @@
 """Fixtures: the real pictures, a small drawn sample, a trained tiny network, and ways to run the programs."""
+import contextlib
 import importlib.util
 import json
 import os
@@ -42,17 +43,30 @@ def figures(folder, name="loss") -> dict:
     return {line["global_step"]: line[name] for line in metrics(folder) if name in line}
 
 
-def wait_until(condition, seconds=60):
+@contextlib.contextmanager
+def no_hang(seconds=10):
+    """Fail if the block keeps a processor busy for so long; what else the machine does is not counted."""
+    start = time.thread_time()
+    yield
+    assert time.thread_time() - start < seconds
+
+
+def wait_until(condition, seconds=300):
+    """Only something that never comes takes as long: the machine may be slow and busy."""
     limit = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < limit, "waited in vain"
         time.sleep(0.05)
 
 
-def wait_for_lines(folder, count, seconds=300):
-    """Wait until a run has written this many lines of metrics."""
+def wait_for_lines(folder, count, process):
+    """Wait until the process of a run has written this many lines of metrics."""
     path = folder / "metrics.jsonl"
-    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count, seconds)
+
+    def is_there():
+        assert process.poll() is None, "it ended before"
+        return path.exists() and len(path.read_bytes().splitlines()) >= count
+    wait_until(is_there)
 
 
 def cut_after(folder, step, target):
@@ -65,6 +79,22 @@ def cut_after(folder, step, target):
     (target / "metrics.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
     (target / MANIFEST).write_text(json.dumps(kept))
     return target
+
+
+def write_pairs(folder, masks, image="{}.jpg", mask="{}.png"):
+    """Pictures of noise with these masks, (H, W) uint8, under their numbers; returns the list file of them."""
+    rng, lines = np.random.default_rng(0), []
+    for number, labels in enumerate(masks):
+        names = image.format(number), mask.format(number)
+        for name, pixels in zip(names, (rng.integers(0, 255, (*labels.shape, 3), dtype=np.uint8), labels)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / name), pixels)
+        lines.append(" ".join(names) + "\n")
+    (folder / "list.txt").write_text("".join(lines))
+    return folder / "list.txt"
+
+
+FOLDERS = ("images/{}.png", "masks/{}.png")    # places for write_pairs
 
 
 def write_clip(path, frames):
@@ -185,9 +215,27 @@ def drawn(tmp_path_factory):
     return root
 
 
+@pytest.fixture
+def drawn_voc(drawn, tmp_path):
+    """tmp_path as a VOC2012 folder, of links to that of the drawn sample."""
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets"):
+        (tmp_path / part).symlink_to(drawn / "VOCdevkit/VOC2012" / part)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def val_list(drawn):
     return ["--data_root", drawn, "--data_lst", drawn / "voc_val_lst.txt"]
+
+
+@pytest.fixture
+def void_list(drawn, tmp_path):
+    """A list in tmp_path of one picture, whose mask has ignored pixels only."""
+    image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
+    (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
+    cv2.imwrite(str(tmp_path / "a.png"), np.full_like(cv2.imread(str(drawn / mask), cv2.IMREAD_GRAYSCALE), 255))
+    (tmp_path / "list.txt").write_text("a.jpg a.png\n")
+    return tmp_path / "list.txt"
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 import traceback
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -46,7 +45,7 @@ from src.weights import checkpoint, formats
 from src.weights.manifest import MANIFEST, check_sha256, read_manifest
 from src.weights.protobuf import field
 from tests.annotation_files import SQUARE, coco, cvat, cvat_masks, labelme, shape
-from tests.foreign import encoded, safetensors, safetensors_entry, tensor
+from tests.foreign import archive, encoded, safetensors, safetensors_entry, tensor
 from tests.foreign import mindir as good_mindir
 
 HANG, MEMORY = 20, 4 << 30    # seconds a file; bytes of all
@@ -120,14 +119,6 @@ def good_onnx() -> bytes:
         field(14, field(1, name.encode()) + field(2, text.encode())) for name, text in texts)
 
 
-def good_zip() -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("a/b.txt", "text " * 50)
-        file.writestr("c.bin", bytes(100))
-    return data.getvalue()
-
-
 def good_mindrecord() -> bytes:
     header = json.dumps({"schema": [{"desc": json.dumps({"build": "1", "num_classes": 3})}],
                          "shard_addresses": ["a.mindrecord0"]}).encode()
@@ -181,6 +172,7 @@ def weight_kinds(folder: Path) -> dict:
 
 def text_kinds(folder: Path) -> dict:
     own = own_options("train")
+    packed = archive(folder / "good.zip", **{"a/b.txt": "text " * 50, "c.bin": bytes(100)}).read_bytes()
     return {
         "recipe": Kind([YAML.encode(), DATASET.encode()], folder / "r.yaml", lambda path: read_recipe(path, own)),
         FILE: Kind([DATASET.encode(), YAML.encode()], folder / FILE, read_facts),
@@ -188,7 +180,7 @@ def text_kinds(folder: Path) -> dict:
         "label map": Kind([b"0 0 background\n1 1 cat\n# x\n255 ignore\n", b"0 0 0 0 a\n1 2 3 1 b\n",
                            b"0 0 0 0\n255 0 1 3 # x\n", b"0 0\n7 1\n"], folder / "m.txt", read_label_map),
         "mindrecord": Kind([good_mindrecord()], folder / "a.mindrecord0", facts_in_record),
-        "zip": Kind([good_zip()], folder / "a.zip", lambda path: unzip(path, folder / "unpacked")),
+        "zip": Kind([packed], folder / "a.zip", lambda path: unzip(path, folder / "unpacked")),
     }
 
 

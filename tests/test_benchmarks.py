@@ -89,14 +89,6 @@ def test_lists_of_voc(voc_sample, tmp_path):
     check(json.loads((tmp_path / "lists.json").read_text()), FIGURES["lists"])
 
 
-def test_every_function_is_there():
-    for figure in FIGURES.values():
-        for make in [side.make for side in figure.sides.values()] + [figure.compare] * bool(figure.compare):
-            module, function = make.split(":")
-            assert callable(getattr(importlib.import_module(f"benchmarks.{module}"), function)), make
-        assert all(target.side in figure.sides for target in figure.targets), figure.name
-
-
 @pytest.fixture
 def job(tmp_path):
     return Job(str(tmp_path), str(tmp_path / "out"), "", True)
@@ -150,12 +142,15 @@ def test_time_of_the_quickstart(job, tmp_path):
     assert "s, everything else %d s" in said, "what the figure reads"
 
 
-BURN = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
+BURN = "import time; end = time.time() + 600\nwhile time.time() < end: pass"
 
 
 def wait_for_half_a_second_of(process: int) -> None:
-    """Wait until the process has used this much processor time."""
-    wait_until(lambda: sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15])) >= 0.5 * machine.TICK)
+    """Wait until the process has used this much more processor time."""
+    def ticks():
+        return sum(map(int, open(f"/proc/{process}/stat").read().split()[13:15]))
+    end = ticks() + 0.5 * machine.TICK
+    wait_until(lambda: ticks() >= end)
 
 
 def test_other_programs_are_distinguished_from_our_own():

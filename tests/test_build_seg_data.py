@@ -1,4 +1,5 @@
 """MindRecord from a list file: content, shards, checks before the first byte, nothing half finished."""
+import contextlib
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from src.data import build_seg_data
-from tests.conftest import ROOT, entries, wait_until
+from tests.conftest import ROOT, entries, wait_until, write_pairs
 from tests.foreign import paletted
 
 
@@ -23,12 +24,7 @@ def records(path):
 def pairs(tmp_path):
     """Five pairs in tmp_path and their list file; a test may spoil one of them."""
     rng = np.random.default_rng(0)
-    lines = []
-    for number in range(5):
-        cv2.imwrite(str(tmp_path / f"{number}.jpg"), rng.integers(0, 255, (20 + number, 30, 3), dtype=np.uint8))
-        Image.fromarray(rng.integers(0, 21, (20 + number, 30), dtype=np.uint8)).save(tmp_path / f"{number}.png")
-        lines.append(f"{number}.jpg {number}.png\n")
-    (tmp_path / "list.txt").write_text("".join(lines))
+    write_pairs(tmp_path, [rng.integers(0, 21, (20 + number, 30), dtype=np.uint8) for number in range(5)])
     return tmp_path
 
 
@@ -63,36 +59,14 @@ def test_an_existing_record_is_kept_without_overwrite(pairs, run):
     assert build(run, pairs, "--num_shards", 1, "--overwrite").code == 0
 
 
-def spoil_size(folder):
-    Image.fromarray(np.zeros((7, 8), np.uint8)).save(folder / "3.png")
-
-
-def spoil_value(folder):
-    Image.fromarray(np.full((23, 30), 37, np.uint8)).save(folder / "3.png")
-
-
-def spoil_jpeg(folder):
-    (folder / "3.jpg").write_bytes((folder / "3.jpg").read_bytes()[:300])
-
-
-def spoil_png(folder):
-    (folder / "3.png").write_bytes((folder / "3.png").read_bytes()[:-30])
-
-
-def spoil_colours(folder):
-    cv2.imwrite(str(folder / "3.png"), np.zeros((23, 30, 3), np.uint8))
-
-
-@pytest.mark.parametrize("spoil, parts", [
-    (spoil_size, ["3.png: 8x7", "3.jpg has 30x23"]), (spoil_value, ["3.png: mask value 37"]),
-    (spoil_jpeg, ["3.jpg: damaged"]), (spoil_png, ["3.png: damaged"]), (spoil_colours, ["3.png: mode RGB"]),
-    (lambda folder: (folder / "3.jpg").unlink(), ["3.jpg: no such file"]),
-    (lambda folder: (folder / "3.png").unlink(), ["3.png: no such file"]),
-])
-def test_everything_is_checked_before_the_first_byte(pairs, run, spoil, parts):
-    spoil(pairs)
+@pytest.mark.parametrize("spoil, part", [
+    (lambda mask: cv2.imwrite(str(mask), np.full((23, 30), 37, np.uint8)), "3.png: mask value 37"),
+    (lambda mask: mask.with_suffix(".jpg").write_bytes(mask.with_suffix(".jpg").read_bytes()[:300]), "3.jpg: damaged"),
+    (lambda mask: mask.unlink(), "3.png: no such file")])
+def test_everything_is_checked_before_the_first_byte(pairs, run, spoil, part):
+    spoil(pairs / "3.png")
     result = build(run, pairs, "--num_shards", 1)
-    assert result.code == 2 and all(part in result.err for part in parts), result.err
+    assert result.code == 2 and part in result.err, result.err
     assert len(result.err.strip().splitlines()) == 1
     assert not (pairs / "out dir").exists()
 
@@ -161,7 +135,8 @@ def is_running(pid) -> bool:
 
 def test_what_a_killed_build_leaves_is_swept_by_the_next(pairs, run):
     def is_writing(_):
-        return any(path.stat().st_size for path in (pairs / "out dir").glob(".x*/*"))
+        with contextlib.suppress(FileNotFoundError):    # SQLite's journal comes and goes
+            return any(path.stat().st_size for path in (pairs / "out dir").glob(".x*/*"))
     killed(pairs, is_writing, "--num_shards", "2")
     assert [path for path in (pairs / "out dir").iterdir() if path.is_dir()], "what it was writing"
     result = build(run, pairs, "--num_shards", 1)
@@ -173,18 +148,6 @@ def test_the_processes_of_a_killed_build_end_and_let_go_of_its_lock(pairs, run):
     workers = killed(pairs, lambda process: len(children(process)) > 1, "--workers", "2")
     wait_until(lambda: not any(map(is_running, workers)))    # they might wait for work for ever
     assert build(run, pairs, "--num_shards", 1).code == 0
-
-
-def test_two_builds_of_one_record(pairs, run, monkeypatch):
-    other = subprocess.Popen([sys.executable, "-c", f"""import sys, time; sys.path.insert(0, {str(ROOT)!r})
-from src.claims import claim_file
-claim_file(sys.argv[1])
-print("claimed", flush=True); time.sleep(60)""", pairs / "out dir/x.mindrecord"], stdout=subprocess.PIPE, text=True)
-    assert other.stdout.readline() == "claimed\n"
-    result = build(run, pairs, "--num_shards", 1)
-    other.kill()
-    other.wait()
-    assert result.code == 2 and f"process {other.pid} is writing there" in result.err, result
 
 
 def test_a_disk_that_is_too_small_is_said_before_the_work(pairs, run, monkeypatch):

@@ -1,6 +1,5 @@
 """Damaged and crafted files: one line with the error, no traceback, no crash, no long wait."""
 import json
-import time
 
 import numpy as np
 import pytest
@@ -15,7 +14,9 @@ from src.weights import checkpoint
 from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
 from src.weights.protobuf import as_varint, field
+from tests.conftest import no_hang
 from tests.foreign import safetensors, value
+from tests.fuzz_infer_cpp import cut_out, damage, flip_structure, repeat, truncate
 from tests.golden import golden_weights
 
 NAME = "deeplab_v3_tiny_s16"
@@ -29,10 +30,8 @@ def entry(name=b"a", dims=(2, 3), kind=b"Float32", content=CONTENT):
 def refused(path, data):
     """The error for a file of these bytes; it must be one line with the file's name, without a long wait."""
     path.write_bytes(data)
-    start = time.perf_counter()
-    with pytest.raises(InputError) as caught:
+    with no_hang(), pytest.raises(InputError) as caught:
         checkpoint.read(path, f"--ckpt_path {path}")
-    assert time.perf_counter() - start < 5
     said = str(caught.value)
     assert said.startswith(f"--ckpt_path {path}: ") and said.isprintable() and len(said) < 600, said
     return said.removeprefix(f"--ckpt_path {path}: ")
@@ -116,40 +115,21 @@ def whole(tmp_path):
     return tmp_path / "whole.ckpt"
 
 
-def damaged(data, rng):
-    """The bytes with some bits flipped, or a part cut out, doubled or zeroed, mostly in the structure."""
-    data = bytearray(data)
-    places = [place for place in range(0, len(data), max(1, len(data) // 4000)) if data[place:place + 1]]
-    names = [data.find(b"network.", place) for place in rng.choice(places, 8)]
-    near = [max(0, place + int(rng.integers(-12, 60))) for place in names if place >= 0] or places[:1]
-    for place in rng.choice(near, rng.integers(1, 4)):
-        kind, length = rng.integers(5), int(rng.integers(1, 40))
-        if kind < 2:
-            data[min(place, len(data) - 1)] ^= 1 << rng.integers(8)
-        elif kind == 2:
-            del data[place:place + length]
-        elif kind == 3:
-            data[place:place] = data[place:place + length]
-        else:
-            data[place:place + length] = rng.bytes(length)
-    return bytes(data[:rng.integers(len(data))] if rng.integers(8) == 0 else data)
-
-
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_damage_anywhere_is_refused_or_harmless(whole, tmp_path):
-    """300 mutations: an InputError or the network; never another exception or a long wait."""
-    data, rng, outcomes, start = whole.read_bytes(), np.random.default_rng(1), [], time.perf_counter()
-    for count in range(300):
+    """200 mutations: an InputError or the network; never another exception or a long wait."""
+    data, rng, outcomes = whole.read_bytes(), np.random.default_rng(1), []
+    for count in range(200):
         path = tmp_path / f"{count % 2}.ckpt"
-        path.write_bytes(damaged(data, rng))
+        path.write_bytes(damage(data, rng, (flip_structure, truncate, cut_out, repeat)))
         try:
-            read_model_file(path, "--ckpt_path")
-            outcomes.append(len(network_of(open_checkpoint(path, path), NAME, (6, 12, 18))[1]))
+            with no_hang():
+                read_model_file(path, "--ckpt_path")
+                outcomes.append(len(network_of(open_checkpoint(path, path), NAME, (6, 12, 18))[1]))
         except InputError as error:
             assert "\n" not in str(error) and len(str(error)) < 1000
             outcomes.append(0)
-    assert outcomes.count(0) > 200 and set(outcomes) == {0, len(architecture(NAME).shapes())}
-    assert time.perf_counter() - start < 60
+    assert outcomes.count(0) > 100 and set(outcomes) == {0, len(architecture(NAME).shapes())}
 
 
 ALL = sum(OPTIONS.values(), ())    # as if every option was given
@@ -163,9 +143,8 @@ ALL = sum(OPTIONS.values(), ())    # as if every option was given
 ])
 def test_facts_of_wrong_types_are_left_out_with_a_warning(facts, kept, tmp_path, capsys):
     checkpoint.write(golden_weights(architecture(NAME, 6)), tmp_path / "net.ckpt", facts)
-    start = time.perf_counter()
-    assert read_model_file(tmp_path / "net.ckpt", "--ckpt_path", ALL).facts == kept | {"num_classes": 6}
-    assert time.perf_counter() - start < 2
+    with no_hang():
+        assert read_model_file(tmp_path / "net.ckpt", "--ckpt_path", ALL).facts == kept | {"num_classes": 6}
     said = capsys.readouterr().err
     assert all(line.startswith("warning: ") and line.isprintable() and len(line) < 400 for line in said.splitlines())
     silent = {*kept, "unheard of"} | ({"num_classes", "class_names"} if facts.get("num_classes") == 2 else set())
@@ -208,19 +187,8 @@ def test_invalid_facts_beside_a_mindir(text, tmp_path):
 
 
 def test_damaged_metadata_of_an_onnx_file(exported, tmp_path):
-    data, rng = exported().read_bytes(), np.random.default_rng(2)
-    start, path = data.rfind(b"network"), tmp_path / "a.onnx"
-    (tmp_path / "number.onnx").write_bytes(data + b"\x70\5")
+    (tmp_path / "number.onnx").write_bytes(exported().read_bytes() + b"\x70\5")
     with pytest.raises(InputError, match="number.onnx: is not a complete ONNX file"):
         read_model_file(tmp_path / "number.onnx", "--model")
     with pytest.raises(InputError, match=f"^{tmp_path}/number.onnx: "):    # without an option, no blank before it
         open_model(tmp_path / "number.onnx")
-    for _ in range(300):
-        tail = bytearray(data[start - 20:])
-        for place in rng.integers(0, len(tail), rng.integers(1, 6)):
-            tail[place] ^= 1 << rng.integers(8)
-        path.write_bytes(data[:start - 20] + tail[:rng.integers(len(tail)) if rng.integers(4) == 0 else None])
-        try:
-            read_model_file(path, "--model")
-        except InputError as error:
-            assert "\n" not in str(error)

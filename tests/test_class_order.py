@@ -13,7 +13,7 @@ from src.data import check_data, get_dataset_lst
 from src.data.facts import FILE, read_facts
 from src.training.state import restore
 from tests.annotation_files import labelme, picture, shape
-from tests.conftest import TINY
+from tests.conftest import FOLDERS, TINY, write_pairs
 
 
 def annotate(root, name, label):
@@ -70,10 +70,7 @@ def test_a_name_that_is_changed_in_one_place_is_an_error(annotated, tmp_path):
 
 
 def test_a_label_file_in_another_order_is_an_error(tmp_path, run):
-    for folder, array in (("images", np.zeros((8, 8, 3), np.uint8)), ("masks", np.eye(8, dtype=np.uint8))):
-        (tmp_path / folder).mkdir()
-        for name in "ab":
-            Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
+    write_pairs(tmp_path, [np.eye(8, dtype=np.uint8)] * 2, *FOLDERS)
     options = ["--images", tmp_path / "images", "--masks", tmp_path / "masks", "--labels", tmp_path / "labels.txt"]
     (tmp_path / "labels.txt").write_text("0 0 ground\n1 1 cat\n")
     assert run(get_dataset_lst.main, *options).code == 0

@@ -4,7 +4,6 @@ import importlib
 import os
 import pty
 import re
-import resource
 import struct
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from tests.conftest import ROOT
 PROGRAMS = ["train.py", "eval.py", "convert_resnet101.py", "export.py", "eval_onnx.py", "src/data/build_seg_data.py",
             "src/data/get_dataset_lst.py", "src/data/sample.py", "src/data/check_data.py", "src/tools/postprocess.py",
             "predict.py"]
+SLOW = r"\| +(mindspore|torch|onnx|onnxruntime|openvino|scipy|matplotlib)\n"    # packages that take long to import
 
 
 def on_terminal(*command, **environment):
@@ -40,8 +40,8 @@ def on_terminal(*command, **environment):
             pass
     reader = threading.Thread(target=read)
     reader.start()
-    code = process.wait(120)
-    reader.join(10)
+    code = process.wait(300)
+    reader.join(60)
     os.close(terminal)
     return code, b"".join(parts).decode()
 
@@ -107,11 +107,8 @@ def test_the_table_fits_80_columns():
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_is_quick_grouped_and_complete(shell, program):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     result = shell(sys.executable, "-X", "importtime", ROOT / program, "--help", COLUMNS="80")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert result.code == 0 and after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
-    assert not re.search(r"\| +mindspore\b", result.err), "--help must not wait for MindSpore"
+    assert result.code == 0 and re.findall(SLOW, result.err) == [], "what --help would wait for"
     assert max(map(len, result.out.splitlines())) <= 80 and "--config_path" in result.out
     stem = program.rsplit("/")[-1][:-3]
     own = [option for option in read_options().values() if stem in option.programs]
@@ -124,10 +121,10 @@ def test_help_is_quick_grouped_and_complete(shell, program):
             assert f"(default: {option.default})" in text
 
 
-@pytest.mark.parametrize("program", ["summary", "plot", "model_info"])
+@pytest.mark.parametrize("program", ["summary", "plot", "model_info", "launch", "get_multicards_json"])
 def test_help_of_the_small_programs(shell, program):
-    result = shell(sys.executable, ROOT / f"src/tools/{program}.py", "--help")
-    assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and result.err == ""
+    result = shell(sys.executable, "-X", "importtime", ROOT / f"src/tools/{program}.py", "--help")
+    assert result.code == 0 and result.out.startswith(f"usage: {program}.py") and re.findall(SLOW, result.err) == []
     wrong = shell(sys.executable, ROOT / f"src/tools/{program}.py")
     assert wrong.code == 2 and wrong.err.startswith("error: ") and wrong.err.count("\n") == 1
 

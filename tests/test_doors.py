@@ -84,6 +84,7 @@ def test_a_recipe_that_contradicts_is_named(trained_file, data, run, tmp_path):
     (tmp_path / "my.yaml").write_text("model: deeplab_v3_tiny_s8\n")
     result = run(evaluation.main, *data, "--ckpt_path", trained_file, "--config_path", tmp_path / "my.yaml")
     assert result.code == 2 and f"model deeplab_v3_tiny_s8 of {tmp_path / 'my.yaml'}: but " in result.err, result
+    assert "; --model deeplab_v3_tiny_s16 replaces that line" in result.err
 
 
 @pytest.mark.parametrize("name, network", [

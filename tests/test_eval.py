@@ -11,8 +11,7 @@ from PIL import Image
 import eval as evaluation
 from src.evaluation.metrics import ConfusionMatrix
 from src.evaluation.results import warn_of_unpredicted
-from src.weights.checkpoint import read, write
-from tests.conftest import ROOT, TINY, entries
+from tests.conftest import ROOT, TINY, entries, write_pairs
 
 
 @pytest.fixture
@@ -95,16 +94,12 @@ def listed(tmp_path, text):
 
 @pytest.fixture
 def pair(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "a.jpg"), noise)
-    cv2.imwrite(str(tmp_path / "a.png"), noise[:, :, 0] % 6)
+    write_pairs(tmp_path, [np.eye(40, 50, dtype=np.uint8)], "a.jpg", "a.png")
     return tmp_path
 
 
 @pytest.mark.parametrize("text, spoil, part", [
     ("a.jpg a.png\nb.jpg b.png\n", None, "b.jpg: no such file, though"),
-    ("a.jpg no.png\n", None, "no.png: no such file"),
-    ("a.jpg\n", None, "line 1: 1 fields"),
     ("a.jpg a.png\n", lambda f: (f / "a.jpg").write_bytes((f / "a.jpg").read_bytes()[:900]), "a.jpg: the JPEG ends"),
     ("a.jpg a.png\n", lambda f: cv2.imwrite(str(f / "a.png"), np.full((40, 50), 37, np.uint8)), "a.png: mask value 37"),
 ])
@@ -116,17 +111,10 @@ def test_bad_data_is_one_line(options, pair, run, text, spoil, part):
     assert not (pair / "result.json").exists()
 
 
-def test_bad_checkpoints(options, trained_file, run, tmp_path):
-    for name in ("text.ckpt", "net.onnx"):
-        (tmp_path / name).write_text("no checkpoint\n")
-    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04 and more")
-    backbone = {name: value for name, value in read(trained_file, "").arrays.items() if "resnet" in name}
-    write(backbone, tmp_path / "backbone.ckpt")
+def test_bad_checkpoints(options, run, tmp_path):
+    (tmp_path / "net.onnx").write_text("no network\n")
     for changes, parts in (
-            (["--ckpt_path", tmp_path / "text.ckpt"], ["text.ckpt: is not a MindSpore checkpoint, ONNX file"]),
             (["--ckpt_path", tmp_path / "net.onnx"], ["net.onnx: is not a MindSpore checkpoint, ONNX file or MINDIR"]),
-            (["--ckpt_path", tmp_path / "backbone.ckpt"], ["only a backbone, without the classifier"]),
-            (["--ckpt_path", tmp_path / "net.pth"], ["weights of PyTorch; convert_resnet101.py"]),
             (["--ckpt_path", tmp_path / "no.ckpt"], ["no.ckpt: no such file"]),
             (["--ckpt_path", ""], ["--ckpt_path is not given"]),
             (["--model", "deeplab_v3_s16", "--atrous_rates", 1, 2, 3],

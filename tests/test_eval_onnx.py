@@ -1,14 +1,13 @@
 """eval_onnx.py from the command line: the four modes agree with eval.py, MindSpore is never imported, errors."""
 import json
 
-import cv2
 import numpy as np
 import onnx
 import pytest
 
 import eval as evaluation
 import eval_onnx
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, write_pairs
 
 FIVE = ["--scales_type", "1"]
 MODES = {"single": [], "multiscale": ["--scales", "0.5", "1.25"], "flip": ["--flip"],
@@ -96,10 +95,7 @@ def test_bad_models_are_one_line(options, exported, run, tmp_path, drawn):
 
 
 def test_a_foreign_model_without_metadata(options, run, tmp_path):
-    rng = np.random.default_rng(0)
-    for name, shape in (("a.png", (40, 50, 3)), ("mask.png", (40, 50))):
-        cv2.imwrite(str(tmp_path / name), rng.integers(0, 3, shape, dtype=np.uint8))
-    (tmp_path / "list.txt").write_text("a.png mask.png\n")
+    write_pairs(tmp_path, [np.eye(40, 50, dtype=np.uint8)])
     result = run(eval_onnx.main, "--device_target", "CPU", "--file_name", foreign(tmp_path, ["n", 3, "h", "w"]),
                  "--data_lst", tmp_path / "list.txt", "--data_root", tmp_path, "--crop_size", 65, "--result_file",
                  tmp_path / "onnx.json")

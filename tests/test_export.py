@@ -1,7 +1,6 @@
 """export.py as users run it: formats, names, earlier files, metadata, errors."""
 import hashlib
 import json
-import sys
 
 import numpy as np
 import onnx
@@ -30,12 +29,6 @@ def test_onnx_with_metadata(options, trained_file, drawn, run, tmp_path):
     assert json.loads(about["class_names"])[3] == "tent" and json.loads(about["mean"]) == [103.53, 116.28, 123.675]
     assert json.loads(about["std"]) == [57.375, 57.120, 58.395] and about["channel_order"] == "BGR"
     assert (about["output_stride"], about["crop_size"], about["input_type"]) == ("16", "65", "float32")
-
-
-def test_in_a_process_of_its_own(options, shell, tmp_path):
-    """MindSpore and onnx need different settings of protobuf, so the order of their imports matters."""
-    result = shell(sys.executable, ROOT / "export.py", *options, "--file_format", "ONNX")
-    assert result.code == 0 and (tmp_path / "new folder/a.b.onnx").is_file(), result
 
 
 def test_freeze_bn_changes_nothing(options, run, tmp_path):
@@ -95,14 +88,6 @@ def test_reduced_precision(options, drawn, run, tmp_path, precision, size, worst
     assert 0 < difference <= worst and found[1].dtype == np.float32
     whole, reduced = ((tmp_path / f"{value}.onnx").stat().st_size for value in ("float32", precision))
     assert reduced <= size * whole
-
-
-def test_a_failed_export_keeps_the_earlier_file(options, run, tmp_path):
-    path = tmp_path / "new folder/a.b.onnx"
-    path.parent.mkdir()
-    path.write_text("earlier")
-    assert run(export.main, *options, "--file_format", "ONNX", "--num_classes", 7).code == 2
-    assert path.read_text() == "earlier" and len(list(path.parent.iterdir())) == 1
 
 
 @pytest.mark.parametrize("changes, part", [

@@ -7,14 +7,13 @@ import mindspore.dataset as ds
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 
-from src.config import parse_args
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
-from src.data.facts import FILE, facts_beside, labels_of, read_facts
+from src.data.facts import FILE, facts_beside, read_facts
 from src.data.record_header import facts_in_record
 from src.data.sample import CLASSES
+from tests.conftest import FOLDERS, write_pairs
 
 GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_label": 255, "source": "x"}
 
@@ -22,15 +21,7 @@ GOOD = {"num_classes": 3, "class_names": ["ground", "tree", "car"], "ignore_labe
 @pytest.fixture
 def pairs(tmp_path):
     """Five pairs of three classes in tmp_path, with a list that get_dataset_lst.py did not write."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for number in range(5):
-        for folder, shape in (("images", (20, 30, 3)), ("masks", (20, 30))):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            pixels = rng.integers(0, 3, shape, dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
-        lines.append(f"images/{number}.png masks/{number}.png\n")
-    (tmp_path / "list.txt").write_text("".join(lines))
+    write_pairs(tmp_path, np.random.default_rng(0).integers(0, 3, (5, 20, 30), dtype=np.uint8), *FOLDERS)
     return tmp_path
 
 
@@ -73,12 +64,10 @@ def test_names_too_few_for_the_masks_are_refused_and_nothing_is_written(pairs, r
     assert make_lists(run, pairs).code == 0 and read_facts(pairs / FILE)["num_classes"] == 3
 
 
-def test_vocs_names_go_to_vocs_pictures_alone(voc_root, drawn, run, tmp_path):
+def test_vocs_names_go_to_vocs_pictures_alone(voc_root, drawn, drawn_voc, run, tmp_path):
     run(get_dataset_lst.main, "--data_root", voc_root)
     facts = read_facts(voc_root / FILE)
     assert facts["num_classes"] == 21 and facts["class_names"][15] == "person" and facts["ignore_label"] == 255
-    for part in ("JPEGImages", "SegmentationClass", "ImageSets"):
-        (tmp_path / part).symlink_to(drawn / "VOCdevkit/VOC2012" / part)
     run(get_dataset_lst.main, "--data_root", tmp_path)
     assert read_facts(tmp_path / FILE)["class_names"] == [f"class_{number}" for number in range(6)]
     assert read_facts(drawn / FILE)["class_names"] == list(CLASSES), "said by sample.py, kept by get_dataset_lst.py"
@@ -94,7 +83,6 @@ def test_the_ignored_value_of_the_file_is_kept(pairs, run):
 BAD = [
     ("- a\n", "no 'key: value' lines"), ("", "no 'key: value' lines"),
     ("num_classes: 3\nnames: [a]\n", "unknown key 'names'"),
-    ("path: /data\ntrain: images\n", "unknown key 'path'"),
     ("num_classes: three\n", "num_classes takes int, not 'three'"),
     ("num_classes: true\n", "num_classes takes int"), ("num_classes: 1\n", "num_classes from 2 to 255"),
     ("ignore_label: 255\n", "num_classes from 2 to 255"), ("num_classes: 2\nignore_label: 256\n", "not from 0 to 255"),
@@ -130,30 +118,6 @@ def test_the_file_beside_the_list_comes_before_the_one_in_data_root(tmp_path):
     assert facts_beside(tmp_path / "lists/a.txt") == ({}, None)
     say(tmp_path / "lists", ignore_label=0)
     assert facts_beside(tmp_path / "lists/a.txt", tmp_path)[0]["ignore_label"] == 0
-
-
-@pytest.mark.parametrize("options, names", [
-    ([], ("ground", "tree", "car")), (["--num_classes", "3"], ("ground", "tree", "car")),
-    (["--class_names", "n.txt"], ("a", "b", "c"))])
-def test_options_and_file_agree(tmp_path, monkeypatch, options, names):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "n.txt").write_text("a\nb\nc\n")
-    config = parse_args("build_seg_data", "", options)
-    assert labels_of(config, GOOD, "d.yaml") == (3, 255, names)
-
-
-@pytest.mark.parametrize("option", [("--num_classes", "21"), ("--ignore_label", "0")])
-def test_a_contradiction_names_both_sources(option):
-    config = parse_args("build_seg_data", "", option)
-    with pytest.raises(InputError, match=f"{' '.join(option)}: but d.yaml says (3|255); leave the option out"):
-        labels_of(config, GOOD, "d.yaml")
-
-
-def test_a_contradiction_in_a_recipe_names_the_option_that_replaces_it(tmp_path):
-    (tmp_path / "r.yaml").write_text("num_classes: 21\n")
-    config = parse_args("train", "", ["--config_path", str(tmp_path / "r.yaml")])
-    with pytest.raises(InputError, match="^num_classes 21 of .*r.yaml: but d.yaml says 3; --num_classes 3 replaces"):
-        labels_of(config, GOOD, "d.yaml")
 
 
 def test_a_mindrecord_has_the_facts_and_older_readers_ignore_them(pairs, run):

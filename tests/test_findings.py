@@ -12,6 +12,7 @@ from src.data.labels import Labels, count_values, make_labels
 from src.data.record_header import summary_in_record
 from src.data.summary import Summary
 from src.data.survey import is_blended, look_at, survey_list
+from tests.conftest import write_pairs
 
 SIZE = (80, 96)
 LABELS = make_labels(3, 255)
@@ -25,16 +26,8 @@ def disc(number, value, antialias=False, background=0):
     return mask
 
 
-def write(folder, masks, name=lambda number: f"p{number}"):
-    """Write pictures of noise with these masks; returns their list file."""
-    rng = np.random.default_rng(0)
-    lines = []
-    for number, mask in enumerate(masks):
-        cv2.imwrite(str(folder / f"{name(number)}.jpg"), rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8))
-        Image.fromarray(mask).save(folder / f"{name(number)}.png")
-        lines.append(f"{name(number)}.jpg {name(number)}.png\n")
-    (folder / "l.txt").write_text("".join(lines))
-    return folder / "l.txt"
+def write(folder, masks, name="p{}"):
+    return write_pairs(folder, masks, f"{name}.jpg", f"{name}.png")
 
 
 def good(count=6):
@@ -149,7 +142,7 @@ def test_records_without_a_summary_are_checked(tmp_path, run, monkeypatch):
 def test_training_pictures_in_validation_are_found_by_their_contents(tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     train_set, _ = look(write(tmp_path / "a", good()))
-    val_list = write(tmp_path / "b", good(4), lambda number: f"other_name_{number}")    # the same bytes
+    val_list = write(tmp_path / "b", good(4), "other_name_{}")    # the same bytes
     val_set, _ = look(val_list)
     found = judge_both(train_set, val_set, LABELS, "v")
     assert [one.kind for one in found] == ["leak"] and "4 of 4" in found[0].detail

@@ -2,9 +2,7 @@
 import json
 import os
 import sys
-import time
 
-import numpy as np
 import pytest
 
 from src import metadata, modelarts
@@ -13,7 +11,7 @@ from src.console import InputError
 from src.data.facts import FILE, read_facts
 from src.foreign import Unreadable, load_json, load_yaml, printable, read_bounded, shown
 from src.models import onnx_file
-from tests.conftest import ROOT
+from tests.conftest import ROOT, no_hang
 from tests.foreign import archive, onnx
 
 
@@ -41,14 +39,12 @@ HOSTILE_YAML = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE_YAML)
-def test_hostile_yaml_is_one_line_within_a_second(tmp_path, kind):
+def test_hostile_yaml_is_one_line_at_once(tmp_path, kind):
     text, part = HOSTILE_YAML[kind]
     for name, read in (("recipe.yaml", lambda path: read_recipe(path, own_options("train"))), (FILE, read_facts)):
         (tmp_path / name).write_text(text)
-        start = time.perf_counter()
-        with pytest.raises(InputError) as error:
+        with no_hang(), pytest.raises(InputError) as error:
             read(tmp_path / name)
-        assert time.perf_counter() - start < 5
         assert str(error.value).isprintable() and len(str(error.value)) < 600 and name in str(error.value)
         assert part in str(error.value) or name == FILE
 
@@ -110,10 +106,10 @@ HOSTILE_FACTS = {
 def test_metadata_are_checked_like_options(tmp_path, name, text, capfd):
     (tmp_path / "a.onnx").write_bytes(onnx((name.encode(), text.encode()), (b"recipe", b'{"base_lr": 1}'),
                                           (b"names", b"{0: 'a'}")))    # of another program
-    start = time.perf_counter()
-    texts = metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", ""))
-    facts = metadata.checked(texts, tmp_path / "a.onnx", metadata.OPTIONS.get(name, ()))
-    assert time.perf_counter() - start < 5 and facts == {"recipe": {"base_lr": 1}, "names": "{0: 'a'}"}
+    with no_hang():
+        texts = metadata.from_texts(onnx_file.read_metadata(tmp_path / "a.onnx", ""))
+        facts = metadata.checked(texts, tmp_path / "a.onnx", metadata.OPTIONS.get(name, ()))
+    assert facts == {"recipe": {"base_lr": 1}, "names": "{0: 'a'}"}
     line = capfd.readouterr().err.rstrip("\n")
     if name in metadata.OPTIONS:
         with pytest.raises(InputError, match=f"says {name} is .*, which cannot be used; give --") as error:
@@ -174,16 +170,6 @@ def test_archives_are_bounded_and_every_error_is_a_line(tmp_path, monkeypatch):
                  archive(tmp_path / "long.zip", **{"n" * 300: "x"})):
         with pytest.raises(InputError, match=f"{path.name}: cannot be unpacked"):
             modelarts.unzip(path, tmp_path / f"from {path.stem}")
-    whole = archive(tmp_path / "c.zip", a=bytes(range(256)), b="text " * 300).read_bytes()
-    rng = np.random.default_rng(1)
-    for _ in range(100):
-        data = bytearray(whole)
-        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
-        (tmp_path / "d.zip").write_bytes(data)
-        try:
-            modelarts.unzip(tmp_path / "d.zip", tmp_path / "many")
-        except InputError as error:
-            assert str(error).isprintable()
 
 
 def test_command_lines_are_bounded_too():
@@ -195,7 +181,5 @@ def test_command_lines_are_bounded_too():
 
 def test_a_short_fuzz(shell):
     """1000 mutations of `python -m tests.fuzz 10000`."""
-    result = shell(sys.executable, "-m", "tests.fuzz", "1000", "--seconds", "60", cwd=ROOT, timeout=200)
-    assert result.code == 0, result.out
-    count = int(result.out.split(" mutations: ")[0].split()[-1])
-    assert count >= 200, "too few to mean something"
+    result = shell(sys.executable, "-m", "tests.fuzz", "1000", cwd=ROOT)
+    assert result.code == 0 and "1000 mutations: " in result.out, result

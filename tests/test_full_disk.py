@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from src.console import RunError
 from tests.conftest import ROOT, TINY
 
 
@@ -78,3 +79,12 @@ def test_a_disk_that_is_full(name, commands, shell, small_disk, tmp_path):
         assert done.code == 2 and "are free on this disk" in done.err and done.err.count("\n") == 1, done
     else:
         check(done, small_disk)
+
+
+def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
+    from src.training.metrics import Metrics
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    metrics = Metrics(tmp_path, "", 0)
+    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .No space left"):
+        metrics.write({"global_step": 1})
+    metrics.close()

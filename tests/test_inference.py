@@ -1,11 +1,13 @@
 """The evaluator: the published four modes' probabilities and class maps, sizes, and its bounded memory."""
+import cv2
 import numpy as np
 import pytest
 
+from src.console import RunError
 from src.data.labels import make_labels
 from src.evaluation.inference import Segmenter, evaluate
 from src.evaluation.letterbox import FIVE_SCALES, Settings, letterbox, letterbox_size
-from src.evaluation.planes import add_resized, argmax_map
+from src.evaluation.planes import add_resized, argmax_map, summed_planes
 from src.models.model import open_model
 from src.nets.architecture import architecture
 from src.weights import checkpoint
@@ -34,9 +36,9 @@ def test_published_modes(engine, stride, pynative, tmp_path):
             assert (item.class_map == golden[key + "_map"]).mean() >= 0.999, key
 
 
-def fake_samples(count, seed=0):
-    rng = np.random.default_rng(seed)
-    return [(rng.integers(0, 255, (*rng.integers(5, 60, 2), 3), dtype=np.uint8),) for _ in range(count)]
+def fake_samples(count, sides=(5, 60)):
+    rng = np.random.default_rng(0)
+    return [(rng.integers(0, 255, (*rng.integers(*sides, 2), 3), dtype=np.uint8),) for _ in range(count)]
 
 
 def load_fake(sample):
@@ -60,7 +62,6 @@ def test_result_does_not_depend_on_the_batch(batch_size):
 
 
 def test_against_the_plain_arithmetic():
-    import cv2
     settings = Settings(33, (0.5, 1.0), True, 4)
     ((image,),) = fake_samples(1)
     ((item,),) = Segmenter(fake_predict, settings).run([(image,)], load_fake)
@@ -143,3 +144,39 @@ def test_add_resized_begins_and_adds():
     first = add_resized(None, probs, (9, 9), (9, 9))
     assert np.array_equal(first, probs)
     assert np.allclose(add_resized(first.copy(), probs, (9, 9), (9, 9)), 2 * probs)
+
+
+def test_large_pictures_give_what_small_memory_gives(monkeypatch):
+    """The class maps do not depend on keeping sums or on batch sizes."""
+    settings, samples = Settings(33, (0.5, 1.0, 1.5), True, 4), fake_samples(9, sides=(70, 200))
+
+    def maps_and_counts():
+        batches = list(Segmenter(fake_predict, settings).run(samples, load_fake))
+        return batches, evaluate(fake_predict, samples, load_fake, settings, LABELS).counts
+    plain, counts = maps_and_counts()
+    monkeypatch.setattr("src.evaluation.inference.LARGE", 1)
+    monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 50_000)
+    batches, same_counts = maps_and_counts()
+    assert all(item.total is None for batch in batches for item in batch) and len(batches) > len(plain)
+    one, other = ([item.class_map for batch in some for item in batch] for some in (plain, batches))
+    assert all(map(np.array_equal, one, other)) and np.array_equal(same_counts, counts)
+
+
+def test_a_picture_beyond_the_budget_goes_alone(monkeypatch):
+    monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 10)
+    batches = Segmenter(fake_predict, Settings(33)).run(fake_samples(3), load_fake)
+    assert [len(batch.samples) for batch in batches] == [1, 1, 1]
+
+
+def test_sums_plane_by_plane():
+    rng = np.random.default_rng(0)
+    parts = [rng.random((4, 9, 7), np.float32), rng.random((4, 5, 4), np.float32)]
+    total = sum(np.stack([cv2.resize(plane, (30, 20)) for plane in part]) for part in parts)
+    assert np.array_equal(argmax_map(summed_planes(parts, (20, 30))), total.argmax(0))
+
+
+def test_too_little_memory_is_a_line():
+    def fails(inputs):
+        raise MemoryError
+    with pytest.raises(RunError, match="not enough memory for batches of 2 pictures; a smaller --batch_size"):
+        evaluate(fails, fake_samples(1), load_fake, Settings(33, batch_size=2), LABELS)

@@ -42,11 +42,6 @@ def test_bad_label_maps_name_the_line(tmp_path, text, wanted):
     assert str(error.value).isprintable()
 
 
-def test_an_unknown_label_map_names_the_known():
-    with pytest.raises(InputError, match="neither a file nor one of ade20k, camvid, cityscapes"):
-        read_label_map("cityscape")
-
-
 def test_a_sharp_within_a_name_begins_no_comment(tmp_path):
     (tmp_path / "map").write_text("0 0 C#\n1 1 F# # the language\n")
     assert read_label_map(tmp_path / "map").classes == ["C#", "F#"]

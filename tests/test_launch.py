@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,21 +11,20 @@ import time
 import pytest
 
 from src.tools import launch
-from tests.conftest import ROOT, TINY, wait_until
+from tests.conftest import ROOT, TINY, wait_for_lines, wait_until
 
-LAUNCH = [sys.executable, ROOT / "src/tools/launch.py"]
 TRAININGS = {"s16_r1": "s16_aug_train", "s8_r1": "s8_aug_train", "s8_r2": "s8_voc_train"}
 
-# A rank that prints its environment, starts a child process, and then acts as its options tell it.
+# A rank that hears signals, starts a child process, prints its environment, and then acts as its options tell it.
 RANK = """
 import os, signal, subprocess, sys, time
 rank = os.environ["RANK_ID"]
 names = ("RANK_SIZE", "DEVICE_ID", "RANK_TABLE_FILE", "MS_ROLE", "MS_NODE_ID")
-print("rank", rank, *(f"{name}={os.environ.get(name)}" for name in names), flush=True)
 how = dict(pair.split("=") for pair in sys.argv if "=" in pair)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in how else lambda *_: sys.exit(75))
 if "wait" in how:
     subprocess.Popen(["sleep", how["wait"]])
+print("rank", rank, *(f"{name}={os.environ.get(name)}" for name in names), flush=True)
 if how.get("die") == rank:
     time.sleep(0.5)
     print("the reason", flush=True)
@@ -54,14 +54,9 @@ def table(tmp_path, monkeypatch):
 def project(tmp_path):
     """The project with a stand-in for train.py."""
     folder = tmp_path / "project"
-    folder.mkdir()
-    for name in ("src", "scripts", "default_config.yaml"):
-        (folder / name).symlink_to(ROOT / name)
-    scripts = folder / "scripts"
-    scripts.unlink()
-    scripts.mkdir()
-    for path in (ROOT / "scripts").iterdir():
-        (scripts / path.name).symlink_to(path)
+    (folder / "scripts").mkdir(parents=True)
+    for path in (ROOT / "src", ROOT / "default_config.yaml", *(ROOT / "scripts").iterdir()):
+        (folder / path.relative_to(ROOT)).symlink_to(path)
     (folder / "train.py").write_text(RANK)
     return folder
 
@@ -105,12 +100,6 @@ def test_launchers_start_a_rank_for_each_device_of_the_table(name, project, tabl
         assert command[command.index(option) + 1] == value.replace(str(ROOT), str(project))
     again = shell("bash", project / f"scripts/run_distribute_train_{name}.sh", table)
     assert again.code == 0 and (folder / "device0/log.1").read_text().startswith("rank 0"), "earlier logs are kept"
-
-
-@pytest.mark.parametrize("program", ["launch", "get_multicards_json"])
-def test_help_comes_without_mindspore(program, shell):
-    result = shell(sys.executable, "-X", "importtime", ROOT / f"src/tools/{program}.py", "--help")
-    assert result.code == 0 and "usage: " in result.out and "mindspore" not in result.err
 
 
 def test_without_a_table_ranks_meet_at_a_free_port(shell):
@@ -161,24 +150,19 @@ def test_cores_are_shared_evenly_by_neighbours(cores, count, shares):
     assert [launch.share(cores, place, count) for place in range(count)] == shares
 
 
-@pytest.mark.parametrize("options, shares", [(["--bind_core"], True), (["--bind_core", "False"], False), ([], False)])
-def test_bound_ranks_run_on_their_cores(options, shares, table, shell, tmp_path):
-    (tmp_path / "rank.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
-    result = shell(*LAUNCH, "--rank_table", table, "--device_target", "Ascend", *options,
-                   "--log_dir", tmp_path / "logs", "--", tmp_path / "rank.py")
+@pytest.mark.parametrize("value", ["True", "False", ""])
+def test_bound_ranks_run_on_their_cores(value, project, table, shell, tmp_path):
+    (project / "train.py").write_text("import os; print(*sorted(os.sched_getaffinity(0)))")
+    result = shell("bash", project / "scripts/run_distribute_train_s8_r1.sh", table, BIND_CORE=value)
     assert result.code == 0, result
     own = tuple(sorted(os.sched_getaffinity(0)))
-    found = [tuple(map(int, (tmp_path / f"logs/device{rank}/log").read_text().split())) for rank in (0, 1)]
-    assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if shares else [own, own])
+    found = [tuple(map(int, (tmp_path / f"s8_aug_train/device{rank}/log").read_text().split())) for rank in (0, 1)]
+    assert found == ([launch.share(own, rank, 2) for rank in (0, 1)] if value == "True" else [own, own])
 
 
-def test_the_launchers_bind_by_an_environment_variable(table, shell):
-    first = ",".join(map(str, launch.share(tuple(sorted(os.sched_getaffinity(0))), 0, 2)))
-    for value, bound in (("True", True), ("", False)):
-        result = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE=value)
-        assert (f"taskset -c {first} " in result.out.splitlines()[0]) is bound, result
-    wrong = shell("bash", ROOT / "scripts/run_distribute_train_s8_r1.sh", table, "--dry-run", BIND_CORE="yes")
-    assert wrong.code == 2 and "--bind_core" in wrong.err, wrong
+def test_the_option_alone_binds_and_a_dry_run_shows_it(table, capsys, tmp_path):
+    launch.main(["--rank_table", str(table), "--bind_core", "--log_dir", str(tmp_path), "--dry_run", "--", "train.py"])
+    assert capsys.readouterr().out.count("taskset -c ") == 2
 
 
 BAD = [
@@ -188,7 +172,7 @@ BAD = [
     ({}, [("203.0.113.1", (0,)), ("203.0.113.2", (0,))], "none of its servers 203.0.113.1, 203.0.113.2 is an address"),
     ({"NODE_RANK": "2"}, [("203.0.113.1", (0,)), ("203.0.113.2", (0,))], "lists 2 servers"),
     ({"RANK_TABLE_FILE": "missing.json"}, None, "rank table missing.json: cannot be read"),
-    ({"RANK_SIZE": "two"}, None, "--ranks"),
+    ({"RANK_SIZE": "two"}, None, "--ranks"), ({"BIND_CORE": "yes"}, None, "--bind_core"),
 ]
 
 
@@ -200,13 +184,23 @@ def test_bad_input_is_one_line(environment, servers, part, shell, tmp_path):
     assert result.code == 2 and part in result.err and len(result.err.splitlines()) == 1, result
 
 
+def test_a_master_port_in_use_is_an_error(shell):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", RANK_SIZE="2", DEVICE_TARGET="CPU",
+                       MASTER_PORT=port, RANK_TABLE_FILE="")
+    assert result.code == 2 and f"MASTER_PORT {port}: cannot be used" in result.err, result
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("how, code, said", [("code=3", 3, "ended with exit code 3"), ("", 1, "was killed by SIGKILL")])
 def test_a_dead_rank_ends_all_and_is_named(how, code, said, project, table, shell, tmp_path):
     found = mark()
-    start = time.monotonic()
     result = shell("bash", project / "scripts/run_distribute_train_s16_r1.sh", table, "", "", "--", "die=1", how or "x",
-                   "wait=600", found)
-    assert result.code == code and time.monotonic() - start < 8, result
+                   "wait=6000", found, timeout=300)
+    assert result.code == code, result
     log = tmp_path / "s16_aug_train/device1/log"
     assert f"error: rank 1 {said}; the last lines of {log}:" in result.err and "    the reason" in result.err
     assert not alive(found)
@@ -218,23 +212,27 @@ def test_ranks_that_ignore_signals_are_killed_with_their_children(project, table
     code = "import src.tools.launch as launch; launch.FAILURE_GRACE = 1; launch.main()"
     done = subprocess.run([sys.executable, "-c", code, "--rank_table", table, "--log_dir", tmp_path / "logs", "--",
                            project / "train.py", "deaf=1", "die=0", f"wait={seconds}"],
-                          cwd=ROOT, capture_output=True, text=True, timeout=30)
+                          cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and "rank 0 was killed by SIGKILL" in done.stderr, done
-    wait_until(lambda: not alive(seconds), 5)
+    wait_until(lambda: not alive(seconds))
 
 
 def test_grace_bounds_the_time_to_save(project, table, tmp_path):
     found = mark()
     launcher = subprocess.Popen([sys.executable, ROOT / "src/tools/launch.py", "--rank_table", table, "--log_dir",
-                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=600",
+                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=6000",
                                  found], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: all((tmp_path / f"logs/device{rank}/log").exists() for rank in (0, 1)), 20)
-    wait_until(lambda: alive(found), 20)
-    time.sleep(1)    # until the ranks ignore signals
+    wait_for_ranks(tmp_path / "logs")
     start = time.monotonic()
     launcher.send_signal(signal.SIGTERM)
-    launcher.wait(30)
-    assert 1 < time.monotonic() - start < 10 and not alive(found)
+    launcher.wait(50)    # without the option the ranks had 60 seconds
+    assert time.monotonic() - start > 1 and not alive(found)
+
+
+def wait_for_ranks(folder):
+    """Wait until both ranks have printed, and so hear signals."""
+    logs = [folder / f"device{rank}/log" for rank in (0, 1)]
+    wait_until(lambda: all(log.exists() and "rank" in log.read_text() for log in logs))
 
 
 def hear_signals(hangup=signal.SIG_DFL):
@@ -248,12 +246,10 @@ def hear_signals(hangup=signal.SIG_DFL):
 def start_waiting(project, table, tmp_path, found, hangup=signal.SIG_DFL):
     """A launcher whose two ranks wait."""
     process = subprocess.Popen(
-        ["bash", str(project / "scripts/run_distribute_train_s16_r1.sh"), str(table), "", "", "--", "wait=600", found],
+        ["bash", str(project / "scripts/run_distribute_train_s16_r1.sh"), str(table), "", "", "--", "wait=6000", found],
         cwd=tmp_path, env={**os.environ, "PYTHON": sys.executable}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, preexec_fn=hear_signals(hangup))
-    logs = [tmp_path / f"s16_aug_train/device{rank}/log" for rank in (0, 1)]
-    wait_until(lambda: all(log.exists() and "rank" in log.read_text() for log in logs))
-    time.sleep(0.3)
+    wait_for_ranks(tmp_path / "s16_aug_train")
     return process
 
 
@@ -263,8 +259,8 @@ def test_signals_end_all(signum, expected, project, table, tmp_path):
     found = mark()
     process = start_waiting(project, table, tmp_path, found)
     process.send_signal(signum)
-    assert process.wait(20) == expected
-    wait_until(lambda: not alive(found), 5)
+    assert process.wait(300) == expected
+    wait_until(lambda: not alive(found))
 
 
 def test_a_run_under_nohup_outlives_the_terminal(project, table, tmp_path):
@@ -274,7 +270,7 @@ def test_a_run_under_nohup_outlives_the_terminal(project, table, tmp_path):
     time.sleep(0.5)
     assert process.poll() is None and len(alive(found)) >= 3
     process.terminate()
-    assert process.wait(20) == 75 and not alive(found)
+    assert process.wait(300) == 75 and not alive(found)
 
 
 def start_training(drawn, tmp_path, *options, **environment):
@@ -290,14 +286,12 @@ def test_kill_of_a_training_worker(drawn, tmp_path):
     table = write_table(tmp_path / "t.json", ("203.0.113.1", (0, 1)))
     process = start_training(drawn, tmp_path, RANK_TABLE_FILE=str(table))
     folder = tmp_path / "s16_aug_train"
-    wait_until(lambda: (folder / "ckpt/metrics.jsonl").is_file() and (folder / "ckpt/metrics.jsonl").stat().st_size,
-               180)
-    (worker,) = [pid for pid in alive(str(folder / "ckpt"))
-                 if "RANK_ID=1" in open(f"/proc/{pid}/environ").read().split("\0")]
-    start = time.monotonic()
+    wait_for_lines(folder / "ckpt", 1, process)
+    worker = min(pid for pid in alive(str(folder / "ckpt"))    # the first: it may have children
+                 if "RANK_ID=1" in open(f"/proc/{pid}/environ").read().split("\0"))
     os.kill(worker, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - start < 30 and process.returncode == 1, err
+    out, err = process.communicate(timeout=300)    # the other rank would wait for it for ever
+    assert process.returncode == 1, err
     assert f"error: rank 1 was killed by SIGKILL; the last lines of {folder / 'device1/log'}:" in err
     assert "8 pictures a step on 2 x CPU" in out and "epoch: 1 step: 1, loss is" in out
     assert not alive(str(folder / "ckpt"))

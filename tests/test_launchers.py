@@ -1,5 +1,4 @@
 """The launchers: help, dry runs, paths with blanks, published places, exit codes."""
-import os
 import shlex
 
 import pytest
@@ -45,11 +44,9 @@ def test_train_dry_run(name, shell, tmp_path):
 
 
 def test_paths_may_be_written_at_the_top(shell, tmp_path):
-    os.makedirs(tmp_path / "project")
-    for name in ("scripts", "eval.py", "src", "default_config.yaml"):
-        if name != "scripts":
-            (tmp_path / "project" / name).symlink_to(ROOT / name)
-    (tmp_path / "project/scripts").mkdir()
+    (tmp_path / "project/scripts").mkdir(parents=True)
+    for name in ("eval.py", "src", "default_config.yaml"):
+        (tmp_path / "project" / name).symlink_to(ROOT / name)
     for path in SCRIPTS.glob("*.sh"):
         text = path.read_text().replace('data_root="${DATA_ROOT:-}"', 'data_root="/edited here"')
         (tmp_path / "project/scripts" / path.name).write_text(text)

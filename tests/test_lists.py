@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+import eval_onnx
 import predict
 from src.console import InputError
 from src.data import build_seg_data, check_data
@@ -75,10 +76,11 @@ def raw_names(tmp_path):
 
 
 def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported):
-    arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--num_classes", 3]
-    assert run(check_data.main, *arguments, "--check_dir", raw_names / "check").code == 0
+    arguments = ["--data_root", raw_names, "--data_lst", raw_names / "l.txt"]
+    assert run(check_data.main, *arguments, "--num_classes", 3, "--check_dir", raw_names / "check").code == 0
     json.loads((raw_names / "check/check.json").read_text())
-    result = run(build_seg_data.main, *arguments, "--num_shards", 1, "--dst_path", raw_names / "x.mindrecord")
+    result = run(build_seg_data.main, *arguments, "--num_classes", 3, "--num_shards", 1, "--dst_path",
+                 raw_names / "x.mindrecord")
     assert result.code == 0, result
     from src.data.mindrecord import read_records
     names = sorted(name for (name,) in read_records(raw_names / "x.mindrecord", ["file_name"]))
@@ -89,16 +91,11 @@ def test_names_that_are_not_utf8_work_in_every_program(raw_names, run, exported)
     assert result.code == 0, result
     assert len(json.loads((out / "coverage.json").read_text())["pictures"]) == 4
     assert sorted(os.listdir(os.fsencode(out / "masks"))) == [RAW % number + b".png" for number in range(4)]
-
-
-def test_evaluation_of_names_that_are_not_utf8(raw_names, run, exported):
-    import eval_onnx
-    folder = raw_names / "overlays"
-    result = run(eval_onnx.main, "--data_root", raw_names, "--data_lst", raw_names / "l.txt", "--file_name", exported(),
-                 "--device_target", "CPU", "--crop_size", 65, "--result_file", raw_names / "r.json", "--overlay_dir",
-                 folder, "--report", raw_names / "report")
+    overlays = raw_names / "overlays"
+    result = run(eval_onnx.main, *arguments, "--file_name", exported(), "--device_target", "CPU", "--crop_size", 65,
+                 "--result_file", raw_names / "r.json", "--overlay_dir", overlays, "--report", raw_names / "report")
     assert result.code == 0, result
-    assert len(os.listdir(os.fsencode(folder))) == 4 and (raw_names / "report/report.html").is_file()
+    assert len(os.listdir(os.fsencode(overlays))) == 4 and (raw_names / "report/report.html").is_file()
 
 
 def test_lists_of_any_names_are_read_as_written(tmp_path):
@@ -118,16 +115,28 @@ def test_names_that_a_list_cannot_hold_are_refused(tmp_path, name):
     assert not (tmp_path / "l.txt").exists()
 
 
-def test_old_line_ends(tmp_path):
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig"], ids=["", "byte order mark"])
+def test_old_line_ends(tmp_path, code):
     for end in ("\n", "\r\n", "\r"):
-        (tmp_path / "l.txt").write_bytes(end.join(["a.jpg a.png", "", "b.jpg\tb.png"]).encode())
+        (tmp_path / "l.txt").write_bytes(end.join(["a.jpg a.png", "", "b.jpg\tb.png"]).encode(code))
         assert read_list(tmp_path / "l.txt") == [Pair("a.jpg", "a.png"), Pair("b.jpg", "b.png")]
+
+
+@pytest.mark.parametrize("text, part", [
+    ("", "is empty"), ("\n \n", "is empty"), ("a.jpg a.png\nb.jpg\n", "line 2: 1 fields"),
+    ("a b c\n", "line 1: 3 fields")])
+def test_bad_lists(tmp_path, text, part):
+    (tmp_path / "l.txt").write_text(text)
+    with pytest.raises(InputError, match=part):
+        read_list(tmp_path / "l.txt")
 
 
 def test_a_list_is_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path, "a folder"), ("/dev/null", "a device")):
-        with pytest.raises(InputError, match=f"{path}: is {kind}, not a file"):
+    for path, part in ((tmp_path / "pipe", "is a pipe, not a file"), (tmp_path, "is a folder, not a file"),
+                       ("/dev/null", "is a device, not a file"), (tmp_path / "no.txt", "no such file"),
+                       ("", "--data_lst is not given")):
+        with pytest.raises(InputError, match=f"{path}.*{part}"):
             read_list(path)
     (tmp_path / "l.txt").write_text("pipe pipe\n")
     with pytest.raises(InputError, match="pipe: is a pipe, not a file, though .*l.txt lists it"):
@@ -164,13 +173,3 @@ def test_folders_follow_links_end_cycles_and_count_what_is_left(tmp_path, capsys
     assert len(said.splitlines()) == 1 and "3 files of the operating system" in said
     assert "1 file of other kinds than .jpg, such as notes.txt" in said
     assert "2 files that are pipes, devices or broken links" in said
-
-
-def test_predict_skips_files_of_the_system(tmp_path, run, exported):
-    folder = tmp_path / "photos"
-    write_pair(folder, b"a.jpg", b"../a.png")
-    (folder / "._a.jpg").write_bytes(b"\0\5\x16\7")
-    (folder / "Thumbs.db").write_bytes(b"x")
-    result = run(predict.main, folder, "--model", exported(), "--device_target", "CPU", "--crop_size", 65,
-                 "--output_dir", tmp_path / "out")
-    assert result.code == 0 and "skipped 2 files of the operating system" in result.err

@@ -1,13 +1,8 @@
 """Whether training fits into memory: the measured needs, the limits of machines and containers."""
-import numpy as np
 import pytest
 
 import train
 from src.console import InputError
-from src.data.labels import Labels
-from src.evaluation.inference import Segmenter, evaluate
-from src.evaluation.letterbox import Settings
-from src.evaluation.planes import argmax_map, summed_planes
 from src.training import memory
 
 MEASURED = [("deeplab_v3_s16", 2, 129, 3, 2.46), ("deeplab_v3_s16", 2, 257, 3, 3.28),
@@ -82,51 +77,3 @@ def test_a_network_that_was_not_measured_is_not_refused(monkeypatch):
 def test_this_machine_says_something():
     free, where = memory.free_memory()
     assert free > 0 and where
-
-
-def predict(inputs):
-    return np.stack([inputs[:, 0], inputs[:, 1] * 2, 0.5 - inputs[:, 2]], 1)
-
-
-def load(sample):
-    return sample, (sample[:, :, 0] % 3).astype(np.uint8)
-
-
-def test_large_pictures_give_what_small_memory_gives(monkeypatch):
-    """The class maps do not depend on keeping sums or on batch sizes."""
-    rng = np.random.default_rng(0)
-    samples = [rng.integers(0, 255, (*rng.integers(70, 200, 2), 3), dtype=np.uint8) for _ in range(9)]
-    settings, labels = Settings(33, (0.5, 1.0, 1.5), True, 4), Labels(3, 255, ())
-    plain = [item.class_map for batch in Segmenter(predict, settings).run(samples, load) for item in batch]
-    counts = evaluate(predict, samples, load, settings, labels).counts
-    monkeypatch.setattr("src.evaluation.inference.LARGE", 1)
-    monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 50_000)
-    batches = list(Segmenter(predict, settings).run(samples, load))
-    assert all(item.total is None for batch in batches for item in batch)
-    assert max(map(len, batches)) < 4 or len(batches) > 3
-    for one, other in zip(plain, (item.class_map for batch in batches for item in batch)):
-        assert np.array_equal(one, other)
-    assert np.array_equal(evaluate(predict, samples, load, settings, labels).counts, counts)
-
-
-def test_a_picture_beyond_the_budget_goes_alone(monkeypatch):
-    monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 10)
-    samples = [np.zeros((5, 5, 3), np.uint8)] * 3
-    assert [len(batch) for batch in Segmenter(predict, Settings(33)).run(samples, load)] == [1, 1, 1]
-
-
-def test_sums_plane_by_plane():
-    rng = np.random.default_rng(0)
-    parts = [rng.random((4, 9, 7), np.float32), rng.random((4, 5, 4), np.float32)]
-    import cv2
-    total = sum(np.stack([cv2.resize(plane, (30, 20)) for plane in part]) for part in parts)
-    assert np.array_equal(argmax_map(summed_planes(parts, (20, 30))), total.argmax(0))
-
-
-def test_too_little_memory_is_a_line():
-    from src.console import RunError
-
-    def fails(inputs):
-        raise MemoryError
-    with pytest.raises(RunError, match="not enough memory for batches of 2 pictures; a smaller --batch_size"):
-        evaluate(fails, [np.zeros((5, 5, 3), np.uint8)], load, Settings(33, batch_size=2), Labels(3, 255, ()))

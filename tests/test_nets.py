@@ -7,7 +7,6 @@ from mindspore import nn
 from src.nets.architecture import NETWORKS, architecture
 from src.nets.net_factory import (
     InferenceNetwork,
-    TrainingNetwork,
     create_inference,
     create_network,
     use_unkeyed_dropout,
@@ -94,16 +93,6 @@ def test_evaluation_uses_moving_statistics_and_leaves_them():
     assert all(np.array_equal(before[name], value.asnumpy()) for name, value in cell.parameters_and_names())
 
 
-@pytest.mark.parametrize("freeze_bn", [False, True])
-def test_freeze_bn_says_what_training_does(freeze_bn):
-    network = create_network("deeplab_v3_tiny_s16", freeze_bn=freeze_bn)
-    network.set_train(True)
-    network(tensor(2, 3, 65, 65), ms.Tensor([1, 2], ms.int32))
-    moved = not np.array_equal(network.resnet.bn1.moving_mean.asnumpy(), np.zeros(8))
-    assert moved is not freeze_bn
-    assert network.resnet.bn1.gamma.requires_grad
-
-
 def test_folded_batch_norm_computes_the_same():
     shape = architecture("deeplab_v3_tiny_s16", num_classes=5)
     weights, image = golden_weights(shape), tensor(1, 3, 65, 97)
@@ -147,24 +136,6 @@ def test_the_dropout_of_accelerators_drops_as_many():
     out = drop(ones, ms.Tensor([7, 8], ms.int32)).asnumpy()
     assert np.unique(out).tolist() == pytest.approx([0, 1 / 0.3], rel=1e-5)
     assert np.abs((out > 0).mean((1, 2, 3)) - 0.3).max() < 0.005
-
-
-def test_training_normalises_bytes_as_evaluation_does():
-    mean, std = (103.53, 116.28, 123.675), (57.375, 57.120, 58.395)
-    seen = []
-
-    class Capture:
-        def __call__(self, image, key):
-            seen.append(image.asnumpy())
-            return image
-
-    from src.evaluation.letterbox import Settings
-    cell = TrainingNetwork(None, lambda logits, label: logits, mean, std)
-    cell.network = Capture()
-    image = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, 1)
-    cell.construct(ms.Tensor(image), None, None)
-    table = Settings(mean=mean, std=std).normalisation()
-    assert np.abs(seen[0][0].reshape(3, 256) - table).max() < 1e-6
 
 
 def test_zero_init_residual_makes_blocks_identities():

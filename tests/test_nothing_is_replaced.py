@@ -10,6 +10,8 @@ from PIL import Image
 
 from src.data import check_data, get_dataset_lst, sample
 from src.data.masks import decode_mask
+from tests.conftest import FOLDERS, write_pairs
+from tests.foreign import encoded
 
 NUMBERS = np.zeros((30, 40), np.uint8)
 NUMBERS[5:15, 5:20], NUMBERS[20:, 30:] = 1, 2
@@ -21,13 +23,9 @@ def folders(tmp_path, run):
     (tmp_path / "labels.txt").write_text("0 0 ground\n255 1 crack\n")
 
     def make(masks, *options):
-        for number in range(4):
-            for folder in (tmp_path / "images", masks):
-                folder.mkdir(exist_ok=True)
-            pixels = np.random.default_rng(number).integers(0, 255, (30, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"images/p{number}.png")
-            if not (masks / f"p{number}.png").exists():
-                Image.fromarray(np.where(NUMBERS == 1, 255, 0).astype(np.uint8)).save(masks / f"p{number}.png")
+        if not masks.exists() or not list(masks.iterdir()):
+            write_pairs(tmp_path, 4 * [255 * (NUMBERS == 1).astype(np.uint8)], "images/p{}.png",
+                        masks.name + "/p{}.png")
         return run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", masks, "--labels",
                    tmp_path / "labels.txt", *options)
     return make
@@ -106,38 +104,20 @@ def test_a_gray_png_of_few_bits_keeps_its_numbers(bits):
 
 
 def test_a_gif_of_gray_keeps_its_numbers_and_one_of_colours_is_refused(tmp_path, run):
-    for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
     numbers = 2 * (NUMBERS > 0).astype(np.uint8)    # Pillow writes the indices 0 and 1 of the grays 0 and 2
-    for name in "ab":
-        Image.new("RGB", (40, 30)).save(tmp_path / f"images/{name}.png")
-        Image.fromarray(numbers).save(tmp_path / f"masks/{name}.gif")
-    assert np.array_equal(decode_mask((tmp_path / "masks/a.gif").read_bytes(), "a.gif"), numbers)
-    coloured = Image.fromarray(np.uint8([[0, 0, 0], [200, 0, 0]])[NUMBERS.clip(0, 1)])
-    coloured.save(tmp_path / "masks/a.gif")
-    options = [get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks"]
-    result = run(*options)
+    assert np.array_equal(decode_mask(encoded(numbers, "gif"), "a.gif"), numbers)
+    write_pairs(tmp_path, [NUMBERS] * 2, *FOLDERS)
+    Image.fromarray(np.uint8([[0, 0, 0], [200, 0, 0]])[NUMBERS.clip(0, 1)]).save(tmp_path / "masks/0.gif")
+    (tmp_path / "masks/0.png").unlink()
+    result = run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks")
     assert result.code == 2 and "a GIF, whose writer may have renumbered its palette; --labels FILE" in result.err
 
 
 def test_a_jpeg_called_png_is_refused(tmp_path, run):
-    for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
-    for name in "ab":
-        Image.new("RGB", (40, 30)).save(tmp_path / f"images/{name}.png")
-        Image.fromarray(NUMBERS).save(tmp_path / f"masks/{name}.png", format="JPEG")
+    write_pairs(tmp_path, [NUMBERS] * 2, *FOLDERS)
+    (tmp_path / "masks/1.png").write_bytes(encoded(NUMBERS, "jpeg"))
     result = run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks")
     assert result.code == 2 and "is a JPEG by its content" in result.err
-
-
-def test_split_folders_in_capitals(folders, tmp_path, run):
-    for side in ("Train", "Val"):
-        for folder in ("images", "masks"):
-            (tmp_path / folder / side).mkdir(parents=True)
-        Image.new("RGB", (40, 30)).save(tmp_path / f"images/{side}/{side}.JPG")
-        Image.fromarray(NUMBERS).save(tmp_path / f"masks/{side}/{side}.png")
-    assert run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks").code == 0
-    assert (tmp_path / "val_lst.txt").read_text().startswith("images/Val/Val.JPG")
 
 
 def test_names_that_no_font_draws(drawn, run, tmp_path):

@@ -20,7 +20,7 @@ from src.data.masks import read_pair
 from src.data.pictures import limit
 from src.data.splits import split
 from tests.annotation_files import labelme, shape
-from tests.conftest import ROOT
+from tests.conftest import FOLDERS, ROOT, write_pairs
 from tests.foreign import paletted
 
 NUMBERS = np.array([[0, 1, 1, 0], [2, 0, 1, 255], [0, 2, 2, 0]], np.uint8)
@@ -96,11 +96,7 @@ def test_the_lists_go_on_to_mindrecord_and_originals_stay(tmp_path, lists, run):
 
 
 def test_150_classes(tmp_path, lists):
-    numbers = np.arange(150, dtype=np.uint8).reshape(10, 15)
-    for name in ("a", "b"):
-        for folder, image in (("images", np.zeros((10, 15, 3), np.uint8)), ("masks", numbers)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(image).save(tmp_path / folder / f"{name}.png")
+    write_pairs(tmp_path, [np.arange(150, dtype=np.uint8).reshape(10, 15)] * 2, *FOLDERS)
     result = lists()
     assert result.code == 0 and "dataset.yaml: 150 classes" in result.out
 
@@ -124,17 +120,13 @@ def test_own_data_root(tmp_path, lists):
     assert read_list(tmp_path / "train_lst.txt")[0].image.startswith("images/sub ")
 
 
-def spoil_nothing(root):
-    return None
-
-
 PROBLEMS = [
-    ("colours without a table", lambda n: coloured(n, "RGB"), spoil_nothing, "a mask of mode RGB, colours and not"),
-    ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), spoil_nothing,
+    ("colours without a table", lambda n: coloured(n, "RGB"), lambda root: None, "a mask of mode RGB, colours and not"),
+    ("0 and 255", lambda n: Image.fromarray(np.uint8([0, 255, 255, *[255] * 253])[n]), lambda root: None,
      "class 0 alone, beside 255, which is ignored"),
-    ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), spoil_nothing,
+    ("too large", lambda n: Image.fromarray(np.uint16([0, 300, *[1] * 254])[n]), lambda root: None,
      "value 300 at row 0, column 1: class numbers go up to 254"),
-    ("other size", lambda n: Image.fromarray(n[:2]), spoil_nothing, "4x2 but its picture"),
+    ("other size", lambda n: Image.fromarray(n[:2]), lambda root: None, "4x2 but its picture"),
     ("damaged", Image.fromarray, lambda root: cut(root / "masks/sub 0/p0.png"), "p0.png: damaged mask"),
     ("no mask", Image.fromarray, lambda root: [p.rename(p.with_suffix(".jpg")) for p in root.glob("masks/*/*")],
      "no mask (.png .bmp .tif .tiff .gif) has the name of a picture"),
@@ -172,12 +164,6 @@ def test_a_colour_that_the_table_lacks_is_named(tmp_path):
                   LabelMap({}, {(0, 0, 0): 0, (255, 0, 0): 1}, []))
 
 
-def test_folders_that_are_missing_or_go_together(tmp_path, lists, run):
-    assert "no such folder" in lists().err
-    alone = run(get_dataset_lst.main, "--images", tmp_path)
-    assert alone.code == 2 and "go together" in alone.err
-
-
 # Annotation files, published labels, split data
 
 @pytest.fixture
@@ -194,6 +180,7 @@ def masks_of(root):
 
 
 def test_coco_masks_equal_those_beside_them(annotations, tmp_path, make):
+    """labelme's converter drew them, with ignored pixels whose shapes are not in the COCO file."""
     result = make("--annotations", annotations / "coco/annotations.json", "--out", tmp_path)
     assert result.code == 0 and "21 classes (background, aeroplane, " in result.out, result
     assert not list(annotations.rglob("masks_gray")), "the data stays as it is"
@@ -264,7 +251,7 @@ def test_other_labels_in_the_same_folder_bring_their_names(tmp_path, lists):
 
 @pytest.mark.parametrize("folders, sizes", [
     (("train", "val"), (3, 2)), (("training", "validation"), (3, 2)), (("train", "test"), (3, 2)),
-    (("train", "other"), (4, 1))])
+    (("Train", "VAL"), (3, 2)), (("train", "other"), (4, 1))])
 def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, sizes):
     write_folders(tmp_path, Image.fromarray)
     for kind in ("images", "masks"):
@@ -277,11 +264,16 @@ def test_folders_of_split_data_are_taken_as_they_are(tmp_path, lists, folders, s
         assert all(pair.image.startswith(f"images/{name}/") for name, side in zip(folders, sides) for pair in side)
 
 
-def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
+def two_sets(root) -> dict:
+    """Options for each of two sets in one data_root."""
     for side in ("one", "two"):
-        write_folders(tmp_path / side, Image.fromarray)
-    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
-                      tmp_path) for side in ("one", "two")}
+        write_folders(root / side, Image.fromarray)
+    return {side: ("--images", root / side / "images", "--masks", root / side / "masks", "--data_root", root)
+            for side in ("one", "two")}
+
+
+def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
+    options = two_sets(tmp_path)
     assert make(*options["one"]).code == 0 and make(*options["one"]).code == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     result = make(*options["two"])
@@ -367,17 +359,21 @@ def test_more_pixels_than_allowed(tmp_path, lists, monkeypatch):
 
 
 def test_a_mask_with_every_value_is_quick(tmp_path):
-    """16-bit noise of 16 megapixels: sorting would be many times slower than a table."""
-    numbers = np.random.default_rng(0).integers(0, 1 << 16, (4000, 4000), dtype=np.uint16)
+    """16-bit noise: a table is many times quicker than sorting."""
+    numbers = np.random.default_rng(0).integers(0, 1 << 16, (2000, 2000), dtype=np.uint16)
     Image.fromarray(numbers).save(tmp_path / "m.tif")
     data, table = (tmp_path / "m.tif").read_bytes(), LabelMap({(value,): value % 7 for value in range(1 << 16)}, {}, [])
-    start = time.perf_counter()
+    start = time.thread_time()
     labels = class_map(data, "m.tif", table)
-    assert time.perf_counter() - start < 3 and np.array_equal(labels, numbers % 7)
+    end = time.thread_time()
+    assert np.array_equal(labels, numbers % 7)
+    np.unique(numbers, return_inverse=True)
+    assert end - start < (time.thread_time() - end) / 2
 
 
 @pytest.mark.parametrize("options, part", [
     (("--annotations", "a", "--masks", "m"), "go together"), (("--val_images", "v"), "go together"),
+    (("--images", "{0}"), "go together"), (("--images", "{0}/no", "--masks", "{0}"), "no such folder"),
     (("--annotations", "a", "--val_images", "v", "--val_masks", "m"), "--masks for both, or --annotations for both"),
     (("--annotations", "a", "--labels", "camvid"), "are for --masks"), (("--out", "o"), "--out goes with --images"),
     (("--images", "{0}", "--masks", "{0}", "--labels", "no"), "neither a file nor one of ade20k, camvid, cityscapes"),
@@ -417,12 +413,9 @@ def test_an_empty_list_holds_nothing_to_lose_and_a_folder_is_no_list(tmp_path, l
 
 
 def test_lists_of_other_pictures_are_not_replaced(tmp_path, make):
-    for side in ("one", "two"):
-        write_folders(tmp_path / side, Image.fromarray)
-        for folder in sorted((tmp_path / side).glob("*/*")):
-            folder.rename(folder.with_name(f"{side} {folder.name}"))
-    options = {side: ("--images", tmp_path / side / "images", "--masks", tmp_path / side / "masks", "--data_root",
-                      tmp_path) for side in ("one", "two")}
+    options = two_sets(tmp_path)
+    for folder in sorted(tmp_path.glob("*/*/*")):
+        folder.rename(folder.with_name(f"{folder.parts[-3]} {folder.name}"))
     assert make(*options["one"]).code == 0
     before = (tmp_path / "train_lst.txt").read_bytes()
     result = make(*options["two"])

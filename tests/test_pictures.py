@@ -7,7 +7,7 @@ from PIL import Image
 
 from src.console import InputError
 from src.data.labels import Labels, make_labels
-from src.data.lists import Pair, read_list
+from src.data.lists import Pair
 from src.data.mask_values import class_map
 from src.data.masks import decode_mask, read_pair
 from src.data.pictures import decode_image
@@ -129,26 +129,6 @@ def test_a_damaged_mask_of_a_size_beyond_all_numbers_is_named():
     data[18:26] = b"\xff\xff\xff\x7f" * 2    # width and height
     with pytest.raises(InputError, match="m.bmp: 2147483647x2147483647, .* --max_pixels"):
         decode_mask(bytes(data), "m.bmp")
-
-
-def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
-    (tmp_path / "l.txt").write_bytes(b"\xef\xbb\xbfa.jpg a.png\r\n")
-    assert read_list(tmp_path / "l.txt") == [Pair("a.jpg", "a.png")]
-
-
-@pytest.mark.parametrize("text, part", [
-    ("", "is empty"), ("\n \n", "is empty"), ("a.jpg a.png\nb.jpg\n", "line 2: 1 fields"),
-    ("a b c\n", "line 1: 3 fields")])
-def test_bad_lists(tmp_path, text, part):
-    (tmp_path / "l.txt").write_text(text)
-    with pytest.raises(InputError, match=part):
-        read_list(tmp_path / "l.txt")
-
-
-def test_missing_lists(tmp_path):
-    for path, part in ((tmp_path / "no.txt", "no.txt: no such file"), ("", "--data_lst is not given")):
-        with pytest.raises(InputError, match=part):
-            read_list(path)
 
 
 def test_labels_outside_the_classes_are_named():

@@ -12,7 +12,6 @@ from PIL import Image
 import eval_onnx
 import predict
 from src.data.labels import Labels
-from src.drawing.fonts import best_font, letters_of
 from src.drawing.palette import palette
 from src.prediction.results import Results, coverage
 from src.prediction.sources import Picture, pictures_in, unique_names
@@ -163,26 +162,12 @@ def test_a_video_that_cannot_be_written_completely_is_an_error(options, shell, t
     assert not list((tmp_path / "out").rglob("*.*")), "nothing is left of it"
 
 
-def test_chinese_names_are_drawn(options, photos, run, tmp_path):
-    if best_font(letters_of(["背景裂缝孔洞"]))[1]:
-        pytest.skip("no font on this machine has Chinese letters: apt-get install fonts-noto-cjk")
-    seen = []
-    for names in ("背景裂缝孔洞", "洞背景裂缝孔"):
-        (tmp_path / "names.txt").write_text("\n".join(names))
-        result = run(predict.main, photos / "b/x.png", *options, "--class_names", tmp_path / "names.txt", "--overwrite")
-        assert result.code == 0 and result.err == "", result
-        seen.append(cv2.imread(str(tmp_path / "out/overlays/x.jpg"))[46:].astype(int))
-    assert np.abs(seen[0] - seen[1]).max() > 100, "as boxes they would look the same"
-
-
 def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "list.txt").write_text("my photos/a/x.jpg\nno.jpg\n")
     (tmp_path / "blank.txt").write_text("\n")
     (tmp_path / "six.txt").write_text("a\nb\n")
-    (tmp_path / "twice.txt").write_text("a\n" * 6)
-    (tmp_path / "torch.pth").write_bytes(b"PK\x03\x04 and so on")
     shutil.copy(trained / "deeplab_v3_tiny_s16-2_3.ckpt", tmp_path / "kept.onnx")
     good = photos / "a/x.jpg"
     for arguments, part in (
@@ -192,9 +177,7 @@ def test_bad_input_is_one_line(options, photos, drawn, trained, run, tmp_path):
             ([tmp_path / "blank.txt"], "lists no pictures"),
             ([tmp_path / "list.txt"], "list.txt, line 2: no.jpg: no such file"),
             ([good, "--class_names", tmp_path / "six.txt"], "2 names for num_classes 6"),
-            ([good, "--class_names", tmp_path / "twice.txt"], "twice.txt: the class name 'a' occurs twice"),
             ([good, "--model", ""], "--model is not given"), ([good, "--model", tmp_path / "x"], "x: no such file"),
-            ([good, "--model", tmp_path / "torch.pth"], "convert_resnet101.py"),
             ([good, "--model", good], "is not a MindSpore checkpoint, ONNX file or MINDIR"),
             ([good, "--output_dir", good], "is a file, not a folder"),
             ([good, "--alpha", 2], "--alpha: alpha must be <= 1")):

@@ -1,19 +1,15 @@
 """A run goes on when its console closes, and ends with the documented exit code: signals, closed and full consoles."""
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-import train
 from src.training.state import find_checkpoint
-from src.weights.manifest import read_manifest
-from tests.conftest import ROOT, TINY, cut_after, figures, metrics, wait_for_lines
+from tests.conftest import ROOT, TINY, metrics, wait_for_lines
 
 PROGRAM = f"""import os, signal, sys, time; sys.path.insert(0, {str(ROOT)!r})
 from src.console import InputError, Preempted, RunError, progress, run_program
@@ -30,7 +26,7 @@ def main(argv):
         with writing("result.json") as aside:
             aside.write_text("half")
             print("waiting", flush=True)
-            time.sleep(60)
+            time.sleep(600)
     elif what == "import":
         sys.path.insert(0, os.getcwd())
         try:
@@ -68,13 +64,13 @@ def test_the_table_of_exit_codes_is_what_programs_do(tmp_path):
     found = {}
     for what in ("done", "input", "run", "saved"):
         process = program(what, tmp_path)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         found[what] = process.returncode
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = program("wait", tmp_path)
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signum)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
         found[signum.name] = process.returncode
         assert err in ("interrupted\n", f"ended by {signum.name}\n") and list(tmp_path.iterdir()) == [], "nothing half"
     table = exit_codes("docs/troubleshooting.md")
@@ -85,11 +81,11 @@ def test_the_table_of_exit_codes_is_what_programs_do(tmp_path):
 
 @pytest.mark.parametrize("signum, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_during_an_import_is_no_failed_import(signum, code, tmp_path):
-    (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(60)\n")
+    (tmp_path / "slow.py").write_text("import time\nprint('waiting', flush=True)\ntime.sleep(600)\n")
     process = program("import", tmp_path)
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signum)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err.count("\n")) == (code, 1), err
 
 
@@ -99,7 +95,7 @@ def test_a_signal_to_the_group_ends_the_workers_too(signum, code, tmp_path):
     process = program("pool", tmp_path, start_new_session=True)
     assert process.stdout.readline() == "waiting\n"
     os.killpg(process.pid, signum)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert (process.returncode, err.count("\n")) == (code, 1), err
 
 
@@ -115,7 +111,7 @@ def test_ignored_signals_stay_ignored(tmp_path):
     time.sleep(0.3)
     assert process.poll() is None
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 143
 
 
@@ -137,7 +133,7 @@ def test_closed_consoles_and_odd_machines_end_no_program(command, tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     text = command.format(program=f"{sys.executable} program.py")
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {text}"], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=60)
+                          timeout=300)
     assert done.returncode == 0 and done.stderr in ("", "told\n"), done
     assert {path.name for path in tmp_path.iterdir()} == {"program.py"}
 
@@ -147,7 +143,7 @@ def test_names_that_the_console_cannot_show(tmp_path):
 from src.console import run_program
 sys.exit(run_program(lambda _: print("\\u4e2d \\udcff")))"""
     for encoding, shown in (("ascii", b"\\u4e2d \\udcff\n"), ("utf-8", "\u4e2d \\udcff\n".encode())):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60,
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300,
                               env={**os.environ, "PYTHONIOENCODING": encoding})
         assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
 
@@ -170,11 +166,11 @@ def start(options, folder, *more, **streams):
     ([signal.SIGTERM, signal.SIGHUP, signal.SIGINT], 75, ("error: SIGTERM: saved", "error: SIGHUP: saved"))])
 def test_signals_save_once(signals, code, said, options, tmp_path):
     process = start([*options, "--train_epochs", 500], tmp_path / "ckpt")
-    wait_for_lines(tmp_path / "ckpt", 3)
+    wait_for_lines(tmp_path / "ckpt", 3, process)
     for signum in signals:
         process.send_signal(signum)
         time.sleep(0.1)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=300)
     path, step = find_checkpoint("auto", tmp_path / "ckpt")
     assert process.returncode == code and err.startswith(said) and err.count("\n") == 1, err
     assert str(path) in err and step == metrics(tmp_path / "ckpt")[-1]["global_step"]
@@ -183,7 +179,7 @@ def test_signals_save_once(signals, code, said, options, tmp_path):
 def test_sigterm_after_ctrl_c_changes_nothing(options, tmp_path):
     """Ctrl-C is said once it is heard, so that the test need not guess when."""
     process = start([*options, "--train_epochs", 500], tmp_path / "ckpt", stdout=subprocess.DEVNULL)
-    wait_for_lines(tmp_path / "ckpt", 3)
+    wait_for_lines(tmp_path / "ckpt", 3, process)
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith("interrupted: the step is finished and saved")
     process.send_signal(signal.SIGTERM)
@@ -207,7 +203,7 @@ def test_training_outlives_the_end_of_a_pipe(options, tmp_path):
     process = start([*options, "--train_epochs", 3], tmp_path / "ckpt")
     process.stdout.readline()
     process.stdout.close()    # as head does
-    assert process.wait(120) == 0 and process.stderr.read() == ""
+    assert process.wait(300) == 0 and process.stderr.read() == ""
     assert find_checkpoint("auto", tmp_path / "ckpt")[1] == 9
 
 
@@ -216,83 +212,6 @@ def test_a_launcher_keeps_its_log_when_the_console_is_gone(options, tmp_path):
     text = " ".join(f"'{part}'" for part in command)
     for console in (" | head -n 1", " > /dev/full", " >&- 2>&-"):
         done = subprocess.run(["bash", "-c", f"set -o pipefail; {text}{console}"], cwd=tmp_path, capture_output=True,
-                              text=True, timeout=120, env={**os.environ, "PYTHON": sys.executable})
+                              text=True, timeout=300, env={**os.environ, "PYTHON": sys.executable})
         assert done.returncode == 0 and done.stderr == "", done
         assert "trained to step 6" in (tmp_path / "s16_train_cpu/device0/log").read_text()
-
-
-def test_an_evaluation_that_was_cut_is_made_up(options, with_evaluation, run, tmp_path):
-    """A copy of a run that was killed during the evaluation of an epoch; losses and weights must equal those of the
-    uninterrupted run to the bit."""
-    uncut, cut, best = tmp_path / "uncut", tmp_path / "cut", "deeplab_v3_tiny_s16-best.ckpt"
-    command = [train.main, *options, *with_evaluation, "--save_steps", 3, "--train_epochs", 3]
-    assert run(*command, "--train_dir", uncut).code == 0
-    for done in (1, 3):
-        cut_after(uncut, 3 * done, cut)
-        lines = [line for line in (uncut / "metrics.jsonl").read_text().splitlines(True)
-                 if (record := json.loads(line))["global_step"] < 3 * done or "loss" in record]
-        (cut / "metrics.jsonl").write_text("".join(lines) + '{"epoch": 1, "st')
-        result = run(*command, "--train_dir", cut, "--resume", "auto")
-        assert result.code == 0, result.err
-        for name in ("loss", "mean_iou"):
-            assert figures(cut, name) == figures(uncut, name)
-        for name in read_manifest(uncut):
-            assert read_manifest(cut)[name] == read_manifest(uncut)[name], "the same bytes"
-        assert (cut / best).is_file()
-        if done == 1:
-            assert (cut / best).read_bytes() == (uncut / best).read_bytes()
-        cut.rename(tmp_path / f"cut {done}")
-
-
-def test_a_signal_cuts_an_evaluation_and_the_next_start_makes_it_up(options, with_evaluation, run, tmp_path,
-                                                                    monkeypatch):
-    from src.training.validation import EvaluationInTraining
-    command = [train.main, *options, *with_evaluation, "--train_epochs", 2, "--train_dir", tmp_path]
-    with monkeypatch.context() as patch:
-        original = EvaluationInTraining.look
-
-        def look(self):
-            self.stop.tell(signal.SIGTERM, None)    # within the first evaluation
-            original(self)
-        patch.setattr(EvaluationInTraining, "look", look)
-        result = run(*command)
-    assert result.code == 75 and "SIGTERM: saved" in result.err and "mean IoU" not in result.out, result
-    assert find_checkpoint("auto", tmp_path)[1] == 3
-    result = run(*command, "--resume", "auto")
-    assert result.code == 0 and set(figures(tmp_path, "mean_iou")) == {3, 6}, result
-
-
-def test_a_full_disk_under_the_metrics_is_one_line(tmp_path):
-    from src.console import RunError
-    from src.training.metrics import Metrics
-    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-    metrics = Metrics(tmp_path, "", 0)
-    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .No space left"):
-        metrics.write({"global_step": 1})
-    metrics.close()
-
-
-def test_no_scored_pixel_is_null_and_ends_with_1(options, drawn, run, tmp_path):
-    from PIL import Image
-    image, mask = (drawn / "voc_val_lst.txt").read_text().splitlines()[0].split()
-    (tmp_path / "a.jpg").write_bytes((drawn / image).read_bytes())
-    Image.new("L", Image.open(drawn / mask).size, 255).save(tmp_path / "a.png")
-    (tmp_path / "list.txt").write_text("a.jpg a.png\n")
-    result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst",
-                 tmp_path / "list.txt", "--train_dir", tmp_path / "ckpt", "--ignore_findings")
-    last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
-                      parse_constant=lambda text: pytest.fail(text))
-    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
-    assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
-    assert (tmp_path / "ckpt/curves.png").is_file()
-
-
-def test_a_master_port_in_use_is_an_error(shell):
-    with socket.socket() as taken:
-        taken.bind(("", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        result = shell("bash", ROOT / "scripts/run_distribute_train_s16_r1.sh", RANK_SIZE="2", DEVICE_TARGET="CPU",
-                       MASTER_PORT=port, RANK_TABLE_FILE="")
-    assert result.code == 2 and f"MASTER_PORT {port}: cannot be used" in result.err, result
-    assert result.err.count("\n") == 1

@@ -6,7 +6,7 @@ import pytest
 import train
 from src.config import parse_args
 from src.data.labels import Labels
-from src.device import Device, open_device
+from src.device import Device
 from src.training.metrics import Metrics
 from src.training.state import Schedule
 from src.training.validation import EvaluationInTraining
@@ -94,39 +94,6 @@ def test_a_run_is_not_resumed_with_other_parts_trained(everything, run, tmp_path
     folder = cut_after(uncut, 4, tmp_path / "cut")
     result = run(train.main, *options, "--train_dir", folder, "--resume", "auto", *changes)
     assert result.code == 2 and said in result.err, result.err
-
-
-def built(options, *more):
-    """(model, network) as train.py builds them."""
-    from src.training.model import build_model
-    config = parse_args("train", "", [str(option) for option in (*options, *more)])
-    return build_model(config, Labels(6, 255, ()), open_device("CPU"), np.linspace(0.1, 0.5, 5))
-
-
-def test_frozen_parts():
-    parts = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
-    for layers in range(5):
-        model, network = built(TINY, "--freeze_backbone", layers)
-        trained = {parameter.name for parameter in model._optimizer.parameters}
-        kept = parts[:layers and layers + 2]
-        found = {part for part in parts if not any(name.startswith(f"network.resnet.{part}.") for name in trained)}
-        assert found == set(kept) and any(".aspp." in name for name in trained)
-        for name, cell in network.cells_and_names():
-            if hasattr(cell, "use_batch_statistics"):
-                frozen = name.startswith(tuple(f"resnet.{part}" for part in kept)) if kept else False
-                assert cell.use_batch_statistics is (False if frozen else None), name
-
-
-def test_the_classifiers_rate_and_everybodys_weight_decay(options):
-    plain, grouped = (built(options, "--classifier_lr_factor", factor).model._optimizer for factor in (1, 10))
-    assert [parameter.name for parameter in grouped.parameters] == [parameter.name for parameter in plain.parameters]
-    assert grouped.decay_flags == plain.decay_flags and False in plain.decay_flags
-    decay = {float(value) for value, decays in zip(grouped.weight_decay, grouped.decay_flags) if decays}
-    assert decay == {float(plain.weight_decay)}
-    for parameter in grouped.parameters:
-        factor = 10 if parameter.name.startswith("network.aspp.conv2.") else 1
-        rates = grouped.get_lr_parameter(parameter).asnumpy()
-        assert rates == pytest.approx(factor * np.linspace(0.1, 0.5, 5), rel=1e-6), parameter.name
 
 
 @pytest.fixture

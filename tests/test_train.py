@@ -153,23 +153,6 @@ def test_training_learns(options, run, tmp_path):
         "deeplab_v3_tiny_s16-11_3.ckpt", "deeplab_v3_tiny_s16-12_3.ckpt"]
 
 
-def test_weight_decay_leaves_batchnorm_alone(options, drawn):
-    """Names matter: Momentum decays everything except names with beta or gamma."""
-    from src.config import parse_args
-    from src.device import open_device
-    from src.training.model import WEIGHT_DECAY, build_model
-    config = parse_args("train", "", [str(option) for option in options])
-    model, _ = build_model(config, Labels(6, 255, ()), open_device("CPU"), np.full(5, 0.1))
-    optimizer = model._optimizer
-    decayed = {p.name for p, decays in zip(optimizer.parameters, optimizer.decay_flags) if decays}
-    kept = {p.name for p in optimizer.parameters} - decayed
-    assert kept and all(name.endswith((".gamma", ".beta")) for name in kept)
-    assert decayed and not any(name.endswith((".gamma", ".beta")) for name in decayed)
-    assert "network.aspp.conv2.bias" in decayed
-    assert float(optimizer.momentum) == pytest.approx(0.9)
-    assert WEIGHT_DECAY == 1e-4 and float(optimizer.loss_scale) == 3072
-
-
 def save_network(num_classes, path):
     """A checkpoint of the tiny network as it is initialised."""
     from src.loss.loss import SoftmaxCrossEntropyLoss
@@ -265,3 +248,13 @@ def test_a_missing_shard_is_named(drawn, options, run, tmp_path):
     (tmp_path / "train.mindrecord1").unlink()
     result = run(train.main, *options, "--data_file", tmp_path / "train.mindrecord0")
     assert result.code == 2 and "train.mindrecord0: not a complete MindRecord" in result.err
+
+
+def test_no_scored_pixel_is_null_and_ends_with_1(options, void_list, run, tmp_path):
+    result = run(train.main, *options, "--train_epochs", 1, "--data_root", tmp_path, "--eval_data_lst", void_list,
+                 "--ignore_findings")
+    last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
+                      parse_constant=lambda text: pytest.fail(text))
+    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
+    assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
+    assert (tmp_path / "ckpt/curves.png").is_file()

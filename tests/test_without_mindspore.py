@@ -2,12 +2,11 @@
 import json
 import sys
 
-import cv2
 import numpy as np
 import pytest
 
 from src.weights import checkpoint
-from tests.conftest import ROOT
+from tests.conftest import FOLDERS, ROOT, write_pairs
 
 CHECKPOINT = "deeplab_v3_tiny_s16-2_3.ckpt"
 BLOCK = """import importlib.metadata, sys
@@ -82,11 +81,7 @@ def test_conversion_to_pytorch_and_back(bare, trained_file, tmp_path):
 
 
 def test_lists_of_own_data(bare, tmp_path):
-    rng = np.random.default_rng(0)
-    for folder, shape in (("images", (20, 30, 3)), ("masks", (20, 30))):
-        (tmp_path / "data" / folder).mkdir(parents=True)
-        for number in range(3):
-            cv2.imwrite(str(tmp_path / f"data/{folder}/{number}.png"), rng.integers(0, 3, shape, dtype=np.uint8))
+    write_pairs(tmp_path / "data", np.random.default_rng(0).integers(0, 3, (3, 20, 30), dtype=np.uint8), *FOLDERS)
     said = ran(bare("src/data/get_dataset_lst.py", "--data_root", "data", "--images", "data/images", "--masks",
                     "data/masks"))
     assert (tmp_path / "data/train_lst.txt").is_file() and "3 classes" in said
