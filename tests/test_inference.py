@@ -165,7 +165,7 @@ def test_large_pictures_give_what_small_memory_gives(monkeypatch):
 def test_a_picture_beyond_the_budget_goes_alone(monkeypatch):
     monkeypatch.setattr("src.evaluation.inference.BATCH_PIXELS", 10)
     batches = Segmenter(fake_predict, Settings(33)).run(fake_samples(3), load_fake)
-    assert [len(batch.samples) for batch in batches] == [1, 1, 1]
+    assert [len(batch) for batch in batches] == [1, 1, 1]
 
 
 def test_sums_plane_by_plane():

@@ -217,15 +217,20 @@ def test_ranks_that_ignore_signals_are_killed_with_their_children(project, table
     wait_until(lambda: not alive(seconds))
 
 
-def test_grace_bounds_the_time_to_save(project, table, tmp_path):
+@pytest.mark.parametrize("options, signals", [(("--grace", "1"), [signal.SIGTERM]),
+                                              ((), [signal.SIGINT, signal.SIGINT])])
+def test_grace_and_a_second_ctrl_c_bound_the_time_to_save(options, signals, project, table, tmp_path):
     found = mark()
     launcher = subprocess.Popen([sys.executable, ROOT / "src/tools/launch.py", "--rank_table", table, "--log_dir",
-                                 tmp_path / "logs", "--grace", "1", "--", project / "train.py", "deaf=1", "wait=6000",
-                                 found], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                 tmp_path / "logs", *options, "--", project / "train.py", "deaf=1", "wait=6000",
+                                 found], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                preexec_fn=hear_signals())
     wait_for_ranks(tmp_path / "logs")
     start = time.monotonic()
-    launcher.send_signal(signal.SIGTERM)
-    launcher.wait(50)    # without the option the ranks had 60 seconds
+    for signum in signals:
+        launcher.send_signal(signum)
+        time.sleep(1)    # two at once are one
+    launcher.wait(50)    # without the option or the second signal the ranks had 60 seconds
     assert time.monotonic() - start > 1 and not alive(found)
 
 
