@@ -21,7 +21,10 @@ import os, signal, subprocess, sys, time
 rank = os.environ["RANK_ID"]
 names = ("RANK_SIZE", "DEVICE_ID", "RANK_TABLE_FILE", "MS_ROLE", "MS_NODE_ID")
 how = dict(pair.split("=") for pair in sys.argv if "=" in pair)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in how else lambda *_: sys.exit(75))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+if "deaf" in how:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 if "wait" in how:
     subprocess.Popen(["sleep", how["wait"]])
 print("rank", rank, *(f"{name}={os.environ.get(name)}" for name in names), flush=True)
