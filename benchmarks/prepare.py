@@ -107,9 +107,9 @@ def checkpoint(job: Job, stride: str, momenta: bool = False) -> Path:
     import numpy as np
 
     from src.data.labels import make_labels
-    from src.metadata import describe
     from src.nets.architecture import architecture
     from src.weights import checkpoint as checkpoints
+    from src.weights.metadata import describe
     from tests.golden import DATA, golden_weight
     path = Path(job.folder, f"{stride}{'_momenta' * momenta}", f"{job.network(stride)}.ckpt")
     if path.exists():

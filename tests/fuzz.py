@@ -26,7 +26,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src import metadata
 from src.config import own_options, read_recipe
 from src.console import InputError, RunError
 from src.data.annotations.label_map import LabelMap, read_label_map
@@ -41,7 +40,7 @@ from src.data.record_header import facts_in_record
 from src.files import read_bytes
 from src.modelarts import unzip
 from src.models import mindir_file, onnx_file
-from src.weights import checkpoint, formats
+from src.weights import checkpoint, formats, metadata
 from src.weights.manifest import MANIFEST, check_sha256, read_manifest
 from src.weights.protobuf import field
 from tests.annotation_files import SQUARE, coco, cvat, cvat_masks, labelme, shape

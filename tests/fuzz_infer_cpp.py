@@ -17,7 +17,7 @@ from src.console import InputError
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.masks import read_pair
-from src.metadata import beside, read_beside
+from src.weights.metadata import beside, read_beside
 
 CHUNK = 50
 TIMEOUT = 60    # seconds for a run: a hang

@@ -6,13 +6,13 @@ import pytest
 
 import eval as evaluation
 from src.console import InputError
-from src.metadata import OPTIONS, beside
 from src.models.model import open_model
 from src.models.model_file import read_model_file
 from src.nets.architecture import architecture
 from src.weights import checkpoint
 from src.weights.kinds import kind_of
 from src.weights.loading import network_of, open_checkpoint
+from src.weights.metadata import OPTIONS, beside
 from src.weights.protobuf import as_varint, field
 from tests.conftest import no_hang
 from tests.foreign import safetensors, value

@@ -21,12 +21,12 @@ from src.evaluation.inference import Segmenter
 from src.evaluation.letterbox import Settings
 from src.export.mindir import to_version_1
 from src.export.mindspore_file import export
-from src.metadata import beside
 from src.models.model import open_model
 from src.nets.net_factory import create_inference
 from src.tools import postprocess
 from src.weights.folding import fold
 from src.weights.loading import network_of, open_checkpoint
+from src.weights.metadata import beside
 from tests.conftest import ROOT
 from tests.fuzz_infer_cpp import fuzz, fuzz_facts, fuzz_models
 

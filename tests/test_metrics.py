@@ -1,7 +1,7 @@
 """The confusion matrix compared with counting by hand."""
 import numpy as np
 
-from src.evaluation.metrics import FIGURES, ConfusionMatrix
+from src.evaluation.metrics import ConfusionMatrix
 
 
 def test_counts_against_a_loop():
@@ -60,7 +60,7 @@ def test_dice_precision_and_recall_from_the_pixels():
     for pair in zip(truth, found):
         matrix.update(*pair)
     expected = np.array([figures_of(truth[truth != 255], found[truth != 255], number) for number in range(7)])
-    for number, figure in enumerate(FIGURES):
+    for number, figure in enumerate(ConfusionMatrix.FIGURES):
         assert np.allclose(getattr(matrix, figure), expected[:, number], rtol=1e-12, atol=0, equal_nan=True), figure
         assert np.isclose(matrix.mean(figure), np.nanmean(expected[:, number]), rtol=1e-12)
     assert expected[3].tolist() == [0, 0, 0, 0] == expected[5].tolist() and np.isnan(expected[[4, 6]]).all()

@@ -131,7 +131,7 @@ def feed(gallery, numbers):
 
 
 def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
-    gallery = Gallery(TWO)
+    gallery = Gallery(TWO, BoundaryScore(2, 255))
     feed(gallery, range(50))
     assert [entry["image"] for entry in gallery.worst] == [f"{number}.jpg" for number in range(49, 49 - KEPT, -1)]
     assert [entry["image"] for entry in gallery.best] == [f"{number}.jpg" for number in range(KEPT)]
@@ -146,11 +146,11 @@ def test_the_best_and_the_worst_are_kept_and_memory_does_not_grow():
 
 @pytest.mark.parametrize("numbers", [range(40), range(0, 4000, 50)], ids=["different", "equal"])
 def test_many_devices_keep_what_one_keeps(numbers):
-    whole, parts = Gallery(TWO), [Gallery(TWO) for _ in range(3)]
+    whole, parts = Gallery(TWO, BoundaryScore(2, 255)), [Gallery(TWO, BoundaryScore(2, 255)) for _ in range(3)]
     feed(whole, numbers)
     for rank, part in enumerate(parts):
         feed(part, numbers[rank::3])
-    merged = Gallery(TWO)
+    merged = Gallery(TWO, BoundaryScore(2, 255))
     merged.merge([part.to_bytes() for part in parts])
     assert [entry["image"] for entry in merged.shown] == [entry["image"] for entry in whole.shown]
     assert merged.boundary.mean == pytest.approx(whole.boundary.mean) and merged.boundary.per_class == pytest.approx(

@@ -1,7 +1,6 @@
 """The confusion matrix of a whole set, and the figures of it."""
 import numpy as np
 
-FIGURES = ("iou", "dice", "precision", "recall")    # of each class, properties of ConfusionMatrix
 COUNTED = 1 << 22    # pixels that are counted at a time, for bincount makes 8 bytes of each
 
 
@@ -15,6 +14,8 @@ class ConfusionMatrix:
     Attributes:
         counts: (num_classes, num_classes) int64.
     """
+
+    FIGURES = ("iou", "dice", "precision", "recall")    # properties: of each class
 
     def __init__(self, num_classes: int, ignore_label: int):
         self.num_classes, self.ignore_label = num_classes, ignore_label

@@ -8,7 +8,6 @@ import numpy as np
 
 from src.claims import claim_file
 from src.console import InputError, RunError, number_of, progress, styled, warn
-from src.evaluation.metrics import FIGURES
 from src.files import check_output, write_whole
 from src.foreign import printable
 
@@ -37,28 +36,29 @@ def format_table(matrix, names) -> str:
     width = min(max(len("class"), *map(len, names)), 21)
     names = [name if len(name) <= width else name[:width - 3] + "..." for name in names]
     lines = [f"{'class':<{width}}     IoU    Dice  precision  recall      truth pixels"]
-    for name, pixels, *figures in zip(names, matrix.truth, *(getattr(matrix, figure) for figure in FIGURES)):
+    for name, pixels, *figures in zip(names, matrix.truth, *(getattr(matrix, figure) for figure in matrix.FIGURES)):
         cells = f"{'never occurs: not in the means':>35}" if math.isnan(figures[0]) else format_figures(figures)
         lines.append(f"{name:<{width}}{cells} {pixels:17,d}")
-    return "\n".join([*lines, f"{'mean':<{width}}{format_figures(map(matrix.mean, FIGURES))}",
+    return "\n".join([*lines, f"{'mean':<{width}}{format_figures(map(matrix.mean, matrix.FIGURES))}",
                       styled(f"mean IoU {matrix.mean_iou:.6f}", "strong"),
                       f"pixel accuracy {matrix.pixel_accuracy:.6f}"])
 
 
 def format_figures(figures) -> str:
-    """FIGURES as cells of the table."""
+    """A class's figures as cells of the table."""
     return " {:>7} {:>7} {:>10} {:>7}".format(*("-" if math.isnan(share) else f"{share:.4f}" for share in figures))
 
 
 def write_figures(config, pairs: list, matrix, labels, table, about: dict) -> None:
     """Write the result and, if it was kept, the `table` of the pictures (per_image.PerImage), and say so.
 
-    The result is JSON: mean_F and per_class_F for F of FIGURES (null where a class never occurs), pixel_accuracy,
-    class_names, confusion_matrix (rows = truth, pixels) and `about`. Raises RunError.
+    The result is JSON: mean_F and per_class_F for F of ConfusionMatrix.FIGURES (null where a class never occurs),
+    pixel_accuracy, class_names, confusion_matrix (rows = truth, pixels) and `about`. Raises RunError.
     """
-    result = {f"mean_{figure}": none_if_nan(matrix.mean(figure)) for figure in FIGURES}
+    figures = matrix.FIGURES
+    result = {f"mean_{figure}": none_if_nan(matrix.mean(figure)) for figure in figures}
     result |= {"pixel_accuracy": none_if_nan(matrix.pixel_accuracy), "class_names": list(labels.names)}
-    result |= {f"per_class_{figure}": list(map(none_if_nan, getattr(matrix, figure).tolist())) for figure in FIGURES}
+    result |= {f"per_class_{figure}": list(map(none_if_nan, getattr(matrix, figure).tolist())) for figure in figures}
     result |= {"confusion_matrix": matrix.counts.tolist(), **about}
     write_whole(config.result_file, json.dumps(result, indent=1, allow_nan=False).encode(), OPTION,
                 kind_to_replace(config, "result"))

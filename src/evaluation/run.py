@@ -12,6 +12,7 @@ from src.data.masks import read_pair
 from src.data.pictures import limit_pixels
 from src.data.survey import survey_list
 from src.device import Device, gather, open_device, resolve_target, sum_over_ranks
+from src.evaluation.boundary import BoundaryScore
 from src.evaluation.inference import evaluate
 from src.evaluation.letterbox import FIVE_SCALES, Settings
 from src.evaluation.per_image import PerImage
@@ -100,8 +101,8 @@ def make_sinks(config, own: list, labels, device: Device) -> tuple:
                                  device.size)
     if config.report and device.rank == 0:
         prepare_report(config.report, drawn)
-    return (EvaluationLog(len(own)), overlays, Gallery(labels) if config.report else None,
-            PerImage(labels) if config.per_image_file else None)
+    gallery = Gallery(labels, BoundaryScore(labels.num_classes, labels.ignore_label)) if config.report else None
+    return EvaluationLog(len(own)), overlays, gallery, PerImage(labels) if config.per_image_file else None
 
 
 def evaluate_pairs(config, pairs: list, model, settings: Settings, labels, device: Device) -> None:

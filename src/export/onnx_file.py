@@ -13,9 +13,9 @@ from src.data.lists import read_list
 from src.data.pictures import decode_image
 from src.evaluation.letterbox import Settings, letterbox
 from src.files import read_bytes
-from src.metadata import to_texts
 from src.models.model import arrange
 from src.nets.onnx_graph import build_model
+from src.weights.metadata import to_texts
 
 # The classifier and all nodes after it stay float32: rounding the logits would cost accuracy directly.
 LAST = "network.aspp.conv2"

@@ -8,11 +8,11 @@ from src.data.labels import make_labels
 from src.data.lists import read_list
 from src.device import prepare_environment, resolve_target
 from src.files import check_output, write_whole, writing
-from src.metadata import beside, describe
 from src.models.model import folded_network, import_optional
 from src.models.model_file import with_facts
 from src.nets.architecture import architecture
 from src.weights.checkpoint import digest
+from src.weights.metadata import beside, describe
 
 # Format -> (module whose `write` makes it, packages that it needs); MindSpore and onnx must not be imported together.
 MINDSPORE = ("src.export.mindspore_file", '"mindspore>=2.7"')

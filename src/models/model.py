@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src import metadata
 from src.config import read_options
 from src.console import InputError, RunError, first_line, warn
 from src.data.labels import MOST_CLASSES
@@ -22,6 +21,7 @@ from src.foreign import printable
 from src.models import onnx_file
 from src.models.model_file import TITLES, ModelFile, note_assumed, read_model_file, with_facts
 from src.nets.architecture import NETWORKS
+from src.weights import metadata
 from src.weights.folding import fold
 from src.weights.loading import check_finite, network_of
 
@@ -53,7 +53,7 @@ class Model(NamedTuple):
 
     path: Path
     title: str    # for tables: the network and the kind of file
-    facts: dict    # the file's facts, see src.metadata
+    facts: dict    # the file's facts, see src.weights.metadata
     num_classes: int
     crop_size: int    # side of the square input that it was trained with; `size` where that is fixed
     mean: tuple    # of each channel, blue green red
@@ -85,7 +85,7 @@ def open_model(path, engine: str = "auto", device: str = "auto", device_id: int 
         precision: float32, or bf16 if the engine has it.
         option: the file's name in errors.
         allow_nonfinite: accept weights and results with NaN or infinity, which are an error otherwise.
-        known: facts (see src.metadata) that replace those of the file.
+        known: facts (see src.weights.metadata) that replace those of the file.
 
     Raises InputError if the file is missing, damaged, of another kind, or differs from the SHA-256 beside it, and if
     the engine or the device cannot be used.

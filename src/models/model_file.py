@@ -3,10 +3,10 @@ import dataclasses
 import re
 from pathlib import Path
 
-from src import metadata
 from src.console import InputError, warn
 from src.models import onnx_file
 from src.nets.architecture import NETWORKS
+from src.weights import metadata
 from src.weights.kinds import WAYS_OUT, kind_of
 from src.weights.loading import Opened, open_checkpoint
 from src.weights.manifest import check_sha256
@@ -22,7 +22,7 @@ class ModelFile:
     path: Path
     where: str    # its name in errors
     kind: str    # of TITLES
-    facts: dict    # what it says of its network, see src.metadata; every value is checked
+    facts: dict    # what it says of its network, see src.weights.metadata; every value is checked
     checkpoint: Opened = None    # of that kind alone
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from src.drawing.encoding import encode, fit
 from src.drawing.overlay import overlay
-from src.evaluation.boundary import BoundaryScore
 
 KEPT = 6    # best and worst pictures, each
 LONG_SIDE, QUALITY = 400, 85    # pixels, JPEG quality of a kept picture
@@ -17,15 +16,13 @@ class Gallery:
     """An observer of the evaluation; its memory does not grow with the list.
 
     Attributes:
-        boundary: BoundaryScore of all pictures.
+        boundary: src.evaluation's BoundaryScore of all pictures.
         shown: the best and the worst pictures, dicts of "image", "iou", "boundary", "classes" (number ->
             IoU of those in the picture) and "panels": picture, truth and prediction as JPEG in base64.
     """
 
-    def __init__(self, labels):
-        self.labels = labels
-        self.boundary = BoundaryScore(labels.num_classes, labels.ignore_label)
-        self.shown = []
+    def __init__(self, labels, boundary):
+        self.labels, self.boundary, self.shown = labels, boundary, []
 
     def __call__(self, sample, image, mask, class_map, own) -> None:
         scores = self.boundary.update(mask, class_map)

@@ -16,7 +16,6 @@ from src.claims import claim_folder
 from src.console import InputError
 from src.drawing.palette import palette
 from src.drawing.style import percent
-from src.evaluation.metrics import FIGURES
 from src.files import check_output, write_whole
 
 PAGE = Path(__file__).with_name("page.html")
@@ -67,12 +66,12 @@ def figures(matrix, gallery, extra: dict) -> str:
 
 
 def class_rows(matrix, gallery, names) -> str:
-    """A table row for each class: FIGURES, boundary F, its share of the scored pixels; and one of the means."""
+    """A table row for each class: its figures, boundary F, its share of the scored pixels; and one of the means."""
     shares = matrix.truth / max(1, matrix.counts.sum())
-    lines = zip(names, *(getattr(matrix, figure) for figure in FIGURES), gallery.boundary.per_class, shares)
+    lines = zip(names, *(getattr(matrix, figure) for figure in matrix.FIGURES), gallery.boundary.per_class, shares)
     drawn = [cells(f"{swatch(number)}{text(name)}", *map(percent_text, figures), f"{percent_text(share)} %")
             for number, (name, *figures, share) in enumerate(lines)]
-    means = (percent_text(matrix.mean(figure)) for figure in FIGURES)
+    means = map(percent_text, map(matrix.mean, matrix.FIGURES))
     return "\n".join([*drawn, cells("mean", *means, "", "")])
 
 

@@ -82,8 +82,8 @@ class TrainingLog(Callback):
 
 
 class CheckpointSaver(Callback):
-    """Save {model}-{epoch}_{step}.ckpt, which carries the network's `facts` (see src.metadata), every `save_steps`
-    steps and after the last; keep the newest `keep_checkpoint_max` of this run.
+    """Save {model}-{epoch}_{step}.ckpt, which carries the network's `facts` (see src.weights.metadata), every
+    `save_steps` steps and after the last; keep the newest `keep_checkpoint_max` of this run.
 
     Each is listed in checkpoints.json once it is complete. Only files that this run wrote are removed.
     """

@@ -7,7 +7,7 @@ from src.console import InputError
 from src.data.facts import check_classes, labels_of
 from src.data.labels import Labels
 from src.data.record_header import facts_in_record
-from src.metadata import describe
+from src.weights.metadata import describe
 
 # Options that shape the result: those of these groups of default_config.yaml, and three that other programs have too.
 RECIPE_GROUPS = ("Training data", "Start of training", "Optimisation", "Unbalanced classes", "Small data sets")

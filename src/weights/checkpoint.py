@@ -157,7 +157,7 @@ def save(cell, path, facts=None) -> None:
 
 
 def write(arrays: dict, path, facts=None) -> None:
-    """Write name -> array as a checkpoint, and the `facts` of its network, see src.metadata.
+    """Write name -> array as a checkpoint, and the `facts` of its network, see src.weights.metadata.
 
     An existing file is replaced only when the new one is complete. Raises RunError that names the path.
     """

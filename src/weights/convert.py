@@ -6,11 +6,11 @@ import numpy as np
 
 from src.console import InputError
 from src.files import check_output
-from src.metadata import believe_facts, checked, settled_by
 from src.nets.architecture import NETWORKS, architecture
 from src.weights.checkpoint import digest, write
 from src.weights.formats import read_arrays, write_safetensors
 from src.weights.loading import check_finite, check_fit, said_order
+from src.weights.metadata import believe_facts, checked, settled_by
 from src.weights.names import BACKBONE, CLASSIFIER, STEM, torch_names, translate
 
 ORDERS = {"rgb": "red green blue", "bgr": "blue green red"}
