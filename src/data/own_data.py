@@ -26,7 +26,7 @@ from src.data.facts import (
 )
 from src.data.findings import Finding, judge, judge_both, tell
 from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
-from src.data.labels import Labels, count_values
+from src.data.labels import MOST_CLASSES, Labels, count_values
 from src.data.lists import Pair, check_list_name, check_lists, read_list
 from src.data.mask_values import read_classes
 from src.data.masks import check_sizes, write_mask
@@ -161,7 +161,10 @@ def in_known_order(found: list, known: list, path: Path, overwrite: bool) -> lis
 
 
 def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
-    """(jobs, names of the classes): those of --class_names, else of the annotations, see in_known_order."""
+    """(jobs, names of the classes): those of --class_names, else of the annotations, see in_known_order.
+
+    Raises InputError for more classes than a mask can number.
+    """
     if config.labels or config.colors:
         raise InputError("--labels and --colors are for --masks; annotation files name their classes")
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
@@ -170,6 +173,9 @@ def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
         classes = read_class_names(config.class_names)["class_names"]
     else:
         classes = in_known_order(classes, known, path, config.overwrite)
+    if len(classes) > MOST_CLASSES:
+        raise InputError(f"--annotations {places[0][3]}: {len(classes)} classes with the background, but an 8-bit mask "
+                         f"holds at most {MOST_CLASSES}: merge or remove some")
     jobs = [Conversion(prefix + item.name, item.image, f"{annotations}, {item.name}",
                        partial(item.draw, classes, config.ignore_label))
             for (prefix, *_, annotations), one in zip(places, found) for item in one.items]

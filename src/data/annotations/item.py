@@ -80,7 +80,10 @@ def read_whole_text(path) -> str:
     """The text of an annotation file of at most MAX_FILE bytes."""
     if os.path.isfile(path) and os.path.getsize(path) > MAX_FILE:
         raise InputError(f"{path}: {os.path.getsize(path)} bytes, more than {MAX_FILE}; split the annotations")
-    return read_text(path, "annotations")
+    text = read_text(path, "annotations")
+    if not text.strip():
+        raise InputError(f"{path}: is empty; export it again")
+    return text
 
 
 def read_json(path):
@@ -105,9 +108,7 @@ def class_list(names, place: str) -> list:
 
 
 def class_numbers(classes, ignore_label: int) -> dict:
-    """Name -> number in a mask, labelme's special names included. Raises InputError for more than 255 classes."""
-    if len(classes) > 255:
-        raise InputError(f"{len(classes)} classes, but an 8-bit mask holds at most 255: merge or remove some")
+    """Name -> number in a mask, labelme's special names included."""
     numbers = {name: number for number, name in enumerate(classes)}
     background = next((numbers[name] for name in BACKGROUND_NAMES if name in numbers), ignore_label)
     return {**numbers, **dict.fromkeys(BACKGROUND_NAMES, background), IGNORE: ignore_label}
