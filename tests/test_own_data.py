@@ -2,6 +2,7 @@
 import base64
 import io
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -63,6 +64,18 @@ def lists(run, tmp_path):
     def call(*options):
         return run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks", *options)
     return call
+
+
+def test_masks_of_macos_belong_to_pictures_of_linux(tmp_path, lists):
+    write_folders(tmp_path, paletted)
+    for path in list((tmp_path / "masks/sub 0").iterdir()):
+        path.rename(path.with_name(f"cafe\u0301 {path.stem} n\u0303.png"))
+    for path in list((tmp_path / "images/sub 0").iterdir()):
+        path.rename(path.with_name(f"café {path.name}"))
+    for folder in ("images", "masks"):
+        shutil.rmtree(tmp_path / folder / "sub 1")
+    result = lists("--mask_suffix", " ñ")
+    assert result.code == 0 and result.err == "" and "masks_gray: 3 gray masks" in result.out, result
 
 
 @pytest.mark.parametrize("kind", MASKS)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from src.console import InputError
-from src.data.lists import read_text
+from src.data.lists import read_text, spellings
 from src.data.pictures import picture_size
 from src.files import read_bytes
 from src.foreign import has_control, shown
@@ -150,8 +150,9 @@ def find_picture(text, roots, place: str):
     outside = relative.is_absolute() or ".." in relative.parts or re.match("[A-Za-z]:(/|$)", str(relative))
     for root in roots:
         for candidate in dict.fromkeys([alone] if outside else [relative, alone]):
-            if os.path.isfile(Path(root, candidate)):    # false, unlike Path.is_file, for a name that is too long
-                return Path(root, candidate), candidate
+            for name in spellings(str(candidate)):
+                if os.path.isfile(Path(root, name)):    # false, unlike Path.is_file, for a name that is too long
+                    return Path(root, name), PurePosixPath(name)
     return None
 
 
