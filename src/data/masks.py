@@ -68,6 +68,15 @@ def unscaled(mask: Image.Image, data: bytes) -> Image.Image:
     return mask
 
 
+def colours_held(mask: Image.Image, counts: np.ndarray) -> dict:
+    """Number -> (red, green, blue) of the numbers that an opened palette mask holds by their `counts`; {} for others.
+    """
+    if mask.mode != "P":
+        return {}
+    colours = np.frombuffer(bytes(mask.getpalette("RGB")), np.uint8).reshape(-1, 3)
+    return {number: tuple(colours[number].tolist()) for number in np.flatnonzero(counts[:len(colours)]).tolist()}
+
+
 def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
     """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did.
 

@@ -29,7 +29,7 @@ from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import MOST_CLASSES, Labels, count_values
 from src.data.lists import Pair, check_list_name, check_lists, read_list
 from src.data.mask_values import read_classes
-from src.data.masks import check_sizes, write_mask
+from src.data.masks import check_sizes, colours_held, write_mask
 from src.data.matching import contains, files_of, listed, match
 from src.data.pictures import decode_image
 from src.data.splits import split_names
@@ -44,12 +44,14 @@ EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats
 
 
 class Conversion(NamedTuple):
-    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors."""
+    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors, and if they
+    `are_numbers` the file that has them as they are."""
 
     name: str    # relative path without extension, separated by /
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
+    are_numbers: bool = False
 
 
 def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
@@ -94,9 +96,12 @@ def convert(job: Conversion, root: Path, kind: str) -> tuple:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         if not (picture.is_file() and picture.read_bytes() == data):
             write_whole(picture, data, "", kind)
-    counts = count_values(labels)
-    return (Pair(listed(picture, root), listed(target, root)),
-            Look(None, counts=counts, blended=is_blended(labels, counts), file_key=file_key(data)))
+    look = Look(None, counts=count_values(labels), file_key=file_key(data), mask_name=job.mask)
+    look.blended = is_blended(labels, look.counts)
+    if job.are_numbers:
+        with Image.open(job.mask) as mask:    # of a GIF the gray levels are the numbers, see masks.unscaled
+            look.colours = {} if mask.format == "GIF" else colours_held(mask, look.counts)
+    return Pair(listed(picture, root), listed(target, root)), look
 
 
 def convert_all(jobs: list, root: Path, config) -> dict:
@@ -139,7 +144,7 @@ def jobs_of_masks(places: list, config) -> tuple:
         images = files_of(folder, PICTURES, f"{start}images", config.image_suffix,
                           set(map(os.path.realpath, masks.values())) if contains(folder, mask_folder) else ())
         jobs += [Conversion(prefix + name, images[name], str(masks[name]),
-                            partial(read_classes, images[name], masks[name], table, option))
+                            partial(read_classes, images[name], masks[name], table, option), table is None)
                  for name in match(images, masks, (folder, mask_folder))]
     return jobs, table.classes if table else []
 
