@@ -70,6 +70,13 @@ def test_an_unwritable_place_is_found_before(place, tmp_path):
         write_whole(tmp_path / place, b"")
 
 
+@pytest.mark.parametrize("place", [".", "new/deep"])
+def test_a_name_that_is_too_long_is_found_before(place, tmp_path):
+    check_output(tmp_path / place / ("x" * 250 + ".json"), "--x")
+    with pytest.raises(InputError, match="^--x .*/xx.*: its name is too long; shorten the name"):
+        check_output(tmp_path / place / ("x" * 251 + ".json"), "--x")
+
+
 def test_only_own_files_are_replaced_without_overwrite(tmp_path):
     picture = np.zeros((4, 4, 3), np.uint8)
     result = {"mean_iou": None, "per_class_iou": [], "confusion_matrix": []}

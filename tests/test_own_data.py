@@ -20,7 +20,7 @@ from src.data.mask_values import class_map
 from src.data.masks import read_pair
 from src.data.pictures import limit
 from src.data.splits import split
-from tests.annotation_files import labelme, shape
+from tests.annotation_files import coco, labelme, picture, shape
 from tests.conftest import ROOT
 from tests.foreign import paletted
 
@@ -304,6 +304,16 @@ def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
     for name in ("train_lst.txt", "val_lst.txt"):
         (tmp_path / name).unlink()
     assert make(*options["two"]).code == 0
+
+
+def test_a_mask_whose_name_would_be_too_long_is_found_before(tmp_path, run):
+    names = [f"{'x' * 251}{ending}" for ending in (".png", ".jpg")]    # their masks are .png.png and .jpg.png
+    path = coco(tmp_path, images=[{"id": number, "file_name": name, "width": 60, "height": 40}
+                                  for number, name in enumerate(names)])
+    for name in names:
+        picture(tmp_path / "images" / name)
+    result = run(get_dataset_lst.main, "--annotations", path)
+    assert result.code == 2 and "too long" in result.err and not (tmp_path / "masks_gray").exists(), result
 
 
 def test_a_folder_that_cannot_be_written_into(tmp_path, shell):

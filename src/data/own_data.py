@@ -36,7 +36,7 @@ from src.data.splits import split_names
 from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
-from src.files import write_whole
+from src.files import check_output, write_whole
 from src.foreign import printable, shown
 
 LISTS = ("train_lst.txt", "val_lst.txt")
@@ -66,6 +66,8 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
     images = {f"{GRAY}/{job.name}.png": job.image for job in jobs}
     for path in (*images, *(listed(image, root) for image in images.values() if isinstance(image, Path))):
         check_list_name(path)    # now, and not after hours of drawing masks
+    for path in (FILE, *images):
+        check_output(root / path)
     if owners and not owners.keys() & images.keys():
         raise InputError(f"{lists[0]}: is of other pictures, such as {owners.popitem()[1]}; --out DIR takes another "
                          "folder, --overwrite replaces it")
