@@ -240,8 +240,12 @@ def folder_aside(target: Path):
 
 
 def temporary_folder():
-    """`folder_aside` where the system has its temporary files."""
-    return folder_aside(Path(tempfile.gettempdir(), "deeplab_v3"))
+    """`folder_aside` where the system has its temporary files. Raises RunError if there is no such place."""
+    try:
+        return folder_aside(Path(tempfile.gettempdir(), "deeplab_v3"))
+    except FileNotFoundError as error:
+        raise RunError(f"{error.strerror}; TMPDIR=DIR in front of the command names a folder that can be written"
+                       ) from None
 
 
 def sweep(folder: Path, beginning: str = ".") -> None:

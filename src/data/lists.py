@@ -144,7 +144,7 @@ def check_encoding(pairs: list, data_root, path) -> None:
     valid UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
         if not name.isascii() and not os.path.exists(Path(data_root, name)):
-            data = os.fsencode(name)
+            data = name.encode("utf-8", "surrogateescape")
             for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
                 if os.path.exists(Path(data_root, data.decode(code, "replace"))):
                     raise InputError(f"list file {path}: is {code.upper()} text, and the files have names in UTF-8; "
