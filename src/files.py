@@ -239,6 +239,14 @@ def folder_aside(target: Path):
         remove(aside)
 
 
+def move_files(folder: Path, root: Path) -> None:
+    """Move all files of a folder to the same places in `root`, whose links are followed."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        target = os.path.realpath(root / path.relative_to(folder))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.move(path, target)
+
+
 def temporary_folder():
     """`folder_aside` where the system has its temporary files. Raises RunError if there is no such place."""
     try:

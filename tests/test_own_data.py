@@ -78,6 +78,25 @@ def test_masks_of_macos_belong_to_pictures_of_linux(tmp_path, lists):
     assert result.code == 0 and result.err == "" and "masks_gray: 3 gray masks" in result.out, result
 
 
+def test_a_refused_run_leaves_an_earlier_one_as_it_was(tmp_path, lists):
+    """Its masks would stand under the names of the earlier dataset.yaml."""
+    write_folders(tmp_path, paletted)
+    (tmp_path / "a.txt").write_text("0 0 bg\n1 1 a\n2 2 b\n255 ignore\n")
+    (tmp_path / "b.txt").write_text("0 0 bg\n1 2 a\n2 1 b\n255 ignore\n")
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert lists("--labels", tmp_path / "a.txt").code == 0
+    last = sorted((tmp_path / "images").rglob("*.png"))[-1]
+    good, before = last.read_bytes(), files()
+    last.write_bytes(b"")
+    assert lists("--labels", tmp_path / "b.txt", "--overwrite").code == 2
+    last.write_bytes(good)
+    assert files() == before
+    again = lists("--labels", tmp_path / "b.txt", "--overwrite")
+    assert again.code == 0 and files() != before and not list(tmp_path.glob(".*")), again
+
+
 @pytest.mark.parametrize("kind", MASKS)
 def test_every_kind_of_mask_becomes_gray_numbers(tmp_path, lists, kind):
     mask, table = MASKS[kind]

@@ -20,7 +20,7 @@ from src.data.pictures import (
     upright,
 )
 from src.drawing.encoding import marked
-from src.files import GRAY_MASK, read_bytes, write_whole
+from src.files import GRAY_MASK, check_output, read_bytes, write_whole
 
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 SPREAD = {2: 85, 4: 17}    # bits of a gray PNG -> what Pillow multiplies its numbers by
@@ -77,8 +77,9 @@ def colours_held(mask: Image.Image, counts: np.ndarray) -> dict:
     return {number: tuple(colours[number].tolist()) for number in np.flatnonzero(counts[:len(colours)]).tolist()}
 
 
-def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
-    """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did.
+def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=(), aside=None) -> bool:
+    """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did. With
+    `aside`, a path, it is written there, to become `target` later.
 
     Raises InputError where `target` is an input, or was made or changed by another program: `kind` "gray" allows only
     those that this function wrote, see files.check_output.
@@ -87,7 +88,8 @@ def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
         with contextlib.suppress(InputError, OSError):    # it is damaged, or no mask
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
                 return False
-    write_whole(target, marked(png_bytes(Image.fromarray(mask)), GRAY_MASK), "", kind, inputs)
+    check_output(target, "", kind, inputs)
+    write_whole(aside or target, marked(png_bytes(Image.fromarray(mask)), GRAY_MASK))
     return True
 
 

@@ -16,6 +16,7 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
+    check_facts,
     check_order,
     facts_beside,
     facts_of,
@@ -36,7 +37,7 @@ from src.data.splits import split_names
 from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
-from src.files import check_output, write_whole
+from src.files import check_output, folder_aside, move_files, write_whole
 from src.foreign import printable, shown
 
 LISTS = ("train_lst.txt", "val_lst.txt")
@@ -79,9 +80,9 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
-def convert(job: Conversion, root: Path, kind: str) -> tuple:
+def convert(job: Conversion, root: Path, made: Path, kind: str) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
-    file is written, too.
+    file is written, too. Both are written into the folder `made`, to be moved to their places in `root` later.
 
     Returns (Pair of paths, absolute for a picture outside `root`, Look with what summary_of needs).
     """
@@ -91,13 +92,15 @@ def convert(job: Conversion, root: Path, kind: str) -> tuple:
     labels = job.draw()
     check_sizes(image, labels, name, job.mask)
     target = root / GRAY / f"{job.name}.png"
-    write_mask(labels, target, kind, [path for path in (job.image, job.mask) if not isinstance(path, Embedded)])
+    write_mask(labels, target, kind, [path for path in (job.image, job.mask) if not isinstance(path, Embedded)],
+               made / target.relative_to(root))
     picture = job.image
     if isinstance(picture, Embedded):
         with Image.open(io.BytesIO(data)) as opened:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         if not (picture.is_file() and picture.read_bytes() == data):
-            write_whole(picture, data, "", kind)
+            check_output(picture, "", kind)
+            write_whole(made / picture.relative_to(root), data)
     look = Look(None, counts=count_values(labels), file_key=file_key(data), mask_name=job.mask)
     look.blended = is_blended(labels, look.counts)
     if job.are_numbers:
@@ -106,14 +109,11 @@ def convert(job: Conversion, root: Path, kind: str) -> tuple:
     return Pair(listed(picture, root), listed(target, root)), look
 
 
-def convert_all(jobs: list, root: Path, config) -> dict:
+def convert_all(jobs: list, root: Path, made: Path, config) -> dict:
     """`convert` on all cores: name -> (Pair, Look)."""
-    for folder in {Path(root, place, job.name).parent for job in jobs
-                   for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
-        folder.mkdir(parents=True, exist_ok=True)
-    done, kind = {}, "" if config.overwrite else "gray"
+    done, work = {}, partial(convert, root=root, made=made, kind="" if config.overwrite else "gray")
     with progress(len(jobs), "masks", "mask") as bar:
-        for result, job in zip(in_processes(partial(convert, root=root, kind=kind), jobs, config.workers), jobs):
+        for result, job in zip(in_processes(work, jobs, config.workers), jobs):
             done[job.name] = result
             bar.update()
     print(f"{root / GRAY}: {number_of(len(jobs), 'gray mask')}")
@@ -229,7 +229,20 @@ def make_own_lists(config) -> None:
     sides = split_names([job.name for job in jobs], config)
     check_earlier_lists(jobs, root, config.overwrite)
     claim_file(root / FILE)
-    done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
+    with folder_aside(root / GRAY) as made:    # the masks of earlier lists stay while this run may be refused
+        jobs = [job for job in jobs if job.name in {*sides[0], *sides[1]}]
+        write_all(jobs, sides, classes, root, made, config, source)
+
+
+def write_all(jobs: list, sides: tuple, classes: list, root: Path, made: Path, config, source: str) -> None:
+    """Convert into the folder `made`, judge, and only then write into `root`.
+
+    Args:
+        sides: names for training and for validation.
+        classes: their names, as far as the data has some.
+        source: what dataset.yaml says of where the data is from.
+    """
+    done = convert_all(jobs, root, made, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
     whole = summary_of([look for _, look in done.values()])
     named = classes if config.annotations or not config.class_names else []
@@ -242,4 +255,6 @@ def make_own_lists(config) -> None:
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured,
          config.ignore_findings)
+    check_facts(facts, root / FILE)
+    move_files(made, root)
     write_facts(root, facts, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})
