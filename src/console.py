@@ -48,6 +48,9 @@ def run_program(main, argv=None, has_own_signals: bool = False) -> int:
     """
     if argv is None:
         outlive_console()
+        if sys.getfilesystemencoding() != "utf-8":
+            warn(f"the locale says that names of files are {sys.getfilesystemencoding()}, and in lists they are UTF-8: "
+                 "some may not be found; PYTHONUTF8=1 in front of the command reads both as UTF-8")
         if not has_own_signals:
             hear_signals()
     try:

@@ -4,6 +4,7 @@ An output is refused where it would replace an input, a folder, a device, or a f
 keeps two runs from sharing a folder or file.
 """
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -96,10 +97,11 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
         kind: key of OURS; an existing file of another kind is refused. Empty: any may be replaced.
         inputs: files that are read and must not be replaced; for many outputs, the `identities` of these files.
 
-    Raises InputError: the path is a folder, device, input or a file that may not be replaced; no permission to write.
+    Raises InputError: the path is a folder, device, input or a file that may not be replaced; its name is too long; no
+    permission to write.
     """
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    with contextlib.suppress(OSError):    # what it means, check_folder says
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
@@ -108,7 +110,7 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
             raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
         if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
             raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
-    check_folder(target.parent, where)
+    check_folder(target.parent, where, target.name)
     return target
 
 
@@ -142,13 +144,22 @@ def kind_of_file(mode: int) -> str:
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
 
 
-def check_folder(folder: Path, where: str) -> None:
-    """Raises InputError if no file can be made in a folder, or the folder itself cannot be made."""
+def check_folder(folder: Path, where: str, name: str = "") -> None:
+    """Raises InputError if no file can be made in a folder, or none of that name, or the folder itself cannot be made.
+    """
     nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
     if not nearest.is_dir():
         raise InputError(f"{where}: cannot be written: {nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{where}: cannot be written: no permission to write in {nearest}")
+        is_fixed = hasattr(os, "statvfs") and os.statvfs(nearest).f_flag & os.ST_RDONLY
+        raise InputError(f"{where}: cannot be written: {'the disk is read-only' if is_fixed else 'no permission'} in "
+                         f"{nearest}; give another place")
+    try:
+        os.lstat(nearest / name)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{where}: cannot be written: its name is too long; shorten the name of what it is made "
+                             "from") from None
 
 
 def identities(paths) -> dict:
@@ -218,9 +229,21 @@ def folder_aside(target: Path):
         remove(aside)
 
 
+def move_files(folder: Path, root: Path) -> None:
+    """Move all files of a folder to the same places in `root`, whose links are followed."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        target = os.path.realpath(root / path.relative_to(folder))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.move(path, target)
+
+
 def temporary_folder():
-    """`folder_aside` where the system has its temporary files."""
-    return folder_aside(Path(tempfile.gettempdir(), "deeplab_v3"))
+    """`folder_aside` where the system has its temporary files. Raises RunError if there is no such place."""
+    try:
+        return folder_aside(Path(tempfile.gettempdir(), "deeplab_v3"))
+    except FileNotFoundError as error:
+        raise RunError(f"{error.strerror}; TMPDIR=DIR in front of the command names a folder that can be written"
+                       ) from None
 
 
 def sweep(folder: Path, beginning: str = ".") -> None:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from src.console import InputError
+from src.data import get_dataset_lst
 from src.data.annotations.reader import read_annotations
 from src.data.pictures import limit
 from tests.annotation_files import (
@@ -99,6 +100,8 @@ BAD = {
     "deep JSON": (with_text("a.json", '{"shapes": ' + "[" * 100_000), "nested too deeply"),
     "long number": (with_text("a.json", '{"a": ' + "9" * 5000 + "}"), "is not JSON"),
     "JSON of another kind": (with_text("a.json", '{"a": 1}'), "no list of shapes"),
+    "empty JSON": (with_text("a.json", ""), "a.json: is empty; export it again"),
+    "empty XML": (lambda folder: with_text("annotations.xml", "\n \n")(folder).parent, "annotations.xml: is empty"),
     "another file": (with_text("a.txt", "cat 3 4"), "a.txt: is not a file of annotations; expected: a folder"),
     "bytes": (lambda folder: (folder / "a").write_bytes(b"\xff\xfe\x00") and folder / "a", "is not a text file"),
     "no file": (lambda folder: folder / "gone.json", "gone.json: no such file"),
@@ -180,6 +183,8 @@ def test_files_are_bounded(tmp_path, monkeypatch):
         read_annotations(tmp_path)
 
 
-def test_more_classes_than_a_mask_holds(tmp_path):
-    with pytest.raises(InputError, match="256 classes, but an 8-bit mask holds at most 255"):
-        only_mask(labelme(tmp_path, shape()), *map(str, range(256)))
+def test_more_classes_than_a_mask_holds(tmp_path, run):
+    path = coco(tmp_path, categories=[(number, f"c{number}") for number in range(255)])
+    result = run(get_dataset_lst.main, "--annotations", path)
+    assert result.code == 2 and result.err.count("\n") == 1
+    assert f"--annotations {path}: 256 classes with the background, but an 8-bit mask holds at most 255" in result.err

@@ -187,3 +187,38 @@ def test_only_files_are_read(tmp_path):
 def test_real_pictures_are_complete(voc_sample):
     for path in sorted((voc_sample / "VOCdevkit/VOC2012/JPEGImages").glob("*.jpg")):
         decode_image(path.read_bytes(), path)
+
+
+def with_chunk(png, kind, content, flaw=0):
+    """A PNG with one more chunk after its header; `flaw` spoils the checksum."""
+    made = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content) ^ flaw)
+    return png[:33] + made + png[33:]
+
+
+def test_libraries_print_no_lines_of_their_own(tmp_path, shell):
+    """What they say names no file: what spoils a picture is an error of ours, and the rest is of no use."""
+    png, exif = encoded("PNG"), b"Exif\0\0II*\0\x08\0\0\0\xff\x00\x12\x01\x03\0\x01\0\0\0\x01"
+    fine = {"profile": with_chunk(png, b"iCCP", b"icc\0\0" + zlib.compress(bytes(200))),
+            "comment": with_chunk(png, b"tEXt", b"a\0b", 1), "bits": with_chunk(png, b"sBIT", b"\x09\x09\x09"),
+            "more behind": png + b"\0\0\0\1MORE" + bytes(9),
+            "orientation": with_chunk(png, b"eXIf", exif[6:], 1), "exif": encoded("WEBP", exif=exif)}
+    damaged = {"cut": png[:len(png) // 2], "no end": png[:-12],
+               "spoilt": png[:len(png) // 2] + b"12" + png[len(png) // 2 + 2:],
+               "header": with_chunk(png, b"IDAT", b"", 1), "bmp": encoded("BMP")[:-20],
+               "tiff": encoded("TIFF")[:-20]}
+    for name, data in {**fine, **damaged}.items():
+        (tmp_path / name).write_bytes(data)
+    code = f"""import sys; sys.path.insert(0, {str(ROOT)!r})
+from src.data.pictures import InputError, decode_image
+for name in sys.argv[1:]:
+    try:
+        print(name, decode_image(open(name, "rb").read(), name).shape)
+    except InputError as error:
+        print(error)"""
+    result = shell(sys.executable, "-c", code, *fine, *damaged)
+    assert result.err == "" and result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert [line.split(" (")[0] for line in lines if "damaged" not in line] == list(fine), result.out
+    assert len(lines) == 12 and "spoilt: damaged picture (the PNG is cut, or a checksum wrong)" in lines, result.out
+    for name in ("profile", "comment", "bits", "more behind", "orientation"):
+        assert np.array_equal(decode_image(fine[name], name), decode_image(png, "png")), name

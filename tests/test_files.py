@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ import predict
 from src.console import InputError, RunError
 from src.drawing.encoding import encode, marked
 from src.drawing.palette import palette_png
-from src.files import check_output, recognised, sweep, write_whole, writing
+from src.files import check_output, recognised, sweep, temporary_folder, write_whole, writing
 from src.tools import plot
 from tests.conftest import ROOT, TINY
 
@@ -68,6 +69,24 @@ def test_an_unwritable_place_is_found_before(place, tmp_path):
         check_output(tmp_path / place, "--x")
     with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / place, b"")
+
+
+@pytest.mark.parametrize("place", [".", "new/deep"])
+def test_a_name_that_is_too_long_is_found_before(place, tmp_path):
+    check_output(tmp_path / place / ("x" * 250 + ".json"), "--x")
+    with pytest.raises(InputError, match="^--x .*/xx.*: its name is too long; shorten the name"):
+        check_output(tmp_path / place / ("x" * 251 + ".json"), "--x")
+
+
+def test_no_place_for_temporary_files_is_one_line(run, monkeypatch):
+    def main(argv):
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", None)
+            patch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/gone"])
+            temporary_folder()
+    result = run(main)
+    assert result.code == 1 and result.err.count("\n") == 1, result
+    assert "No usable temporary directory found in ['/gone']; TMPDIR=DIR" in result.err
 
 
 def test_only_own_files_are_replaced_without_overwrite(tmp_path):

@@ -1,4 +1,6 @@
 """build_seg_data.py, train.py and eval.py report the same problems of masks; errors end them with exit code 2."""
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ from PIL import Image
 
 import train
 from src.console import InputError
-from src.data import build_seg_data, check_data
+from src.data import build_seg_data, check_data, get_dataset_lst
 from src.data.findings import cores, judge, judge_both, judge_names, tell
 from src.data.labels import Labels, count_values, make_labels
 from src.data.record_header import summary_in_record
@@ -262,3 +264,39 @@ def test_look_at_names_the_slash(tmp_path):
     from src.data.survey import Job
     look = look_at(Job("", 0, "/no/a.jpg", "/no/a.png", root=str(tmp_path)), LABELS)
     assert look.error().startswith("/no/a.jpg: no such file") and "begins with a slash" in look.error()
+
+
+def recolour(path, *colours):
+    mask = Image.open(path)
+    mask.putpalette([part for colour in colours for part in colour])
+    mask.save(path)
+
+
+def test_palettes_that_contradict_each_other_are_named(tmp_path, run):
+    path, (black, red, green) = write(tmp_path, good()), ((0, 0, 0), (255, 0, 0), (0, 255, 0))
+    for number in range(6):
+        recolour(tmp_path / f"p{number}.png", black, red, green, *[(number, 0, 0)] * (number + 1))    # 3 is not held
+    lists = ("--data_root", tmp_path, "--data_lst", path, "--num_classes", 3)
+    own = ("--images", tmp_path, "--masks", tmp_path, "--out", tmp_path / "out")
+    programs = ((build_seg_data.main, *lists, "--num_shards", 1, "--dst_path", tmp_path / "x.mindrecord"),
+                (get_dataset_lst.main, *own), (check_data.main, *lists, "--check_dir", tmp_path / "check"))
+    for program in programs[:2]:
+        assert "colours" not in run(*program).err
+    recolour(tmp_path / "p4.png", black, green, red)
+    said = r"give a number different colours.*number 1 is \(255, 0, 0\) in \S*p0.png, \(0, 255, 0\) in \S*p4.png"
+    for program in programs:
+        result = run(*program, "--overwrite")
+        assert result.code == 0 and re.search(said, result.out + result.err, re.DOTALL), result
+    (tmp_path / "labels.txt").write_text("0 0 0 0\n255 0 0 1\n0 255 0 2\n")    # reads the colours
+    assert "colours" not in run(*programs[1], "--overwrite", "--labels", tmp_path / "labels.txt").err
+
+
+@pytest.mark.parametrize("names, said", [
+    (("Car", "car"), "Car (class 1, beside car, class 2)"), (("a", "b"), ""),
+    (("caf\u00e9", "CAFE\u0301"), "caf\u00e9 (class 1, beside CAFE\u0301, class 2)")])
+def test_class_names_that_look_alike_are_a_finding(capsys, names, said):
+    summary = Summary()
+    summary.add(np.bincount([0, 1, 2], minlength=256))
+    tell(judge("s", "s", summary, Labels(3, 255, ("background", *names))), False)
+    wanted = f"warning: s: class names that differ only in case or in Unicode's form: {said}; are they one class?\n"
+    assert capsys.readouterr().err == (wanted if said else "")

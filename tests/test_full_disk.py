@@ -70,6 +70,14 @@ def small_disk(tmp_path):
     subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.parametrize("name", ["sample", "build", "lists", "check", "convert"])
+def test_a_disk_that_is_read_only(name, commands, shell, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    done = shell(sys.executable, ROOT / commands[name][1][0], *commands[name][1][1:])
+    assert done.code == 2 and done.err.count("\n") == 1 and "cannot be written" in done.err, done
+    assert f"read-only in {small_disk}; give another place" in done.err or "--out DIR takes" in done.err, done
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_disk_that_is_full(name, commands, shell, small_disk, tmp_path):
     _, command = commands[name]

@@ -59,6 +59,9 @@ def test_a_picture_in_train_and_val_or_without_a_file(tmp_path, run):
     (sets / "val.txt").write_text("b\n")
     result = run(get_dataset_lst.main, "--data_root", tmp_path)
     assert result.code == 2 and "b is in train.txt and in val.txt" in result.err
+    (sets / "val.txt").write_text("\n")
+    result = run(get_dataset_lst.main, "--data_root", tmp_path)
+    assert result.code == 2 and "val.txt: is empty; it takes the names of pictures" in result.err
     (sets / "val.txt").write_text("c\n")
     result = run(get_dataset_lst.main, "--data_root", tmp_path)
     assert result.code == 2 and "a.png: no such file" in result.err

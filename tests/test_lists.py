@@ -1,6 +1,7 @@
 """List files: slashes, encodings, names of any bytes; and the files of folders."""
 import json
 import os
+import sys
 
 import cv2
 import numpy as np
@@ -10,9 +11,11 @@ import eval_onnx
 import predict
 from src.console import InputError
 from src.data import build_seg_data, check_data
+from src.data.annotations.item import find_picture
 from src.data.folders import find_files
 from src.data.lists import Pair, check_files, read_list, read_text, write_list
 from src.prediction.sources import find_sources
+from tests.conftest import ROOT
 
 
 def write_pair(folder, image=b"a.jpg", mask=b"a.png", number=0):
@@ -26,11 +29,46 @@ def write_pair(folder, image=b"a.jpg", mask=b"a.png", number=0):
             file.write(data)
 
 
+NAMES = {"of Windows": "i\\m\\a é.jpg", "of macOS": "i/m/a e\u0301.jpg", "of both": "\\i\\m\\a e\u0301.jpg"}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_as_another_system_writes_them(tmp_path, capsys, kind):
+    write_pair(tmp_path, "i/m/a é.jpg".encode(), b"m/a.png")
+    (tmp_path / "l.txt").write_text(f"{NAMES[kind]}\tm/a.png\n")
+    assert read_list(tmp_path / "l.txt", tmp_path) == [Pair("i/m/a é.jpg", "m/a.png")]
+    assert capsys.readouterr().err.endswith(f": 1 name not as in --data_root {tmp_path}, such as "
+                                            f"{NAMES[kind]}, read as i/m/a é.jpg\n")
+    found = find_sources([str(tmp_path / "l.txt")], str(tmp_path)).pictures if kind != "of both" else []
+    assert all(picture.image == tmp_path / "i/m/a é.jpg" for picture in found)
+    assert find_picture(NAMES[kind].lstrip("\\"), [tmp_path], "")[0] == tmp_path / "i/m/a é.jpg"
+
+
+def test_a_locale_that_is_not_utf8_is_named(tmp_path, shell):
+    write_pair(tmp_path, "é.jpg".encode(), b"a.png")
+    (tmp_path / "l.txt").write_text("é.jpg a.png\n")
+    command = (sys.executable, ROOT / "src/data/build_seg_data.py", "--data_root", tmp_path, "--data_lst",
+               tmp_path / "l.txt", "--dst_path", tmp_path / "x.mindrecord", "--num_shards", 1, "--num_classes", 3)
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    result = shell(*command, **locale, PYTHONUTF8="0")
+    assert result.code == 2 and result.err.count("\n") == 2, result
+    assert result.err.startswith("warning: the locale says that names of files are ascii")
+    assert shell(*command, **locale, PYTHONUTF8="1") == (0, shell(*command, "--overwrite").out, "")
+
+
+def test_a_file_of_the_very_name_is_taken(tmp_path, capsys):
+    write_pair(tmp_path, "é.jpg".encode(), "e\u0301.png".encode())
+    write_pair(tmp_path, "e\u0301.jpg".encode(), "é.png".encode())
+    (tmp_path / "l.txt").write_text("é.jpg e\u0301.png\n")
+    assert read_list(tmp_path / "l.txt", tmp_path) == [Pair("é.jpg", "e\u0301.png")]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_leading_slash_is_relative_where_only_that_file_exists(tmp_path, capsys):
     write_pair(tmp_path, b"i/a.jpg", b"m/a.png")
     (tmp_path / "l.txt").write_text("/i/a.jpg /m/a.png\n")
     assert read_list(tmp_path / "l.txt", tmp_path) == [Pair("i/a.jpg", "m/a.png")]
-    assert "2 names begin with a slash, such as /i/a.jpg" in capsys.readouterr().err
+    assert f"2 names not as in --data_root {tmp_path}, such as /i/a.jpg, read as i/a.jpg" in capsys.readouterr().err
     absolute = Pair(str(tmp_path / "i/a.jpg"), str(tmp_path / "m/a.png"))
     (tmp_path / "l.txt").write_text(f"{absolute.image} {absolute.mask}\n")
     assert read_list(tmp_path / "l.txt", tmp_path) == [absolute] and capsys.readouterr().err == ""

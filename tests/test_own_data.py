@@ -2,6 +2,7 @@
 import base64
 import io
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from src.data.mask_values import class_map
 from src.data.masks import read_pair
 from src.data.pictures import limit
 from src.data.splits import split
-from tests.annotation_files import labelme, shape
+from tests.annotation_files import coco, labelme, picture, shape
 from tests.conftest import FOLDERS, ROOT, write_pairs
 from tests.foreign import paletted
 
@@ -63,6 +64,37 @@ def lists(run, tmp_path):
     def call(*options):
         return run(get_dataset_lst.main, "--images", tmp_path / "images", "--masks", tmp_path / "masks", *options)
     return call
+
+
+def test_masks_of_macos_belong_to_pictures_of_linux(tmp_path, lists):
+    write_folders(tmp_path, paletted)
+    for path in list((tmp_path / "masks/sub 0").iterdir()):
+        path.rename(path.with_name(f"cafe\u0301 {path.stem} n\u0303.png"))
+    for path in list((tmp_path / "images/sub 0").iterdir()):
+        path.rename(path.with_name(f"café {path.name}"))
+    for folder in ("images", "masks"):
+        shutil.rmtree(tmp_path / folder / "sub 1")
+    result = lists("--mask_suffix", " ñ")
+    assert result.code == 0 and result.err == "" and "masks_gray: 3 gray masks" in result.out, result
+
+
+def test_a_refused_run_leaves_an_earlier_one_as_it_was(tmp_path, lists):
+    """Its masks would stand under the names of the earlier dataset.yaml."""
+    write_folders(tmp_path, paletted)
+    (tmp_path / "a.txt").write_text("0 0 bg\n1 1 a\n2 2 b\n255 ignore\n")
+    (tmp_path / "b.txt").write_text("0 0 bg\n1 2 a\n2 1 b\n255 ignore\n")
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert lists("--labels", tmp_path / "a.txt").code == 0
+    last = sorted((tmp_path / "images").rglob("*.png"))[-1]
+    good, before = last.read_bytes(), files()
+    last.write_bytes(b"")
+    assert lists("--labels", tmp_path / "b.txt", "--overwrite").code == 2
+    last.write_bytes(good)
+    assert files() == before
+    again = lists("--labels", tmp_path / "b.txt", "--overwrite")
+    assert again.code == 0 and files() != before and not list(tmp_path.glob(".*")), again
 
 
 @pytest.mark.parametrize("kind", MASKS)
@@ -283,6 +315,16 @@ def test_masks_of_another_picture_are_not_replaced(tmp_path, make):
     for name in ("train_lst.txt", "val_lst.txt"):
         (tmp_path / name).unlink()
     assert make(*options["two"]).code == 0
+
+
+def test_a_mask_whose_name_would_be_too_long_is_found_before(tmp_path, run):
+    names = [f"{'x' * 251}{ending}" for ending in (".png", ".jpg")]    # their masks are .png.png and .jpg.png
+    path = coco(tmp_path, images=[{"id": number, "file_name": name, "width": 60, "height": 40}
+                                  for number, name in enumerate(names)])
+    for name in names:
+        picture(tmp_path / "images" / name)
+    result = run(get_dataset_lst.main, "--annotations", path)
+    assert result.code == 2 and "too long" in result.err and not (tmp_path / "masks_gray").exists(), result
 
 
 def test_a_folder_that_cannot_be_written_into(tmp_path, shell):

@@ -1,5 +1,6 @@
 """Findings: problems of a set of pictures and masks, judged in the same way by every program that reads masks."""
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,9 @@ KINDS = {
                      "were they drawn with antialiasing, or scaled with interpolation?"),
     "permuted": ("warning", "palette masks whose numbers have the colours of other classes",
                  "the numbers are trained, not the colours: are they the classes?"),
+    "recoloured": ("warning", "palette masks that give a number different colours",
+                   "the numbers are trained, not the colours: are they the classes? get_dataset_lst.py --labels FILE, "
+                   "with lines 'R G B class name', reads the colours"),
     "lossy": ("warning", "JPEG masks", "JPEG changes class numbers at edges; use PNG"),
     "leak": ("warning", "pictures that are in training and in validation", "take them out of one of the lists"),
     "near_leak": ("warning", "pictures that look alike in training and in validation", "look at both"),
@@ -44,6 +48,7 @@ KINDS = {
     "unlearnt": ("warning", "classes of validation that training does not hold", "their IoU will be 0"),
     "unmeasured": ("warning", "classes of training that validation does not hold",
                    "their IoU cannot be measured; another --seed or --split divides the pictures otherwise"),
+    "alike_names": ("warning", "class names that differ only in case or in Unicode's form", "are they one class?"),
     "absent": ("warning", "classes that no mask holds", "fine if these pictures show none"),
 }
 SILENT = ("empty", "near", "repeat")    # of use in a report of check_data.py alone
@@ -76,6 +81,13 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     if summary.blended:
         kind = "blended" if 2 * summary.blended >= summary.masks - summary.alone.sum() else "some_blended"
         found.append(Finding(kind, name, source, f"{summary.blended} of {summary.masks} masks"))
+    if summary.recoloured:
+        found.append(Finding("recoloured", name, source, summary.recoloured))
+    alike = {}
+    for number in classes:
+        alike.setdefault(unicodedata.normalize("NFC", labels.names[number]).casefold(), []).append(number)
+    found += [Finding("alike_names", name, labels.names[first], f"class {first}, beside {labels.names[second]}, class "
+                      f"{second}") for first, second, *_ in filter(lambda same: len(same) > 1, alike.values())]
     if summary.alone[labels.ignore_label]:
         found.append(Finding("ignored", name, source, f"{summary.alone[labels.ignore_label]} of {summary.masks} masks"))
     if labels.ignore_label < labels.num_classes and summary.pixels[labels.ignore_label]:

@@ -24,8 +24,12 @@ LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
 
 
 def read_ids(path: Path) -> list:
-    """Picture ids of an ImageSets file, stripped, in the file's order, without repetitions."""
-    return list(dict.fromkeys(line.split()[0] for line in read_lines(path, "picture set")))
+    """Picture ids of an ImageSets file, stripped, in the file's order, without repetitions. Raises InputError if it has
+    none."""
+    ids = list(dict.fromkeys(line.split()[0] for line in read_lines(path, "picture set")))
+    if not ids:
+        raise InputError(f"picture set {path}: is empty; it takes the names of pictures, one in each line")
+    return ids
 
 
 def read_sbd_mask(path) -> np.ndarray:

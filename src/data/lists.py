@@ -5,6 +5,7 @@ Names in them may be anything, so os.path looks for the files: Path.exists raise
 import hashlib
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +74,8 @@ def read_list(path, data_root=None) -> list:
 
     Args:
         data_root: folder that the names are relative to. If given, names that begin with a slash are searched there
-            too, with a warning, and the list must have the encoding of the files' names.
+            too, and names as other systems write them, with a warning, and the list must have the encoding of the
+            files' names.
 
     Raises InputError: a missing or empty file, a line with another number of fields.
     """
@@ -92,7 +94,7 @@ def read_list(path, data_root=None) -> list:
         raise InputError(f"list file {path}: is empty")
     if data_root is not None:
         check_encoding(pairs, data_root, path)
-        pairs = without_slashes(pairs, data_root, path)
+        pairs = with_names_of_files(pairs, data_root, path)
     return pairs
 
 
@@ -110,20 +112,29 @@ def fields_of(line: str) -> list:
     return [field for field in line.split(" ") if field]
 
 
-def without_slashes(pairs: list, data_root, path) -> list:
-    """The pairs; a leading slash is removed where only the relative file exists (in widely copied lists of VOC)."""
+def spellings(name: str) -> list:
+    """The name of a file, and how another system would write it: / for the backslash of Windows, and both of Unicode's
+    forms of accented letters, of which macOS writes the longer one."""
+    plain = name.replace("\\", "/")
+    return list(dict.fromkeys([name, plain, *(unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))]))
+
+
+def with_names_of_files(pairs: list, data_root, path) -> list:
+    """The pairs; where there is no such file, but one of another of its `spellings`, or without the leading slash (in
+    widely copied lists of VOC), that one's name is taken, with a warning."""
     taken = []
 
-    def relative(name: str) -> str:
-        bare = name.lstrip("/")
-        if name == bare or os.path.exists(name) or not os.path.exists(Path(data_root, bare)):
+    def found(name: str) -> str:
+        if os.path.exists(Path(data_root, name)):
             return name
-        taken.append(name)
-        return bare
-    pairs = [Pair(*map(relative, pair)) for pair in pairs]
+        for other in (*spellings(name), *spellings(name.lstrip("/\\"))):
+            if os.path.exists(Path(data_root, other)):
+                taken.append(f"{name}, read as {other}")
+                return other
+        return name
+    pairs = [Pair(*map(found, pair)) for pair in pairs]
     if taken:
-        warn(f"list file {path}: {len(taken)} names begin with a slash, such as {taken[0]}; they are read as relative "
-             f"to --data_root {data_root}")
+        warn(f"list file {path}: {number_of(len(taken), 'name')} not as in --data_root {data_root}, such as {taken[0]}")
     return pairs
 
 
@@ -132,7 +143,7 @@ def check_encoding(pairs: list, data_root, path) -> None:
     valid UTF-8 by chance."""
     for name in (name for pair in pairs for name in pair):
         if not name.isascii() and not os.path.exists(Path(data_root, name)):
-            data = os.fsencode(name)
+            data = name.encode("utf-8", "surrogateescape")
             for code in ("gb18030", "latin-1", "cp1252", "big5", "shift-jis", "euc-kr"):
                 if os.path.exists(Path(data_root, data.decode(code, "replace"))):
                     raise InputError(f"list file {path}: is {code.upper()} text, and the files have names in UTF-8; "

@@ -11,7 +11,7 @@ from src.data.labels import HINT, Labels
 from src.data.lists import Pair
 from src.data.pictures import DAMAGED, check_pixels, decode_image, header_size, picture_size, size_text, upright
 from src.drawing.encoding import png_bytes
-from src.files import GRAY_MASK, read_bytes, write_whole
+from src.files import GRAY_MASK, check_output, read_bytes, write_whole
 
 CLASS_MODES = ("P", "L")    # Pillow's: numbers into a palette, gray; 8 bit
 SPREAD = {2: 85, 4: 17}    # bits of a gray PNG -> what Pillow multiplies its numbers by
@@ -59,8 +59,18 @@ def unscaled(mask: Image.Image, data: bytes) -> Image.Image:
     return mask
 
 
-def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
-    """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did.
+def colours_held(mask: Image.Image, counts: np.ndarray) -> dict:
+    """Number -> (red, green, blue) of the numbers that an opened palette mask holds by their `counts`; {} for others.
+    """
+    if mask.mode != "P":
+        return {}
+    colours = np.frombuffer(bytes(mask.getpalette("RGB")), np.uint8).reshape(-1, 3)
+    return {number: tuple(colours[number].tolist()) for number in np.flatnonzero(counts[:len(colours)]).tolist()}
+
+
+def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=(), aside=None) -> bool:
+    """Write class numbers (H, W) uint8 as a gray PNG, unless `target` holds them already; returns whether it did. With
+    `aside`, a path, it is written there, to become `target` later.
 
     Raises InputError where `target` is an input, or was made or changed by another program: `kind` "gray" allows only
     those that this function wrote, see files.check_output.
@@ -69,7 +79,8 @@ def write_mask(mask: np.ndarray, target: Path, kind: str, inputs=()) -> bool:
         with contextlib.suppress(InputError, OSError):    # it is damaged, or no mask
             if np.array_equal(decode_mask(target.read_bytes(), target), mask):
                 return False
-    write_whole(target, png_bytes(Image.fromarray(mask), GRAY_MASK), "", kind, inputs)
+    check_output(target, "", kind, inputs)
+    write_whole(aside or target, png_bytes(Image.fromarray(mask), GRAY_MASK))
     return True
 
 

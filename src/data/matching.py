@@ -1,5 +1,6 @@
 """Which mask belongs to which picture: by their names in two folders."""
 import os
+import unicodedata
 from pathlib import Path
 
 from src.console import InputError, warn
@@ -8,16 +9,17 @@ from src.data.folders import EMBEDDED, GRAY, MASKS, find_files
 
 def files_of(folder, endings: tuple, option: str, suffix: str, others=()) -> dict:
     """Relative path without `suffix` and extension -> file, sorted. Files without the suffix are ignored, those whose
-    real paths are in `others`, and what an earlier run wrote in the folder.
+    real paths are in `others`, and what an earlier run wrote in the folder. Accented letters are in the shorter of
+    Unicode's forms: macOS writes the longer one, which looks the same.
 
     Raises InputError for two files of one name, and if no file has the suffix.
     """
     if not Path(folder).is_dir():
         raise InputError(f"--{option} {folder}: no such folder")
-    files = {}
+    files, suffix = {}, unicodedata.normalize("NFC", suffix)
     for path in find_files(folder, endings):
         place = path.relative_to(folder)
-        name = place.with_suffix("").as_posix()
+        name = unicodedata.normalize("NFC", place.with_suffix("").as_posix())
         if (not name.endswith(suffix) or place.parts[0] in (GRAY, EMBEDDED)
                 or others and os.path.realpath(path) in others):
             continue

@@ -16,8 +16,10 @@ from src.data.annotations.reader import read_annotations
 from src.data.facts import (
     FILE,
     believe_ignore_label,
+    check_facts,
     check_order,
     facts_beside,
+    facts_of,
     labels_of_masks,
     lists_written,
     read_class_names,
@@ -25,17 +27,17 @@ from src.data.facts import (
 )
 from src.data.findings import Finding, judge, judge_both, tell
 from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
-from src.data.labels import Labels, count_values
+from src.data.labels import MOST_CLASSES, Labels, count_values
 from src.data.lists import Pair, check_list_name, check_lists, read_list
 from src.data.mask_values import read_classes
-from src.data.masks import check_sizes, write_mask
+from src.data.masks import check_sizes, colours_held, write_mask
 from src.data.matching import contains, files_of, listed, match
 from src.data.pictures import decode_image
 from src.data.splits import split_names
 from src.data.summary import file_key, summary_of
 from src.data.survey import Look, is_blended
 from src.data.workers import in_processes
-from src.files import write_whole
+from src.files import check_output, folder_aside, move_files, write_whole
 from src.foreign import printable, shown
 
 LISTS = ("train_lst.txt", "val_lst.txt")
@@ -43,12 +45,14 @@ EMBEDDED_AS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}    # Pillow's formats
 
 
 class Conversion(NamedTuple):
-    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors."""
+    """A picture and its mask: draw() -> (H, W) uint8 class numbers; `mask` is their name in errors, and if they
+    `are_numbers` the file that has them as they are."""
 
     name: str    # relative path without extension, separated by /
     image: Union[Path, Embedded]
     mask: str
     draw: Callable
+    are_numbers: bool = False
 
 
 def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
@@ -63,6 +67,8 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
     images = {f"{GRAY}/{job.name}.png": job.image for job in jobs}
     for path in (*images, *(listed(image, root) for image in images.values() if isinstance(image, Path))):
         check_list_name(path)    # now, and not after hours of drawing masks
+    for path in (FILE, *images):
+        check_output(root / path)
     if owners and not owners.keys() & images.keys():
         raise InputError(f"{lists[0]}: is of other pictures, such as {owners.popitem()[1]}; --out DIR takes another "
                          "folder, --overwrite replaces it")
@@ -74,36 +80,37 @@ def check_earlier_lists(jobs: list, root: Path, overwrite: bool) -> None:
                              "take validation data in one run, --out DIR another folder, --overwrite replaces it")
 
 
-def convert(job: Conversion, root: Path, kind: str) -> tuple:
+def convert(job: Conversion, root: Path, made: Path, kind: str) -> tuple:
     """Check a picture against its mask and write the mask as gray class numbers; a picture from inside an annotation
-    file is written, too.
+    file is written, too. Both are written into the folder `made`, to be moved to their places in `root` later.
 
     Returns (Pair of paths, absolute for a picture outside `root`, Look with what summary_of needs).
     """
     data = image_bytes(job.image)
-    name = job.image if isinstance(job.image, Path) else f"{job.image.path}, imageData"
-    image = decode_image(data, name)
+    image = decode_image(data, job.image)
     labels = job.draw()
-    check_sizes(image, labels, name, job.mask)
+    check_sizes(image, labels, job.image, job.mask)
     target = root / GRAY / f"{job.name}.png"
-    write_mask(labels, target, kind, [path for path in (job.image, job.mask) if not isinstance(path, Embedded)])
+    write_mask(labels, target, kind, [path for path in (job.image, job.mask) if not isinstance(path, Embedded)],
+               made / target.relative_to(root))
     picture = job.image
     if isinstance(picture, Embedded):
         with Image.open(io.BytesIO(data)) as opened:
             picture = root / EMBEDDED / f"{job.name}.{EMBEDDED_AS.get(opened.format, opened.format.lower())}"
         if not (picture.is_file() and picture.read_bytes() == data):
-            write_whole(picture, data, "", kind)
-    counts = count_values(labels)
-    return (Pair(listed(picture, root), listed(target, root)),
-            Look(None, counts=counts, blended=is_blended(labels, counts), file_key=file_key(data)))
+            check_output(picture, "", kind)
+            write_whole(made / picture.relative_to(root), data)
+    look = Look(None, counts=count_values(labels), file_key=file_key(data), mask_name=job.mask)
+    look.blended = is_blended(labels, look.counts)
+    if job.are_numbers:
+        with Image.open(job.mask) as mask:    # of a GIF the gray levels are the numbers, see masks.unscaled
+            look.colours = {} if mask.format == "GIF" else colours_held(mask, look.counts)
+    return Pair(listed(picture, root), listed(target, root)), look
 
 
-def convert_all(jobs: list, root: Path, config) -> dict:
+def convert_all(jobs: list, root: Path, made: Path, config) -> dict:
     """`convert` on all cores: name -> (Pair, Look)."""
-    for folder in {Path(root, place, job.name).parent for job in jobs
-                   for place in ([GRAY] if isinstance(job.image, Path) else [GRAY, EMBEDDED])}:
-        folder.mkdir(parents=True, exist_ok=True)
-    write = partial(convert, root=root, kind="" if config.overwrite else "gray")
+    write = partial(convert, root=root, made=made, kind="" if config.overwrite else "gray")
     found = counted(in_processes(write, jobs, config.workers), "masks", "mask", len(jobs))
     done = {job.name: result for result, job in zip(found, jobs)}
     print(f"{root / GRAY}: {number_of(len(jobs), 'gray mask')}")
@@ -136,7 +143,7 @@ def jobs_of_masks(places: list, config) -> tuple:
         images = files_of(folder, PICTURES, f"{start}images", config.image_suffix,
                           set(map(os.path.realpath, masks.values())) if contains(folder, mask_folder) else ())
         jobs += [Conversion(prefix + name, images[name], str(masks[name]),
-                            partial(read_classes, images[name], masks[name], table, option))
+                            partial(read_classes, images[name], masks[name], table, option), table is None)
                  for name in match(images, masks, (folder, mask_folder))]
     return jobs, table.classes if table else []
 
@@ -158,7 +165,10 @@ def in_known_order(found: list, known: list, path: Path, overwrite: bool) -> lis
 
 
 def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
-    """(jobs, names of the classes): those of --class_names, else of the annotations, see in_known_order."""
+    """(jobs, names of the classes): those of --class_names, else of the annotations, see in_known_order.
+
+    Raises InputError for more classes than a mask can number.
+    """
     if config.labels or config.colors:
         raise InputError("--labels and --colors are for --masks; annotation files name their classes")
     found = [read_annotations(annotations, images) for _, images, _, annotations in places]
@@ -167,6 +177,9 @@ def jobs_of_annotations(places: list, config, known: list, path: Path) -> tuple:
         classes = read_class_names(config.class_names)["class_names"]
     else:
         classes = in_known_order(classes, known, path, config.overwrite)
+    if len(classes) > MOST_CLASSES:
+        raise InputError(f"--annotations {places[0][3]}: {len(classes)} classes with the background, but an 8-bit mask "
+                         f"holds at most {MOST_CLASSES}: merge or remove some")
     jobs = [Conversion(prefix + item.name, item.image, f"{annotations}, {item.name}",
                        partial(item.draw, classes, config.ignore_label))
             for (prefix, *_, annotations), one in zip(places, found) for item in one.items]
@@ -213,7 +226,20 @@ def make_own_lists(config) -> None:
     sides = split_names([job.name for job in jobs], config)
     check_earlier_lists(jobs, root, config.overwrite)
     claim_file(root / FILE)
-    done = convert_all([job for job in jobs if job.name in {*sides[0], *sides[1]}], root, config)
+    with folder_aside(root / GRAY) as made:    # the masks of earlier lists stay while this run may be refused
+        jobs = [job for job in jobs if job.name in {*sides[0], *sides[1]}]
+        write_all(jobs, sides, classes, root, made, config, source)
+
+
+def write_all(jobs: list, sides: tuple, classes: list, root: Path, made: Path, config, source: str) -> None:
+    """Convert into the folder `made`, judge, and only then write into `root`.
+
+    Args:
+        sides: names for training and for validation.
+        classes: their names, as far as the data has some.
+        source: what dataset.yaml says of where the data is from.
+    """
+    done = convert_all(jobs, root, made, config)
     train, val = (summary_of([done[name][1] for name in side]) for side in sides)
     whole = summary_of([look for _, look in done.values()])
     named = classes if config.annotations or not config.class_names else []
@@ -225,4 +251,6 @@ def make_own_lists(config) -> None:
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured,
          config.ignore_findings)
+    check_facts(facts_of(labels, source), root / FILE)
+    move_files(made, root)
     write_facts(root, labels, source, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

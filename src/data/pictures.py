@@ -1,6 +1,8 @@
 """Pictures: read and decoded upright, the same way everywhere."""
 import io
 import struct
+import warnings
+import zlib
 from functools import partial
 
 import cv2
@@ -11,6 +13,11 @@ from src.console import InputError
 from src.data.jpeg import decode_listening, is_cut, is_jpeg, jpeg_size
 
 Image.MAX_IMAGE_PIXELS = None    # --max_pixels is the limit, for Pillow and OpenCV alike
+# What matters about a file is raised, with its name; the libraries' own lines name none.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+cv2.setLogLevel(0)
+PNG = b"\x89PNG\r\n\x1a\n"
+KEPT = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")    # chunks of a PNG: transparency, orientation, animation
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error)    # raised by Pillow
 ORIENTATION = 0x0112    # EXIF tag: 1 upright, 2 to 8 mirrored or turned
 TRANSPOSED = (5, 6, 7, 8)    # orientations that swap rows and columns
@@ -34,7 +41,7 @@ def header_size(data: bytes):
     """(width, height) from an encoded picture's header, as stored; None if it is not known."""
     if is_jpeg(data):
         return jpeg_size(data)
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+    if data[:8] == PNG and len(data) >= 24:
         return struct.unpack(">II", data[16:24])
     try:
         with Image.open(io.BytesIO(data)) as opened:
@@ -85,9 +92,28 @@ def decode_image(data: bytes, name, strict: bool = True) -> np.ndarray:
     raise InputError(f"{name}: damaged, or in a format that OpenCV cannot read")
 
 
+def pixels_of_png(data: bytes, name) -> bytes:
+    """The PNG without what OpenCV does not use, for libpng prints a line if it dislikes that: the colour profiles of
+    well-known programs, a damaged comment. Raises InputError where what is needed is cut or its checksum wrong.
+    """
+    kept, place, kind = [PNG], len(PNG), b""
+    while kind != b"IEND":
+        end = place + 12 + int.from_bytes(data[place:place + 4], "big")
+        kind, chunk = data[place + 4:place + 8], data[place:end]
+        is_sound = end <= len(data) and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
+        if not (is_sound or kind[:1].islower()):    # a small letter: decoders can do without it
+            raise InputError(f"{name}: damaged picture (the PNG is cut, or a checksum wrong)")
+        if kind[:1].isupper() or kind in KEPT and is_sound:
+            kept.append(chunk)
+        place = end
+    return b"".join(kept)
+
+
 def decode_with_opencv(data: bytes, name, strict: bool):
     """(H, W, 3) of any depth, upright, or None."""
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    if data[:8] == PNG:
+        data = pixels_of_png(data, name)
     more = 0 if is_jpeg(data) else cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_ANYDEPTH
     decode = partial(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | more)
     image, complaint = decode_listening(decode, data) if strict and is_jpeg(data) else (decode(), "")

@@ -12,6 +12,7 @@ from src.console import InputError, counted, run_program
 from src.data.facts import FILE, write_facts
 from src.data.labels import Labels
 from src.drawing.palette import palette_png
+from src.files import check_folder
 
 CLASSES = ("background", "ball", "box", "tent", "star", "ring")
 SIZES = ((120, 160), (160, 120), (128, 128), (110, 165), (150, 112))    # height, width
@@ -72,6 +73,7 @@ def write_sample(folder, seed: int, train: int, val: int) -> None:
     for path in (voc, Path(folder, "classes.txt"), Path(folder, FILE)):
         if path.exists():
             raise InputError(f"--sample_dir {folder}: already holds {path}; give another folder")
+    check_folder(voc, f"--sample_dir {folder}")
     names = {name: voc / name for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")}
     for path in names.values():
         path.mkdir(parents=True)

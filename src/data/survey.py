@@ -12,7 +12,7 @@ import numpy as np
 from src.console import InputError, counted
 from src.data.findings import KINDS, Finding, gray_levels, judge, judge_names
 from src.data.labels import HINT, Labels, count_values
-from src.data.masks import check_headers, check_sizes, numbers_of, open_mask
+from src.data.masks import check_headers, check_sizes, colours_held, numbers_of, open_mask
 from src.data.pictures import decode_image, size_text
 from src.data.summary import Summary, file_key
 from src.data.workers import in_threads
@@ -52,6 +52,8 @@ class Look:
     thumb: np.ndarray = None    # (THUMB, THUMB) uint8 gray
     file_key: bytes = b""    # digest of the encoded picture
     blended: bool = False    # the mask has values that occur at edges between others only
+    colours: dict = field(default_factory=dict)    # see masks.colours_held
+    mask_name: str = ""    # where the colours are from
 
     def error(self) -> str:
         """The first problem that would stop training, as an error text, or ""."""
@@ -115,6 +117,7 @@ def note_mask(look: Look, data: bytes, name, labels: Labels):
         look.counts = count_values(mask)
         if opened.format == "JPEG":
             look.problems.append(("lossy", "JPEG"))
+        look.colours, look.mask_name = colours_held(opened, look.counts), str(name)
         if opened.mode == "P" and not palette().tobytes().startswith(colours := bytes(opened.getpalette("RGB"))):
             look.problems += palette_problems(look.counts, np.frombuffer(colours, np.uint8).reshape(-1, 3), labels)
         return mask

@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from src.console import InputError, run_program
 from src.device import numbers_of
+from src.files import temporary_folder
 from src.models.model import open_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def measure(path, engine: str, side: int, known: dict) -> dict:
     """
     order = json.dumps({"path": str(Path(path).absolute()), "engine": engine, "side": side, "known": known})
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryDirectory() as folder:    # where MindSpore may leave files
+    with temporary_folder() as folder:    # where MindSpore may leave files
         done = subprocess.run([sys.executable, "-m", "src.models.speed", order], cwd=folder, capture_output=True,
                               text=True, env={**os.environ, "PYTHONPATH": paths})
     if done.returncode:

@@ -32,7 +32,7 @@ def take_folder(given: str) -> Path:
     if given:
         claim_folder(given, OPTION)
         return Path(given)
-    check_folder(Path.cwd(), DEFAULT_FOLDER)
+    check_folder(Path.cwd(), f"{OPTION} {DEFAULT_FOLDER}")
     for name in itertools.chain([DEFAULT_FOLDER], (f"{DEFAULT_FOLDER}_{number}" for number in itertools.count(2))):
         try:
             Path(name).mkdir()    # of two runs at once one alone makes it

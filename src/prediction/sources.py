@@ -11,7 +11,7 @@ import cv2
 from src.console import InputError, warn
 from src.data.facts import FILE
 from src.data.folders import GRAY, PICTURES, find_files
-from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names
+from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names, spellings
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
@@ -158,8 +158,8 @@ def read_pictures(lines: list, source: str, folders: list) -> list:
 
 
 def resolve(name: str, folders: list):
-    """The file of that name in the first folder that has it, or None."""
-    paths = (folder / name for folder in folders)
+    """The file of that name, or of another of its `spellings`, in the first folder that has it, or None."""
+    paths = (folder / spelling for folder in folders for spelling in spellings(name))
     return next(filter(os.path.isfile, paths), None)    # false, unlike Path.is_file, for names that are too long
 
 

@@ -4,7 +4,6 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from glob import glob
 from pathlib import Path
@@ -18,6 +17,7 @@ from src import device
 from src.arguments import Parser
 from src.config import read_options
 from src.console import InputError, RunError, run_program, styled
+from src.files import temporary_folder
 from src.tools.get_multicards_json import places_here, read_table, servers_of
 from src.training.memory import GB, SURE, free_memory, largest_batch
 
@@ -179,7 +179,7 @@ def hccl_row(place: Place) -> Row:
     is_alone = place.rank_table and len(servers_of(read_table(place.rank_table))) == 1    # others are not waiting here
     table = ["--rank_table", Path(place.rank_table).resolve()] if is_alone else ["--ranks", ranks]
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         code, _, err = run([sys.executable, "src/tools/launch.py", *table, "--device_target", place.target,
                               "--log_dir", folder, "--", "-c", PART, "meet", place.target])
     if code:

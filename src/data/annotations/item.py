@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from src.console import InputError
-from src.data.lists import read_text
+from src.data.lists import read_text, spellings
 from src.data.pictures import picture_size
 from src.files import read_bytes
 from src.foreign import has_control, shown
@@ -30,6 +30,9 @@ class Embedded(NamedTuple):
     """A picture inside a labelme file, as base64 in its imageData; `path` is the labelme file."""
 
     path: Path
+
+    def __str__(self):
+        return f"{self.path}, imageData"
 
 
 class Item(NamedTuple):
@@ -65,14 +68,13 @@ def image_bytes(image) -> bytes:
 
 def image_size(image) -> tuple:
     """(width, height) of an Item's picture after its EXIF rotation. Raises InputError."""
-    name = image if isinstance(image, Path) else f"{image.path}, imageData"
     try:
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image_bytes(image))) as picture:
             width, height = picture_size(picture)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{name}: is not a picture that can be read ({error})") from None
+        raise InputError(f"{image}: is not a picture that can be read ({error})") from None
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InputError(f"{name}: {width}x{height} is larger than the limit of 2^30 pixels; cut it into parts")
+        raise InputError(f"{image}: {width}x{height} is larger than the limit of 2^30 pixels; cut it into parts")
     return width, height
 
 
@@ -80,7 +82,10 @@ def read_whole_text(path) -> str:
     """The text of an annotation file of at most MAX_FILE bytes."""
     if os.path.isfile(path) and os.path.getsize(path) > MAX_FILE:
         raise InputError(f"{path}: {os.path.getsize(path)} bytes, more than {MAX_FILE}; split the annotations")
-    return read_text(path, "annotations")
+    text = read_text(path, "annotations")
+    if not text.strip():
+        raise InputError(f"{path}: is empty; export it again")
+    return text
 
 
 def read_json(path):
@@ -105,9 +110,7 @@ def class_list(names, place: str) -> list:
 
 
 def class_numbers(classes, ignore_label: int) -> dict:
-    """Name -> number in a mask, labelme's special names included. Raises InputError for more than 255 classes."""
-    if len(classes) > 255:
-        raise InputError(f"{len(classes)} classes, but an 8-bit mask holds at most 255: merge or remove some")
+    """Name -> number in a mask, labelme's special names included."""
     numbers = {name: number for number, name in enumerate(classes)}
     background = next((numbers[name] for name in BACKGROUND_NAMES if name in numbers), ignore_label)
     return {**numbers, **dict.fromkeys(BACKGROUND_NAMES, background), IGNORE: ignore_label}
@@ -149,8 +152,9 @@ def find_picture(text, roots, place: str):
     outside = relative.is_absolute() or ".." in relative.parts or re.match("[A-Za-z]:(/|$)", str(relative))
     for root in roots:
         for candidate in dict.fromkeys([alone] if outside else [relative, alone]):
-            if os.path.isfile(Path(root, candidate)):    # false, unlike Path.is_file, for a name that is too long
-                return Path(root, candidate), candidate
+            for name in spellings(str(candidate)):
+                if os.path.isfile(Path(root, name)):    # false, unlike Path.is_file, for a name that is too long
+                    return Path(root, name), PurePosixPath(name)
     return None
 
 
