@@ -30,7 +30,7 @@ from src.config import own_options, read_recipe
 from src.console import InputError, RunError
 from src.data.annotations.label_map import LabelMap, read_label_map
 from src.data.annotations.reader import read_annotations
-from src.data.facts import FILE, read_facts
+from src.data.dataset_yaml import FILE, read_facts
 from src.data.labels import Labels
 from src.data.lists import Pair, read_list
 from src.data.mask_values import class_map

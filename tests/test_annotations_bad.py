@@ -94,6 +94,8 @@ BAD = {
     "damaged picture": (no_picture, "a.png: is not a picture"),
     "damaged imageData": (lambda folder: labelme(folder, shape(), image="b", imageData="QUJD"),
                           "a.json, imageData: is not a picture"),
+    "another size inside": (lambda folder: labelme(folder, shape(), image="b", imageData=PNG, imageWidth=61),
+                            "but the picture .*a.json, imageData is"),
     "imagePath of control characters": (lambda folder: labelme(folder, shape(), image="a\nb"),
                                         "not the file name of a picture"),
     "broken JSON": (with_text("a.json", '{"shapes": [\n{"label": }]}'), "a.json, line 2: is not JSON"),

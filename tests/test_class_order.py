@@ -10,7 +10,7 @@ import eval as evaluation
 import predict
 import train
 from src.data import check_data, get_dataset_lst
-from src.data.facts import FILE, read_facts
+from src.data.dataset_yaml import FILE, read_facts
 from src.training.state import restore
 from tests.annotation_files import labelme, picture, shape
 from tests.conftest import FOLDERS, TINY, write_pairs

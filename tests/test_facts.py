@@ -10,7 +10,7 @@ import yaml
 
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
-from src.data.facts import FILE, facts_beside, read_facts
+from src.data.dataset_yaml import FILE, facts_beside, read_facts
 from src.data.record_header import facts_in_record
 from src.data.sample import CLASSES
 from tests.conftest import FOLDERS, write_pairs

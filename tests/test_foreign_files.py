@@ -8,7 +8,7 @@ import pytest
 from src import modelarts
 from src.config import own_options, parse_args, read_recipe
 from src.console import InputError
-from src.data.facts import FILE, read_facts
+from src.data.dataset_yaml import FILE, read_facts
 from src.foreign import Unreadable, load_json, load_yaml, printable, read_bounded, shown
 from src.models import onnx_file
 from src.weights import metadata

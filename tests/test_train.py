@@ -65,26 +65,26 @@ def test_a_checkpoint_says_what_it_is_and_mindspore_ignores_it(trained):
 def test_labels_come_from_the_training_data(drawn, options, monkeypatch):
     """Facts of the data are used, the user's names replace them, a contradiction is an error with both values."""
     from src.config import parse_args
-    from src.training import facts
-    config, labels = facts.believe_data(parse_args("train", "", ["--data_file", str(drawn / "train.mindrecord0")]))
+    from src.training import run_facts
+    config, labels = run_facts.believe_data(parse_args("train", "", ["--data_file", str(drawn / "train.mindrecord0")]))
     assert config.num_classes == labels.num_classes == 6, "what build_seg_data.py was told"
     said = {"num_classes": 3, "ignore_label": 9, "class_names": ["sky", "sea", "sand"]}
-    monkeypatch.setattr(facts, "facts_in_record", lambda data_file: said)
-    config, labels = facts.believe_data(parse_args("train", "", ["--data_file", "a.mindrecord0"]))
+    monkeypatch.setattr(run_facts, "facts_in_record", lambda data_file: said)
+    config, labels = run_facts.believe_data(parse_args("train", "", ["--data_file", "a.mindrecord0"]))
     assert (config.num_classes, config.ignore_label, labels) == (3, 9, (3, 9, ("sky", "sea", "sand")))
     with pytest.raises(InputError, match="--num_classes 6: but .*mindrecord0 says 3; leave the option out"):
-        facts.believe_data(parse_args("train", "", [str(option) for option in options]))
+        run_facts.believe_data(parse_args("train", "", [str(option) for option in options]))
     with pytest.raises(InputError, match="--ignore_label 255: but a says 9"):
-        facts.believe_data(parse_args("train", "", ["--data_file", "a", "--ignore_label", "255"]))
-    monkeypatch.setattr(facts, "facts_in_record", lambda data_file: {})
+        run_facts.believe_data(parse_args("train", "", ["--data_file", "a", "--ignore_label", "255"]))
+    monkeypatch.setattr(run_facts, "facts_in_record", lambda data_file: {})
     named = [*options, "--class_names", drawn / "classes.txt"]
-    config, labels = facts.believe_data(parse_args("train", "", [str(option) for option in named]))
+    config, labels = run_facts.believe_data(parse_args("train", "", [str(option) for option in named]))
     assert config.num_classes == 6 and list(labels.names) == (drawn / "classes.txt").read_text().split()
 
 
 def test_a_mask_with_an_unknown_value_ends_the_run(options, run, monkeypatch, tmp_path):
     """In data without facts about its labels."""
-    monkeypatch.setattr("src.training.facts.facts_in_record", lambda data_file: {})
+    monkeypatch.setattr("src.training.run_facts.facts_in_record", lambda data_file: {})
     result = run(train.main, *options, "--num_classes", 3)
     assert result.code == 2 and "is neither a class (0 to 2)" in result.err and "Traceback" not in result.err
     assert not list(tmp_path.rglob("*.ckpt"))

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, RunError, first_line, number_of, run_program
-from src.data.facts import check_facts, facts_beside, facts_of, labels_of
+from src.data.dataset_yaml import check_facts, facts_beside, facts_of, labels_of
 from src.data.findings import tell
 from src.data.labels import Labels
 from src.data.lists import read_list

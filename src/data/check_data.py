@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_folder
 from src.config import parse_args
 from src.console import InputError, RunError, counted, number_of, run_program, styled
-from src.data.facts import check_classes, facts_beside, labels_of
+from src.data.dataset_yaml import check_classes, facts_beside, labels_of
 from src.data.findings import KINDS, Finding, judge, judge_both, judge_names
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.claims import claim_file
 from src.config import parse_args
 from src.console import InputError, counted, number_of, run_program
-from src.data.facts import FILE, believe_ignore_label, labels_of_masks, lists_written, write_facts
+from src.data.dataset_yaml import FILE, believe_ignore_label, labels_of_masks, lists_written, write_facts
 from src.data.labels import CLASSES, count_values
 from src.data.lists import Pair, check_lists, read_lines
 from src.data.masks import decode_mask, write_mask

@@ -13,7 +13,7 @@ from src.console import InputError, counted, number_of
 from src.data.annotations.item import Embedded, image_bytes
 from src.data.annotations.label_map import read_label_map
 from src.data.annotations.reader import read_annotations
-from src.data.facts import (
+from src.data.dataset_yaml import (
     FILE,
     believe_ignore_label,
     check_facts,

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from src.console import InputError
-from src.data.facts import check_facts
+from src.data.dataset_yaml import check_facts
 from src.data.summary import Summary
 
 HEADER_BYTES = 128 << 20    # the largest header that MindSpore writes

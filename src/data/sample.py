@@ -9,7 +9,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.facts import FILE, write_facts
+from src.data.dataset_yaml import FILE, write_facts
 from src.data.labels import Labels
 from src.drawing.palette import palette_png
 from src.files import check_folder

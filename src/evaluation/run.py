@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from src.console import InputError
-from src.data.facts import believe_ignore_label, check_classes
+from src.data.dataset_yaml import believe_ignore_label, check_classes
 from src.data.findings import tell
 from src.data.labels import make_labels
 from src.data.lists import check_files, read_list

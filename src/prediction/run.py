@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from src.console import InputError, number_of, progress, warn
-from src.data.facts import check_classes
+from src.data.dataset_yaml import check_classes
 from src.data.labels import Labels, make_labels
 from src.data.lists import Pair
 from src.data.masks import read_pair

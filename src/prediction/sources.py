@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 
 from src.console import InputError, warn
-from src.data.facts import FILE
+from src.data.dataset_yaml import FILE
 from src.data.folders import GRAY, PICTURES, find_files
 from src.data.lists import UTF16, decode_names, fields_of, lines_of, read_names, spellings
 

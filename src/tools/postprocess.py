@@ -7,7 +7,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from src.config import parse_args
 from src.console import InputError, counted, run_program
-from src.data.facts import facts_beside, labels_of
+from src.data.dataset_yaml import facts_beside, labels_of
 from src.data.lists import Pair, read_list
 from src.data.masks import check_headers, decode_mask
 from src.evaluation.letterbox import letterbox_size

@@ -16,11 +16,11 @@ from src.training import state
 from src.training.amp import OverflowWatch, nan_hint
 from src.training.callbacks import CheckpointSaver, StopOnSignal, TrainingLog
 from src.training.data_check import check_data
-from src.training.facts import believe_data, facts_of_run
 from src.training.folder import prepare_folder
 from src.training.memory import check_memory
 from src.training.metrics import Metrics
 from src.training.model import build_model
+from src.training.run_facts import believe_data, facts_of_run
 from src.training.validation import EvaluationInTraining, make_evaluation
 from src.utils.learning_rates import learning_rates
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.console import InputError, warn
-from src.data.facts import check_order
+from src.data.dataset_yaml import check_order
 from src.training import amp
 from src.weights import checkpoint
 from src.weights.loading import set_parameters

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src.config import read_options
 from src.console import InputError
-from src.data.facts import check_classes, labels_of
+from src.data.dataset_yaml import check_classes, labels_of
 from src.data.labels import Labels
 from src.data.record_header import facts_in_record
 from src.weights.metadata import describe
