@@ -101,7 +101,8 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
     permission to write.
     """
     target, where = Path(os.path.realpath(path)), f"{option} {path}".strip()
-    with contextlib.suppress(OSError):    # what it means, check_folder says
+    check_name(target, where)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = target.stat()
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{where}: is {kind_of_file(found.st_mode)}, not a file")
@@ -110,8 +111,22 @@ def check_output(path, option: str = "", kind: str = "", inputs=()) -> Path:
             raise InputError(f"{where}: is the input {source}, which would be lost; give another name")
         if kind and found.st_size and not recognised(target, kind):    # an empty file may be replaced
             raise InputError(f"{where}: exists and was not written by this program; --overwrite replaces it")
-    check_folder(target.parent, where, target.name)
+    check_folder(target.parent, where)
     return target
+
+
+def check_name(target: Path, where: str) -> None:
+    """Raises InputError if a part of a path is longer than the system allows."""
+    known = Path(target.anchor)
+    for part in target.parts[1:]:
+        try:
+            os.lstat(known / part)    # beside what is there, so that a missing folder hides nothing
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"{where}: cannot be written: its name is too long; shorten it, or the name of what "
+                                 "it is made from") from None
+        else:
+            known /= part
 
 
 def check_input(path, where) -> None:
@@ -144,22 +159,15 @@ def kind_of_file(mode: int) -> str:
     return next((kind for is_kind, kind in KINDS if is_kind(mode)), "a special file")
 
 
-def check_folder(folder: Path, where: str, name: str = "") -> None:
-    """Raises InputError if no file can be made in a folder, or none of that name, or the folder itself cannot be made.
-    """
-    nearest = next((place for place in (folder, *folder.parents) if place.exists()), Path())
+def check_folder(folder: Path, where: str) -> None:
+    """Raises InputError if no file can be made in a folder, or the folder itself cannot be made."""
+    nearest = next((place for place in (folder, *folder.parents) if os.path.exists(place)), Path())
     if not nearest.is_dir():
         raise InputError(f"{where}: cannot be written: {nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         is_fixed = hasattr(os, "statvfs") and os.statvfs(nearest).f_flag & os.ST_RDONLY
         raise InputError(f"{where}: cannot be written: {'the disk is read-only' if is_fixed else 'no permission'} in "
                          f"{nearest}; give another place")
-    try:
-        os.lstat(nearest / name)
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{where}: cannot be written: its name is too long; shorten the name of what it is made "
-                             "from") from None
 
 
 def identities(paths) -> dict:
@@ -230,11 +238,16 @@ def folder_aside(target: Path):
 
 
 def move_files(folder: Path, root: Path) -> None:
-    """Move all files of a folder to the same places in `root`, whose links are followed."""
+    """Move all files of a folder, made by `write_whole`, to the same places in `root`, as `writing` would put them
+    there. Raises RunError."""
     for path in [path for path in folder.rglob("*") if path.is_file()]:
-        target = os.path.realpath(root / path.relative_to(folder))
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.move(path, target)
+        target = Path(os.path.realpath(root / path.relative_to(folder)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.stat().st_dev == target.parent.stat().st_dev:
+            path.chmod(rights_of(target))
+            os.replace(path, target)
+        else:    # a link leads to another disk
+            write_whole(target, path.read_bytes())
 
 
 def temporary_folder():

@@ -162,6 +162,19 @@ def test_train_says_what_it_does_with_a_converted_and_an_unconverted_file(drawn,
     assert result.code == 2 and "convert_resnet101.py" in result.err
 
 
+def test_mindspores_own_safetensors_of_a_checkpoint(trained, tmp_path, run):
+    """It has the entries of the .ckpt, and with them what is no weight."""
+    from safetensors.torch import load_file
+    source = trained / "deeplab_v3_tiny_s16-2_3.ckpt"
+    ms.ckpt_to_safetensors(str(source), str(tmp_path))
+    found, = tmp_path.rglob("*.safetensors")
+    results = [run(convert_resnet101.main, "--src", path, "--dst", tmp_path / name, "--to", "torch", "--model",
+                   "deeplab_v3_tiny_s16", "--atrous_rates", 6, 12, 18) for path, name in ((source, "a"), (found, "b"))]
+    assert [result.code for result in results] == [0, 0], results
+    one, other = (load_file(tmp_path / name) for name in "ab")
+    assert one.keys() == other.keys() and all(map(torch.equal, one.values(), other.values()))
+
+
 @pytest.mark.usefixtures("pynative")
 @pytest.mark.parametrize("model, size", [("deeplab_v3_tiny_s16", (65, 97)), ("deeplab_v3_tiny_s8", (60, 83))])
 def test_a_trained_network_gives_the_same_logits_in_pytorch(trained, tmp_path, run, model, size):

@@ -17,7 +17,16 @@ import predict
 from src.console import InputError, RunError
 from src.drawing.encoding import encode, marked
 from src.drawing.palette import palette_png
-from src.files import check_output, recognised, sweep, temporary_folder, write_whole, writing
+from src.files import (
+    check_output,
+    folder_aside,
+    move_files,
+    recognised,
+    sweep,
+    temporary_folder,
+    write_whole,
+    writing,
+)
 from src.tools import plot
 from tests.conftest import ROOT, TINY
 
@@ -71,11 +80,39 @@ def test_an_unwritable_place_is_found_before(place, tmp_path):
         write_whole(tmp_path / place, b"")
 
 
-@pytest.mark.parametrize("place", [".", "new/deep"])
-def test_a_name_that_is_too_long_is_found_before(place, tmp_path):
-    check_output(tmp_path / place / ("x" * 250 + ".json"), "--x")
-    with pytest.raises(InputError, match="^--x .*/xx.*: its name is too long; shorten the name"):
-        check_output(tmp_path / place / ("x" * 251 + ".json"), "--x")
+@pytest.mark.parametrize("form", ["{}", "new/deep/{}", "new/{}/x.json"])
+def test_a_name_that_is_too_long_is_found_before(form, tmp_path):
+    check_output(tmp_path / form.format("x" * 250 + ".json"), "--x")
+    with pytest.raises(InputError, match="^--x .*/xx.*: its name is too long; shorten it"):
+        check_output(tmp_path / form.format("x" * 251 + ".json"), "--x")
+
+
+def test_a_link_to_itself_is_found_before(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        check_output(tmp_path / "loop/x", "--x")
+
+
+def test_moved_files_keep_rights_and_reach_other_disks(tmp_path, monkeypatch):
+    """A link may lead to another disk, where a rename is not possible and a copy is complete or not there."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/old").write_text("1")
+    (tmp_path / "root/old").chmod(0o664)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (tmp_path / "root/far").symlink_to(other)
+        with folder_aside(tmp_path / "root/x") as made:
+            for name in ("old", "far/one", "new/one"):
+                write_whole(made / name, b"2")
+            move_files(made, tmp_path / "root")
+        assert [(tmp_path / "root" / name).read_text() for name in ("old", "far/one", "new/one")] == ["2"] * 3
+        assert stat.S_IMODE((tmp_path / "root/old").stat().st_mode) == 0o664
+        assert sorted(os.listdir(other)) == ["one"] and not list(tmp_path.glob("root/.*"))
+        with folder_aside(tmp_path / "root/x") as made, monkeypatch.context() as patch:
+            write_whole(made / "far/one", b"3" * 9)
+            patch.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            with pytest.raises(RunError, match=f"{other}/one: cannot be written .No space"):
+                move_files(made, tmp_path / "root")
+        assert Path(other, "one").read_text() == "2"
 
 
 def test_no_place_for_temporary_files_is_one_line(run, monkeypatch):

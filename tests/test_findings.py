@@ -9,7 +9,7 @@ from PIL import Image
 import train
 from src.console import InputError
 from src.data import build_seg_data, check_data, get_dataset_lst
-from src.data.findings import cores, judge, judge_both, judge_names, tell
+from src.data.findings import cores, judge, judge_all, judge_both, judge_names, tell
 from src.data.labels import Labels, count_values, make_labels
 from src.data.record_header import summary_in_record
 from src.data.summary import Summary
@@ -289,14 +289,25 @@ def test_palettes_that_contradict_each_other_are_named(tmp_path, run):
         assert result.code == 0 and re.search(said, result.out + result.err, re.DOTALL), result
     (tmp_path / "labels.txt").write_text("0 0 0 0\n255 0 0 1\n0 255 0 2\n")    # reads the colours
     assert "colours" not in run(*programs[1], "--overwrite", "--labels", tmp_path / "labels.txt").err
+    lines = path.read_text().splitlines(keepends=True)
+    for name, some in (("train", lines[:4]), ("val", lines[4:5])):    # each alone has one palette
+        (tmp_path / f"{name}.txt").write_text("".join(some))
+    result = run(check_data.main, "--data_root", tmp_path, "--data_lst", tmp_path / "train.txt", "--eval_data_lst",
+                 tmp_path / "val.txt", "--num_classes", 3, "--check_dir", tmp_path / "both")
+    assert re.search(said, result.out, re.DOTALL), result
+
+
+def test_other_colours_of_the_ignored_value_are_no_finding():
+    summary, labels = Summary(), Labels(3, 2, ("a", "b", "c"))
+    summary.colours = {1: {(9, 0, 0): "m", (8, 0, 0): "n"}, 2: {(1, 1, 1): "m", (2, 2, 2): "n"}}
+    assert [one.detail for one in judge_all("s", "s", [summary], labels)] == [
+        "number 1 is (9, 0, 0) in m, (8, 0, 0) in n"]
 
 
 @pytest.mark.parametrize("names, said", [
     (("Car", "car"), "Car (class 1, beside car, class 2)"), (("a", "b"), ""),
     (("caf\u00e9", "CAFE\u0301"), "caf\u00e9 (class 1, beside CAFE\u0301, class 2)")])
 def test_class_names_that_look_alike_are_a_finding(capsys, names, said):
-    summary = Summary()
-    summary.add(np.bincount([0, 1, 2], minlength=256))
-    tell(judge("s", "s", summary, Labels(3, 255, ("background", *names))), False)
+    tell(judge_all("s", "s", [Summary(), Summary()], Labels(3, 255, ("background", *names))), False)
     wanted = f"warning: s: class names that differ only in case or in Unicode's form: {said}; are they one class?\n"
     assert capsys.readouterr().err == (wanted if said else "")

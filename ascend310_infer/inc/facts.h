@@ -1,4 +1,4 @@
-// The facts of a MINDIR, which export.py writes in a JSON file beside it: see src/metadata.py.
+// The facts of a MINDIR, which export.py writes in a JSON file beside it: see src/weights/metadata.py.
 #ifndef ASCEND310_INFER_INC_FACTS_H_
 #define ASCEND310_INFER_INC_FACTS_H_
 

@@ -14,7 +14,7 @@ from src.claims import claim_folder
 from src.config import parse_args
 from src.console import InputError, RunError, counted, number_of, run_program, styled
 from src.data.dataset_yaml import check_classes, facts_beside, labels_of
-from src.data.findings import KINDS, Finding, judge, judge_both, judge_names
+from src.data.findings import KINDS, Finding, judge, judge_all, judge_both, judge_names
 from src.data.labels import Labels
 from src.data.likeness import alike_pictures, same_pictures
 from src.data.lists import escaped, read_list
@@ -100,6 +100,7 @@ def findings_of(looks: list, sets: dict, labels: Labels, pairs: dict, totals: di
     if "val" in totals:
         found += [one for one in judge_both(totals["train"], totals["val"], labels, sets["val"][0])
                   if one.kind != "leak"]    # already reported for each picture
+    found += judge_all("+".join(totals), sets["train"][0], list(totals.values()), labels)
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 

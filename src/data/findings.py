@@ -81,13 +81,6 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
     if summary.blended:
         kind = "blended" if 2 * summary.blended >= summary.masks - summary.alone.sum() else "some_blended"
         found.append(Finding(kind, name, source, f"{summary.blended} of {summary.masks} masks"))
-    if summary.recoloured:
-        found.append(Finding("recoloured", name, source, summary.recoloured))
-    alike = {}
-    for number in classes:
-        alike.setdefault(unicodedata.normalize("NFC", labels.names[number]).casefold(), []).append(number)
-    found += [Finding("alike_names", name, labels.names[first], f"class {first}, beside {labels.names[second]}, class "
-                      f"{second}") for first, second, *_ in filter(lambda same: len(same) > 1, alike.values())]
     if summary.alone[labels.ignore_label]:
         found.append(Finding("ignored", name, source, f"{summary.alone[labels.ignore_label]} of {summary.masks} masks"))
     if labels.ignore_label < labels.num_classes and summary.pixels[labels.ignore_label]:
@@ -97,6 +90,24 @@ def judge(name: str, source, summary: Summary, labels: Labels, whole: bool = Tru
         note = (f"; {labels.ignore_label}, which is ignored, covers {100 * hidden:.0f} % of the pixels: is it a class?"
                 if hidden > LARGE_HIDDEN and labels.ignore_label >= labels.num_classes else "")
         found += [Finding("absent", name, labels.names[n], f"class {n}" + note) for n in classes if n not in present]
+    return found
+
+
+def judge_all(name: str, source, summaries: list, labels: Labels) -> list:
+    """Findings about all sets together: numbers with different colours, and class names that look alike."""
+    found, alike = [], {}
+    for number in (n for n in range(labels.num_classes) if n != labels.ignore_label):
+        seen = {}
+        for colour, mask in (entry for one in summaries for entry in one.colours.get(number, {}).items()):
+            seen.setdefault(colour, mask)
+        if len(seen) > 1:
+            (one, mask), (other, its_mask), *_ = seen.items()
+            found.append(Finding("recoloured", name, source, f"number {number} is {one} in {mask}, {other} in "
+                                 f"{its_mask}"))
+        alike.setdefault(unicodedata.normalize("NFC", labels.names[number]).casefold(), []).append(number)
+    for first, *others in filter(lambda numbers: numbers[1:], alike.values()):
+        beside = "".join(f", beside {labels.names[number]}, class {number}" for number in others)
+        found.append(Finding("alike_names", name, labels.names[first], f"class {first}{beside}"))
     return found
 
 

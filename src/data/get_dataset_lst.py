@@ -23,12 +23,12 @@ VOC, SBD = Path("VOCdevkit/VOC2012"), Path("benchmark_RELEASE/dataset")
 LISTS = ("voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt")
 
 
-def read_ids(path: Path) -> list:
-    """Picture ids of an ImageSets file, stripped, in the file's order, without repetitions. Raises InputError if it has
-    none."""
-    ids = list(dict.fromkeys(line.split()[0] for line in read_lines(path, "picture set")))
+def read_ids(*paths) -> list:
+    """Picture ids of ImageSets files, stripped, in their order, without repetitions. Raises InputError if all files
+    together have none."""
+    ids = list(dict.fromkeys(line.split()[0] for path in paths for line in read_lines(path, "picture set")))
     if not ids:
-        raise InputError(f"picture set {path}: is empty; it takes the names of pictures, one in each line")
+        raise InputError(f"picture set {paths[0]}: is empty; it takes the names of pictures, one in each line")
     return ids
 
 
@@ -101,13 +101,13 @@ def make_lists(config) -> None:
 
 def sbd_pairs(root: Path, train: list, val: list, config) -> tuple:
     """(pairs of SBD's pictures that are not in VOC, (256,) pixels of each class number); writes their gray masks."""
-    listed = read_ids(root / SBD / "train.txt") + read_ids(root / SBD / "val.txt")
+    listed = read_ids(root / SBD / "train.txt", root / SBD / "val.txt")
     known = set(train) | set(val)
-    extra = [name for name in dict.fromkeys(listed) if name not in known]
+    extra = [name for name in listed if name not in known]
     gray = SBD / "cls_png_gray"
     counts = write_masks([(root / SBD / "cls" / f"{name}.mat", root / gray / f"{name}.png") for name in extra],
                          config, "SBD")
-    print(f"vocaug: {len(set(listed))} in SBD, {len(set(listed)) - len(extra)} of them in VOC train or val, "
+    print(f"vocaug: {len(listed)} in SBD, {len(listed) - len(extra)} of them in VOC train or val, "
           f"{len(extra)} + {len(train)} VOC train")
     return pairs_of(extra, SBD / "img", gray), counts
 

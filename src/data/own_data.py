@@ -25,7 +25,7 @@ from src.data.dataset_yaml import (
     read_class_names,
     write_facts,
 )
-from src.data.findings import Finding, judge, judge_both, tell
+from src.data.findings import Finding, judge, judge_all, judge_both, tell
 from src.data.folders import EMBEDDED, GRAY, MASKS, PICTURES
 from src.data.labels import MOST_CLASSES, Labels, count_values
 from src.data.lists import Pair, check_list_name, check_lists, read_list
@@ -249,8 +249,8 @@ def write_all(jobs: list, sides: tuple, classes: list, root: Path, made: Path, c
     given = str(config.masks or config.annotations)
     unmeasured = [Finding("unmeasured", "val", name, f"class {number}") for number, name in enumerate(labels.names)
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
-    tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured,
-         config.ignore_findings)
+    tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured
+         + judge_all(given, given, [whole], labels), config.ignore_findings)
     check_facts(facts_of(labels, source), root / FILE)
     move_files(made, root)
     write_facts(root, labels, source, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

@@ -32,8 +32,7 @@ class Summary:
     alone: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))    # masks that hold nothing else
     blended: int = 0    # masks with at least two values that occur between others only, at edges
     keys: set = field(default_factory=set)    # digests of the encoded pictures
-    colours: dict = field(default_factory=dict)    # number -> (its colour in the first mask with a palette, that mask)
-    recoloured: str = ""    # the first mask whose palette contradicts those
+    colours: dict = field(default_factory=dict)    # number -> its colours in masks with a palette -> the first of these
 
     def add(self, counts: np.ndarray, blended: bool = False, key: bytes = b"") -> None:
         """Add a mask: `counts` (256,) pixels of each value."""
@@ -51,9 +50,7 @@ class Summary:
         if look.counts is not None:
             self.add(look.counts, look.blended, look.file_key)
         for number, colour in look.colours.items():
-            first, mask = self.colours.setdefault(number, (colour, look.mask_name))
-            if first != colour and not self.recoloured:
-                self.recoloured = f"number {number} is {first} in {mask}, {colour} in {look.mask_name}"
+            self.colours.setdefault(number, {}).setdefault(colour, look.mask_name)
 
     def to_json(self) -> dict:
         keys = b"".join(sorted(self.keys)) if len(self.keys) <= MOST_KEYS else b""

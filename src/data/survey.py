@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from src.console import InputError, counted
-from src.data.findings import KINDS, Finding, gray_levels, judge, judge_names
+from src.data.findings import KINDS, Finding, gray_levels, judge, judge_all, judge_names
 from src.data.labels import HINT, Labels, count_values
 from src.data.masks import check_headers, check_sizes, colours_held, numbers_of, open_mask
 from src.data.pictures import decode_image, size_text
@@ -184,7 +184,8 @@ def survey(looked, pairs: list, source, labels: Labels) -> tuple:
         errors += [error] if (error := look.error()) else []
     if errors:
         raise InputError(errors[0] + (f" (and {len(errors) - 1} more pairs with problems)" if errors[1:] else ""))
-    return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels)]
+    return summary, [*found, *judge_names(source, source, pairs), *judge(source, source, summary, labels),
+                     *judge_all(source, source, [summary], labels)]
 
 
 def survey_list(pairs: list, data_root, source, labels: Labels, workers: int = 0) -> tuple:

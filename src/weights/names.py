@@ -12,9 +12,9 @@ STEM = "network.resnet.conv1.weight"
 # MindSpore's names of a BatchNorm's values, and PyTorch's.
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
-# Entries that are not weights: optimiser state and counters.
+# Entries that are not weights: optimiser state, counters, and what a .ckpt says of itself, in MindSpore's .safetensors.
 NO_WEIGHT = (r"(?:moments\.|accum\.|learning_rate|momentum|global_step|scale_sense|current_iterator|epoch_num|step_num"
-             r"|dropped_steps).*")
+             r"|dropped_steps|source|channel_order|deeplab_v3\.facts).*")
 
 PLAIN = r"(conv1|bn1|layer[1-4]\.\d+\.(?:conv|bn)[1-3])"    # a convolution or BatchNorm of the residual branches
 VALUE = rf"(weight|{'|'.join(BATCH_NORM)})"
