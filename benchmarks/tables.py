@@ -37,8 +37,8 @@ RATIOS = (
     (("ONNX file, stride 16; 8", "ONNX 文件，输出步长 16；8"),
      ("PyTorch's export, ONNX Runtime", "PyTorch 导出的文件，ONNX Runtime"),
      ("network_s16 export ratio", "network_s8 export ratio")),
-    (("OpenVINO in bf16 (mIoU of a trained ResNet-101: not measured), stride 16; 8",
-      "OpenVINO bf16（训练好的 ResNet-101 的 mIoU 未测量），输出步长 16；8"),
+    (("OpenVINO in bf16 ([mIoU](docs/evaluation.md#engines): 0.05 points less), stride 16; 8",
+      "OpenVINO bf16（[mIoU](docs/evaluation.md#engines) 低 0.05 个百分点），输出步长 16；8"),
      ("ONNX Runtime, float32", "ONNX Runtime，float32"), ("network_s16 bf16 inverse", "network_s8 bf16 inverse")),
 )
 HEADS = {"en": ("| what | compared with | ratio |", "; "), "zh": ("| 项目 | 对比对象 | 比值 |", "；")}
