@@ -134,7 +134,8 @@ def with_names_of_files(pairs: list, data_root, path) -> list:
         return name
     pairs = [Pair(*map(found, pair)) for pair in pairs]
     if taken:
-        warn(f"list file {path}: {number_of(len(taken), 'name')} not as in --data_root {data_root}, such as {taken[0]}")
+        warn(f"list file {path}: {number_of(len(taken), 'name')} with other slashes, or another Unicode form of "
+             f"accents, than in --data_root {data_root}, such as {taken[0]}")
     return pairs
 
 
