@@ -255,6 +255,6 @@ def test_no_scored_pixel_is_null_and_ends_with_1(options, void_list, run, tmp_pa
                  "--ignore_findings")
     last = json.loads((tmp_path / "ckpt/metrics.jsonl").read_text().splitlines()[-1],
                       parse_constant=lambda text: pytest.fail(text))
-    assert last["mean_iou"] is None and "mean IoU none" in result.out and result.code == 1, result
+    assert last["mean_iou"] is None and "epoch: 1, no mean IoU" in result.out and result.code == 1, result
     assert "warning: --eval_data_lst: no pixel" in result.err and "trained to step 3" in result.out
     assert (tmp_path / "ckpt/curves.png").is_file()

@@ -125,13 +125,13 @@ def with_names_of_files(pairs: list, data_root, path) -> list:
     taken = []
 
     def found(name: str) -> str:
-        if os.path.exists(Path(data_root, name)):
+        known = dict.fromkeys([*spellings(name), *spellings(name.lstrip("/\\"))])
+        if len(known) == 1:    # most names: the files need not be looked for
             return name
-        for other in (*spellings(name), *spellings(name.lstrip("/\\"))):
-            if os.path.exists(Path(data_root, other)):
-                taken.append(f"{name}, read as {other}")
-                return other
-        return name
+        other = next((other for other in known if os.path.exists(Path(data_root, other))), name)
+        if other != name:
+            taken.append(f"{name}, read as {other}")
+        return other
     pairs = [Pair(*map(found, pair)) for pair in pairs]
     if taken:
         warn(f"list file {path}: {number_of(len(taken), 'name')} with other slashes, or another Unicode form of "

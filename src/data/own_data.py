@@ -251,6 +251,6 @@ def write_all(jobs: list, sides: tuple, classes: list, root: Path, made: Path, c
                   if train.pixels[number] and not val.pixels[number] and number != labels.ignore_label]
     tell(judge(given, given, whole, labels) + judge_both(train, val, labels, given) + unmeasured
          + judge_all(given, given, [whole], labels), config.ignore_findings)
-    check_facts(facts_of(labels, source), root / FILE)
+    check_facts(facts_of(labels, source), root / FILE)    # before the masks of an earlier run are replaced
     move_files(made, root)
     write_facts(root, labels, source, {file: [done[name][0] for name in side] for file, side in zip(LISTS, sides)})

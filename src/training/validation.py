@@ -123,8 +123,8 @@ class EvaluationInTraining(Callback):
         if position.step not in self.metrics.evaluations():
             self.metrics.write({"epoch": position.epoch, "step": position.step_of_epoch, "global_step": position.step,
                                 "mean_iou": mean_iou})
-        said = "none" if mean_iou is None else f"{mean_iou:.6f}"
-        print(f"epoch: {position.epoch}, mean IoU {said} {took}{note}", flush=True)
+        said = "no mean IoU" if mean_iou is None else f"mean IoU {mean_iou:.6f}"
+        print(f"epoch: {position.epoch}, {said} {took}{note}", flush=True)
 
     def look(self) -> None:
         """Raises if the run was told to end."""
