@@ -4,9 +4,9 @@ from src.files import check_input
 from src.foreign import reason
 
 HEAD = 64    # bytes that tell the kind
-OF_PYTORCH = "weights of PyTorch; convert_resnet101.py makes a checkpoint of them"
 # Kind -> which program takes such a file, for errors of programs that do not.
-WAYS_OUT = {"torch": OF_PYTORCH, "safetensors": OF_PYTORCH,
+WAYS_OUT = {"torch": "weights of PyTorch; convert_resnet101.py makes a checkpoint of them",
+            "safetensors": "weights as .safetensors; convert_resnet101.py makes a checkpoint of them",
             "onnx": "an exported network; eval_onnx.py and predict.py take it",
             "mindir": "an exported network; predict.py and scripts/run_infer_cpp.sh take it"}
 
